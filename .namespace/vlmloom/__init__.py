@@ -1,0 +1,3 @@
+"""VLMLoom: a loom for vision-language models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The contracts: the data that flows, and one abstract class a kind."""

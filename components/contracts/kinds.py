@@ -1,0 +1,282 @@
+"""One abstract class a kind: the contract that every component of the kind keeps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vlmloom.components.contracts.component import Component, Metrics
+from vlmloom.components.contracts.mask import Mask
+from vlmloom.components.contracts.packed import Layout, Packed
+from vlmloom.components.contracts.sample import Episode, Picture, Reward, Sample
+from vlmloom.components.contracts.visuals import Grid, PatchSpec, VisualFeatures, Visuals
+
+
+class Vision(Component):
+    """Pictures to features: `Visuals -> VisualFeatures` of `out_width`.
+
+    Attributes:
+        out_width: the width of the features.
+        patch_spec: how pictures are to be cut for it.
+    """
+
+    out_width: int
+    patch_spec: PatchSpec
+
+    @abstractmethod
+    def forward(self, visuals: Visuals, taps: Sequence[int] = ()) -> tuple[VisualFeatures, Metrics]:
+        """Encode; `taps` names the layers whose outputs are wanted beside the last."""
+
+    @abstractmethod
+    def token_grids(self, grids: Sequence[Grid]) -> list[Grid]:
+        """The grids of the features for items of these (stored) patch grids. Pure and tensor-free."""
+
+    @abstractmethod
+    def flops(self, grids: Sequence[Grid]) -> int:
+        """Forward FLOPs for items of these patch grids."""
+
+
+class Projector(Component):
+    """Features to the language's width, merging tokens where it does.
+
+    Attributes:
+        in_width: the width of the features.
+        out_width: the width of the language.
+        block: the side of the groups of tokens that it merges (1 = none).
+    """
+
+    in_width: int
+    out_width: int
+    block: int = 1
+
+    @abstractmethod
+    def forward(self, features: VisualFeatures) -> tuple[VisualFeatures, Metrics]:
+        """Project."""
+
+    @abstractmethod
+    def merged_grids(self, grids: Sequence[Grid]) -> list[Grid]:
+        """The grids after merging. Pure and tensor-free: the collator counts placeholders with it."""
+
+    @abstractmethod
+    def flops(self, grids: Sequence[Grid]) -> int:
+        """Forward FLOPs for features of these grids."""
+
+
+class Attention(nn.Module):
+    """A backend: `q, k, v`, the lengths of the segments and a mask -> what each query attends to."""
+
+    @abstractmethod
+    def forward(
+        self,
+        query: Float[Tensor, "tokens heads size"],
+        key: Float[Tensor, "tokens kv_heads size"],
+        value: Float[Tensor, "tokens kv_heads size"],
+        lengths: Sequence[int],
+        mask: Mask,
+        scale: float | None = None,
+    ) -> Float[Tensor, "tokens heads size"]:
+        """Attend within each segment of the flat axis; fewer kv heads than heads means grouped queries."""
+
+
+class FFN(Component):
+    """`[T, D] -> [T, D]`: a dense feed-forward block or a mixture of experts; a slot `ffn` takes either."""
+
+    width: int
+
+    @abstractmethod
+    def forward(self, x: Float[Tensor, "tokens width"], lengths: Sequence[int]) -> tuple[Tensor, Metrics]:
+        """Transform every token; `lengths` are the samples, for losses that are taken per sequence."""
+
+    @abstractmethod
+    def flops(self, tokens: int) -> int:
+        """Forward FLOPs for so many tokens; routed experts count the top k."""
+
+    def active_parameters(self) -> int:
+        """The parameters that one token uses."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+class Cache(ABC):
+    """Keys and values of what has been read; made by `Language.cache`."""
+
+
+class Language(Component):
+    """Hidden states in, final-normed hidden states out. Owns the embedding and the rotary positions.
+
+    Attributes:
+        width: of the hidden states.
+        vocab: the number of token ids.
+        embed: ids to `[T, width]`.
+    """
+
+    width: int
+    vocab: int
+    embed: nn.Module
+
+    @abstractmethod
+    def forward(
+        self,
+        hidden: Float[Tensor, "tokens width"],
+        positions: Tensor,
+        lengths: Sequence[int],
+        mask: Mask | None = None,
+        inject: dict[int, Tensor] | None = None,
+        visual_slots: Tensor | None = None,
+        cache: Cache | None = None,
+        taps: Sequence[int] = (),
+    ) -> tuple[Float[Tensor, "tokens width"], Metrics]:
+        """Run the blocks over packed samples.
+
+        Args:
+            hidden: `[T, width]` token and visual embeddings.
+            positions: `[3, T]`.
+            lengths: of the samples; with a cache, of the new tokens of each sequence.
+            mask: None is causal.
+            inject: layer -> `[V, width]`, added at `visual_slots` after that layer (DeepStack).
+            visual_slots: `[V]`.
+            cache: what has been read before; it is extended.
+            taps: layers whose outputs are wanted, found in `self.tapped` afterwards.
+        """
+
+    @abstractmethod
+    def positions(self, layout: Layout) -> np.ndarray:
+        """Rotary positions `[3, length]` of one sample. Pure and tensor-free."""
+
+    @abstractmethod
+    def cache(self, batch: int, capacity: int) -> Cache:
+        """An empty cache for `batch` sequences of at most `capacity` tokens."""
+
+    @abstractmethod
+    def flops(self, lengths: Sequence[int]) -> int:
+        """Forward FLOPs for samples of these lengths; causal attention counts half."""
+
+
+class Head(Component):
+    """Hidden states and the batch to a loss; bound to the language part by reference (`bind`)."""
+
+    def bind(self, language: Language, lm: Head | None = None) -> None:
+        """Take the language part (and the `lm` head) whose embedding and unembedding are shared.
+
+        References are kept outside the module tree, so that no parameter is counted twice.
+        """
+
+    @abstractmethod
+    def forward(self, hidden: Float[Tensor, "tokens width"], batch: Packed) -> tuple[Tensor, Metrics]:
+        """The loss over the batch, already divided by `batch.normaliser`, and named parts."""
+
+    @abstractmethod
+    def flops(self, lengths: Sequence[int], targets: int) -> int:
+        """Forward FLOPs for samples of these lengths with so many supervised tokens."""
+
+
+class Objective(nn.Module):
+    """A component or an assembly, and a batch -> a loss and its named parts."""
+
+    @abstractmethod
+    def forward(self, module: Any, batch: Any) -> tuple[Tensor, Metrics]:
+        """The loss to descend."""
+
+
+class OptimizerRecipe(ABC):
+    """How parameters become one `torch.optim.Optimizer` (Lightning's automatic optimization takes one)."""
+
+    @abstractmethod
+    def build(self, groups: Iterable[tuple[Iterable[tuple[str, nn.Parameter]], float]]) -> torch.optim.Optimizer:
+        """Make the optimizer.
+
+        Args:
+            groups: pairs of named parameters and the factor on their learning rate.
+        """
+
+
+class Tokenizer(ABC):
+    """Text to ids and back.
+
+    Attributes:
+        vocab: the number of ids.
+    """
+
+    vocab: int
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text; special tokens written out in it become their ids."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int], keep_special: bool = False) -> str:
+        """The text of ids."""
+
+    @abstractmethod
+    def special(self, token: str) -> int:
+        """The id of a special token, e.g. `<|image|>`.
+
+        Raises:
+            KeyError: there is no such token.
+        """
+
+
+class Source(ABC):
+    """Real material with its provenance: pictures, tables, text.
+
+    Attributes:
+        package: where it comes from.
+        licence: under which licence.
+    """
+
+    package: str
+    licence: str
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the cached form once: checked by checksum, safe when two start at once or one is killed."""
+
+    @abstractmethod
+    def available(self) -> str | None:
+        """None where it can be used; else one line that says what to install."""
+
+
+class Task(ABC):
+    """A category of questions over sources, with its own checker.
+
+    `plan` is a pure function of (seed, split, index) and draws nothing.
+    """
+
+    name: str
+    visual: bool = True
+
+    @abstractmethod
+    def plan(self, split: str, index: int) -> Sample:
+        """The item, its pictures not yet drawn."""
+
+    @abstractmethod
+    def check(self, sample: Sample, response: str) -> Reward:
+        """Judge an answer."""
+
+    @abstractmethod
+    def open(self, split: str, index: int) -> Episode:
+        """The item as an episode of one step."""
+
+
+class Specialist(Component):
+    """One sense of the cascade: whole pictures to structured text."""
+
+    @abstractmethod
+    def perceive(self, pictures: Sequence[Picture]) -> list[Any]:
+        """What it sees in each picture."""
+
+
+class Teacher(Vision):
+    """A frozen tower whose features are learned from."""
+
+
+def named(modules: Iterable[tuple[str, nn.Module]]) -> Iterator[tuple[str, nn.Parameter]]:
+    """Named parameters of several named modules."""
+    for prefix, module in modules:
+        for name, parameter in module.named_parameters():
+            yield f"{prefix}.{name}", parameter

@@ -1,0 +1,136 @@
+"""Pictures on their way into a vision tower: `Picture`, `PatchSpec`, `Visuals`, `VisualFeatures`.
+
+A *frame* is one uint8 image of any size and aspect. A still has one frame, a clip several. Patches of all
+items of a batch lie on one flat axis, frame by frame, in the order that `raster` describes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Grid: TypeAlias = tuple[int, int, int]
+"""(frames, rows, columns) of one item, counted in patches (or in tokens after a projector)."""
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class PatchSpec:
+    """What a tower wants its pictures cut into; the collator obeys it.
+
+    Attributes:
+        patch: side of a square patch in pixels.
+        temporal: frames that the tower folds into one (2 for CogViT). Stills are stored once: the tower
+            counts the one frame `temporal` times; clips are padded to a multiple by repeating the last frame.
+        block: side of the groups of patches that a projector merges. Rows and columns are multiples of it,
+            and patches of one group are neighbours on the flat axis (1 = plain raster order).
+        min_patches: items below it are enlarged.
+        max_patches: items above it are shrunk, aspect kept. Both count the patches of one frame.
+        size: a fixed square side in pixels instead of the native aspect.
+        mean: per channel, of pixels in [0, 1].
+        std: per channel, of pixels in [0, 1].
+    """
+
+    patch: int
+    temporal: int = 1
+    block: int = 1
+    min_patches: int = 1
+    max_patches: int = 16384
+    size: int | None = None
+    mean: tuple[float, float, float] = CLIP_MEAN
+    std: tuple[float, float, float] = CLIP_STD
+
+    def with_block(self, block: int) -> PatchSpec:
+        """The same spec in the patch order of a projector that merges `block` x `block` patches."""
+        return replace(self, block=block)
+
+    def target_size(self, height: int, width: int) -> tuple[int, int]:
+        """The pixel size, (height, width), to which an item of this size is resized. Pure and tensor-free."""
+        step = self.patch * self.block
+        if self.size is not None:
+            side = max(step, round(self.size / step) * step)
+            return side, side
+        rows, columns = max(1, round(height / step)), max(1, round(width / step))
+        low, high = self.min_patches / self.block**2, self.max_patches / self.block**2
+        if rows * columns > high:
+            shrink = (height * width / (high * step * step)) ** 0.5
+            rows, columns = (max(1, int(side / step / shrink)) for side in (height, width))
+            rows, columns = min(rows, max(1, int(high // columns))), min(columns, max(1, int(high // rows)))
+        elif rows * columns < low:
+            grow = (low * step * step / (height * width)) ** 0.5
+            rows, columns = (max(1, -int(-side * grow // step)) for side in (height, width))
+        return rows * step, columns * step
+
+    def grid(self, frames: int, height: int, width: int) -> Grid:
+        """The grid of an item, in stored frames and patches. Pure and tensor-free."""
+        height, width = self.target_size(height, width)
+        if frames > 1:
+            frames = -(-frames // self.temporal) * self.temporal
+        return frames, height // self.patch, width // self.patch
+
+
+def raster(grid: Grid, block: int) -> np.ndarray:
+    """Row and column of each patch of one frame, `[rows * columns, 2]`, in the order of the flat axis.
+
+    With `block` = 2 a frame of 2 x 4 patches runs (0,0) (0,1) (1,0) (1,1) (0,2) (0,3) (1,2) (1,3): the four
+    patches that a projector merges are neighbours, so no cut at a multiple of four splits a group.
+    """
+    _, rows, columns = grid
+    if rows % block or columns % block:
+        raise ValueError(f"grid {rows} x {columns} does not divide into blocks of {block} x {block}")
+    row, column = np.mgrid[0:rows, 0:columns]
+    cut = (rows // block, block, columns // block, block)
+    order = [plane.reshape(cut).transpose(0, 2, 1, 3).reshape(-1) for plane in (row, column)]
+    return np.stack(order, axis=-1)
+
+
+@dataclass
+class Visuals:
+    """All pictures and clips of a batch, cut for one tower.
+
+    Attributes:
+        patches: `[P, 3 * patch * patch]`, channel first within a patch; one row a patch of a stored frame.
+        grids: `[I, 3]` stored frames, rows, columns of each item.
+        shapes: the same as a host list, so that no layer has to ask the device.
+        block: the order of patches (see `raster`).
+        weight: 0.0 for the one zero item that stands in for a batch without pictures, else 1.0.
+    """
+
+    patches: Float[Tensor, "patches pixels"]
+    grids: Int[Tensor, "items 3"]
+    shapes: list[Grid]
+    block: int = 1
+    weight: float = 1.0
+
+    @classmethod
+    def blank(cls, spec: PatchSpec) -> Visuals:
+        """One item of zeros with weight 0, for a pack without pictures (see `weight`)."""
+        side = spec.block
+        patches = torch.zeros(side * side, 3 * spec.patch**2)
+        return cls(patches, torch.tensor([[1, side, side]]), [(1, side, side)], spec.block, 0.0)
+
+
+@dataclass
+class VisualFeatures:
+    """What a tower or a projector gives.
+
+    Attributes:
+        tokens: `[P, D]`, in the order of `Visuals` (frames of `shapes`, then `raster`).
+        shapes: frames, rows, columns of each item, in tokens.
+        block: the order of the tokens.
+        taps: hidden states of named layers, where they were asked for.
+        pooled: `[I, D]`, where the tower has a pooled embedding.
+    """
+
+    tokens: Float[Tensor, "tokens width"]
+    shapes: list[Grid]
+    block: int = 1
+    taps: dict[int, Tensor] = field(default_factory=dict)
+    pooled: Float[Tensor, "items width"] | None = None
