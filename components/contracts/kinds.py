@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from vlmloom.components.contracts.component import Component, Metrics
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.contracts.packed import Layout, Packed
-from vlmloom.components.contracts.sample import Episode, Picture, Reward, Sample
-from vlmloom.components.contracts.visuals import Grid, PatchSpec, VisualFeatures, Visuals
+from vlmloom.components.contracts.sample import Episode, Reward, Sample
+from vlmloom.components.contracts.visuals import Grid, PatchSpec, Pictures, VisualFeatures, Visuals
 
 
 class Vision(Component):
@@ -182,6 +182,10 @@ class Objective(nn.Module):
     def forward(self, module: Any, batch: Any) -> tuple[Tensor, Metrics]:
         """The loss to descend."""
 
+    @abstractmethod
+    def flops(self, module: Any, batch: Any) -> dict[str, int]:
+        """Forward FLOPs of each part that this batch runs through, in the order of the flow."""
+
 
 class OptimizerRecipe(ABC):
     """How parameters become one `torch.optim.Optimizer` (Lightning's automatic optimization takes one)."""
@@ -264,11 +268,15 @@ class Task(ABC):
 
 
 class Specialist(Component):
-    """One sense of the cascade: whole pictures to structured text."""
+    """One sense of the cascade: whole pictures to structured things. Each is trained alone."""
 
     @abstractmethod
-    def perceive(self, pictures: Sequence[Picture]) -> list[Any]:
-        """What it sees in each picture."""
+    def loss(self, pictures: Pictures) -> tuple[Tensor, Metrics]:
+        """The loss on frames whose things are known (`Pictures.things`)."""
+
+    @abstractmethod
+    def flops(self, sizes: Sequence[tuple[int, int]]) -> int:
+        """Forward FLOPs for frames of these sizes, (height, width)."""
 
 
 class Teacher(Vision):

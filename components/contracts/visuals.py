@@ -134,3 +134,22 @@ class VisualFeatures:
     block: int = 1
     taps: dict[int, Tensor] = field(default_factory=dict)
     pooled: Float[Tensor, "items width"] | None = None
+
+
+@dataclass
+class Pictures:
+    """Whole decoded pictures with the truth about them, for specialists and teachers that take pixels.
+
+    Attributes:
+        frames: one uint8 `[H, W, 3]` a frame, of any size.
+        things: what is in each frame (`contracts.sample.Thing`); empty where it is not known.
+        keys: equal keys mean equal pixels.
+        owners: for each frame, the sample it belongs to.
+        tags: one a sample.
+    """
+
+    frames: list[Tensor]
+    things: list[tuple]
+    keys: list[str]
+    owners: list[int]
+    tags: list = field(default_factory=list)
