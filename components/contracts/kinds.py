@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vlmloom.components.contracts.component import Component, Metrics
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.contracts.packed import Layout, Packed
-from vlmloom.components.contracts.sample import Episode, Reward, Sample
+from vlmloom.components.contracts.sample import Episode, Reward, Sample, Thing
 from vlmloom.components.contracts.visuals import Grid, PatchSpec, Pictures, VisualFeatures, Visuals
 
 
@@ -275,8 +275,19 @@ class Specialist(Component):
         """The loss on frames whose things are known (`Pictures.things`)."""
 
     @abstractmethod
+    def perceive(self, pictures: Pictures) -> list[tuple[Thing, ...]]:
+        """The things of each frame, completed by this sense; `pictures.things` is what was found so far."""
+
+    @abstractmethod
+    def views(self, pictures: Pictures) -> list[tuple[int, int]]:
+        """The sizes, (height, width), of all it looks at in these frames: the frames, or crops of them."""
+
+    @abstractmethod
     def flops(self, sizes: Sequence[tuple[int, int]]) -> int:
-        """Forward FLOPs for frames of these sizes, (height, width)."""
+        """Forward FLOPs for `views` of these sizes, (height, width)."""
+
+    def bind_vocabulary(self, names: Sequence[str], colours: Sequence[str], alphabet: str) -> None:
+        """Learn which names, colours and characters there are, where construction did not tell."""
 
 
 class Teacher(Vision):
