@@ -1,0 +1,5 @@
+"""The adapter design."""
+
+from vlmloom.assemblies.adapter.adapter import Adapter
+
+__all__ = ["Adapter"]

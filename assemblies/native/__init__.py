@@ -1,0 +1,5 @@
+"""The native design."""
+
+from vlmloom.assemblies.native.native import Native
+
+__all__ = ["Native"]

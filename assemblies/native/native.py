@@ -1,0 +1,38 @@
+"""The native design: perception inside the model, trained jointly from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from vlmloom.assemblies.spliced import Spliced
+from vlmloom.components.contracts.kinds import Head, Language, Projector, Vision
+from vlmloom.registry import register
+
+
+@register("assembly/native")
+class Native(Spliced):
+    """Vision, projector, language and heads trained jointly from the start (GLM-5V-Turbo).
+
+    Visual tokens stand in the token sequence at the slots of the `<|image|>` placeholder. One model answers
+    everything.
+
+    Reference: GLM-5V-Turbo, arXiv 2604.26752, section 2; splicing as in transformers' `glm4v_moe`.
+    """
+
+    def __init__(
+        self,
+        *,
+        vision: Vision,
+        projector: Callable[..., Projector],
+        language: Language,
+        head: Mapping[str, Callable[..., Head]],
+    ) -> None:
+        """Wire the parts.
+
+        Args:
+            vision: the tower.
+            projector: a template; its widths are those of its neighbours.
+            language: the decoder.
+            head: templates by name; `lm` is needed, `mmtp` is GLM-5V-Turbo's.
+        """
+        super().__init__(vision=vision, projector=projector, language=language, head=head)

@@ -1,0 +1,1 @@
+"""Objectives: a module and a batch to a loss."""
