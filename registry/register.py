@@ -39,7 +39,10 @@ def register(name: str) -> Callable[[Class], Class]:
 
     def mark(cls: Class) -> Class:
         known = _REGISTERED.get(name)
-        same = known is not None and (known.__module__, known.__qualname__) == (cls.__module__, cls.__qualname__)
+        same = known is not None and (known.__module__, known.__qualname__) == (
+            cls.__module__,
+            cls.__qualname__,
+        )
         if known is not None and not same:
             raise DuplicateName(
                 f"{name} is registered twice: {known.__module__}.{known.__qualname__} "

@@ -50,7 +50,9 @@ class Component(LightningModule):
     def configure_optimizers(self) -> Any:
         """Ask the optimizer component that a pipeline handed over."""
         if self.optimizer_recipe is None:
-            raise RuntimeError(f"{type(self).__name__} trains alone only after .optimizer_recipe has been set")
+            raise RuntimeError(
+                f"{type(self).__name__} trains alone only after .optimizer_recipe has been set"
+            )
         return self.optimizer_recipe.build([(self.named_parameters(), 1.0)])
 
     def trainable(self) -> Iterable[Tensor]:

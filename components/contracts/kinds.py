@@ -102,7 +102,7 @@ class FFN(Component):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-class Cache(ABC):
+class Cache:
     """Keys and values of what has been read; made by `Language.cache`."""
 
 
@@ -191,7 +191,9 @@ class OptimizerRecipe(ABC):
     """How parameters become one `torch.optim.Optimizer` (Lightning's automatic optimization takes one)."""
 
     @abstractmethod
-    def build(self, groups: Iterable[tuple[Iterable[tuple[str, nn.Parameter]], float]]) -> torch.optim.Optimizer:
+    def build(
+        self, groups: Iterable[tuple[Iterable[tuple[str, nn.Parameter]], float]]
+    ) -> torch.optim.Optimizer:
         """Make the optimizer.
 
         Args:

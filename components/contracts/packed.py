@@ -90,4 +90,6 @@ def shift(values: Tensor, boundaries: Tensor, by: int, fill: float) -> Tensor:
     end = torch.repeat_interleave(boundaries[1:].long(), lengths.long(), output_size=total)
     ahead = index + by
     inside = ahead < end
-    return torch.where(inside, values[ahead.clamp(max=max(total - 1, 0))], torch.as_tensor(fill, dtype=values.dtype))
+    return torch.where(
+        inside, values[ahead.clamp(max=max(total - 1, 0))], torch.as_tensor(fill, dtype=values.dtype)
+    )
