@@ -15,6 +15,7 @@ from vlmloom.components.contracts.component import Component, Metrics
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.contracts.packed import Layout, Packed
 from vlmloom.components.contracts.sample import Episode, Reward, Sample, Thing
+from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.contracts.visuals import Grid, PatchSpec, Pictures, VisualFeatures, Visuals
 
 
@@ -200,6 +201,17 @@ class OptimizerRecipe(ABC):
             groups: pairs of named parameters and the factor on their learning rate.
         """
 
+    def factor(self, progress: float) -> float:
+        """What the learning rates are multiplied by when this share of the stage's budget, in [0, 1], is spent."""
+        return 1.0
+
+    def schedule(self, optimizer: torch.optim.Optimizer, progress: float) -> float:
+        """Set every group's rate to its `initial_lr` times `factor(progress)`; called before each step."""
+        factor = self.factor(progress)
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+        return factor
+
 
 class Tokenizer(ABC):
     """Text to ids and back.
@@ -271,6 +283,11 @@ class Task(ABC):
 
 class Specialist(Component):
     """One sense of the cascade: whole pictures to structured things. Each is trained alone."""
+
+    def shapes(self, spec: Spec) -> Spec:
+        """See `Component.shapes`: pictures of three channels and any size pass, things beside them."""
+        spec.need(type(self).__name__, "pictures", 3)
+        return spec
 
     @abstractmethod
     def loss(self, pictures: Pictures) -> tuple[Tensor, Metrics]:

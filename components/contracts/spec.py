@@ -16,7 +16,7 @@ class Spec:
     """A stream between two parts.
 
     Attributes:
-        stream: what flows: `patches`, `visual`, `hidden` or `logits`.
+        stream: what flows: `patches`, `visual`, `hidden` or `logits`; `pictures` between specialists.
         width: the last axis.
         grids: the grids of the items, where the stream is visual.
     """

@@ -1,0 +1,1 @@
+"""The cascade design: specialists turn pixels into text, a language model answers from the text."""

@@ -1,0 +1,50 @@
+"""Training of one specialist of a cascade."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from vlmloom.components.contracts.component import Metrics
+from vlmloom.components.contracts.kinds import Objective, Specialist
+from vlmloom.components.contracts.visuals import Pictures
+from vlmloom.registry import register
+
+
+@register("objective/specialist")
+class SpecialistLoss(Objective):
+    """A specialist's own loss on whole pictures with labels; the other parts of the cascade stand by."""
+
+    def __init__(self, *, part: str | None = None) -> None:
+        """Name the specialist.
+
+        Args:
+            part: `detector`, `tagger` or `reader` of an assembly; None where the module is the specialist.
+        """
+        super().__init__()
+        self.part = part
+
+    def chosen(self, module: Any) -> Specialist:
+        """The specialist that is trained.
+
+        Raises:
+            ValueError: the module has no specialist of that name.
+        """
+        found = module if self.part is None else getattr(module, self.part, None)
+        if not isinstance(found, Specialist):
+            have = [name for name, child in module.named_children() if isinstance(child, Specialist)]
+            raise ValueError(
+                f"objective.part: {type(module).__name__} has no specialist {self.part!r}; "
+                f"it has {', '.join(have) or 'none'}"
+            )
+        return found
+
+    def forward(self, module: Any, batch: Pictures) -> tuple[Tensor, Metrics]:
+        """The specialist's loss on frames whose things are known."""
+        return self.chosen(module).loss(batch)
+
+    def flops(self, module: Any, batch: Pictures) -> dict[str, int]:
+        """See `Objective.flops`."""
+        chosen = self.chosen(module)
+        return {self.part or "specialist": chosen.flops(chosen.views(batch))}

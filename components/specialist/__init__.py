@@ -1,0 +1,1 @@
+"""Specialists: the senses of the cascade, from pixels to structured things."""
