@@ -79,9 +79,9 @@ wheel: .venv/.installed-dev
 
 .PHONY: docs serve
 docs: .venv/.installed-dev
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 serve: .venv/.installed-dev
-	$(BIN)/mkdocs serve
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 .PHONY: check
 check: test lint wheel docs
