@@ -202,7 +202,7 @@ class OptimizerRecipe(ABC):
         """
 
     def factor(self, progress: float) -> float:
-        """What the learning rates are multiplied by when this share of the stage's budget, in [0, 1], is spent."""
+        """What the learning rates are multiplied by when this share, in [0, 1], of the budget is spent."""
         return 1.0
 
     def schedule(self, optimizer: torch.optim.Optimizer, progress: float) -> float:

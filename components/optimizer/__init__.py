@@ -1,0 +1,1 @@
+"""Optimizer recipes: parameters to one optimizer, and its learning rate over a stage."""

@@ -1,0 +1,1 @@
+"""Projectors: features to the language's width."""
