@@ -227,7 +227,7 @@ def signature(function: ast.FunctionDef) -> str:
     """A method as one would declare it, without its body."""
     returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
     line = f"def {function.name}({ast.unparse(function.args)}){returns}"
-    if len(line) <= 100:
+    if len(line) <= 76:
         return line
     parts = re.split(r", (?![^\[(]*[\])])", ast.unparse(function.args))
     return f"def {function.name}(\n    " + ",\n    ".join(parts) + f",\n){returns}"

@@ -1,12 +1,13 @@
 """The frame of the project: packaging, the words it must not contain, and how fast the command starts."""
 
+import ast
 import os
 import re
 import resource
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,34 @@ def test_megablocks_is_an_extra_of_its_own() -> None:
     assert not [line for line in [*PROJECT["dependencies"], *others] if "megablocks" in line]
 
 
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[>=<! ]", name)[0]).lower()
+
+
+def imported(folder: str) -> set[str]:
+    """Top-level names that a folder's files import anywhere, lazily too."""
+    names: set[str] = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.partition(".")[0])
+    return names - set(sys.stdlib_module_names) - {"vlmloom"}
+
+
+@pytest.mark.parametrize("folder", [*PACKAGES, "tests", "benchmarks"])
+def test_every_import_is_a_declared_dependency(folder: str) -> None:
+    extras = PROJECT["optional-dependencies"]
+    declared = {canonical(line) for line in PROJECT["dependencies"]}
+    declared |= {canonical(line) for lines in extras.values() for line in lines}
+    providers = packages_distributions()
+    for name in sorted(imported(folder)):
+        # What is not installed here can only be an optional part, which is imported by its own name.
+        offered = {canonical(provider) for provider in providers.get(name, [name])}
+        assert offered & declared, f"{folder} imports {name}, which no dependency in pyproject.toml provides"
+
+
 def test_the_registry_imports_without_torch() -> None:
     code = (
         "import importlib, pkgutil, sys, vlmloom.registry as registry\n"
@@ -71,7 +100,7 @@ def test_help_starts_fast_and_without_torch() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = run(sys.executable, "-X", "importtime", "-m", "vlmloom", "--help")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stderr[-500:]
     assert result.stdout.lower().startswith("usage")
     imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
     assert "argparse" in imported
