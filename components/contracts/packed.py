@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -71,6 +71,23 @@ class Packed:
     branch: Int[Tensor, "tokens"] | None = None
     extras: dict[str, Any] = field(default_factory=dict)
     normaliser: float = 1.0
+
+    def to(self, device: torch.device | str) -> Packed:
+        """The same batch on another device; tags and lengths stay on the host."""
+        return moved(self, device)
+
+
+def moved(batch: Any, device: torch.device | str) -> Any:
+    """A dataclass with its tensors on another device, those in its dictionaries and in nested batches too."""
+
+    def move(value: Any) -> Any:
+        if isinstance(value, Tensor | Visuals):
+            return value.to(device) if isinstance(value, Tensor) else moved(value, device)
+        if isinstance(value, dict):
+            return {key: move(part) for key, part in value.items()}
+        return value
+
+    return replace(batch, **{part.name: move(getattr(batch, part.name)) for part in fields(batch)})
 
 
 def shift(values: Tensor, boundaries: Tensor, by: int, fill: float) -> Tensor:

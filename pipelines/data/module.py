@@ -1,0 +1,134 @@
+"""Where samples come from: a suite, a tokenizer and a processor, packed for an assembly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from torch.utils.data import Dataset
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from vlmloom.assemblies.assembly import Assembly
+from vlmloom.components.contracts.kinds import Tokenizer
+from vlmloom.components.contracts.processor import Processor
+from vlmloom.components.contracts.suite import Suite
+from vlmloom.components.source.cache import cache_root
+from vlmloom.pipelines.data.packing import Draw, PackSampler
+from vlmloom.pipelines.data.views import Drawn, View, view
+from vlmloom.registry import register
+from vlmloom.registry.errors import UserError
+
+CORPUS_ITEMS = 4000
+"""How many training items a tokenizer learns its words from."""
+
+
+class Items(Dataset):
+    """A view as a map-style dataset: a pure function of the index."""
+
+    def __init__(self, seen: View) -> None:
+        self.seen = seen
+
+    def __getitem__(self, draw: Draw) -> Drawn:
+        return self.seen.draw(draw)
+
+
+class Collate:
+    """Drawn items to a batch; what to do with a corrupt picture."""
+
+    def __init__(self, seen: View, on_corrupt: str) -> None:
+        self.seen, self.on_corrupt = seen, on_corrupt
+
+    def __call__(self, items: list[Drawn]) -> Any:
+        faults = [item for item in items if item.corrupt]
+        if faults and self.on_corrupt == "raise":
+            tag = faults[0].tag
+            raise UserError(f"{tag.task}#{tag.index}: {faults[0].corrupt}; data.on_corrupt: skip would leave it out")
+        return self.seen.collate(items)
+
+
+@register("data/packed")
+class PackedData:
+    """A suite of tasks as packed batches, in the view that a stage asks for."""
+
+    def __init__(
+        self,
+        *,
+        suite: Suite,
+        tokenizer: Tokenizer,
+        processor: Callable[..., Processor],
+        pack_tokens: int = 4096,
+        packs_per_epoch: int = 10_000,
+        workers: int = 0,
+        on_corrupt: Literal["skip", "raise"] = "skip",
+    ) -> None:
+        """Note the parts; `connect` brings them together.
+
+        Args:
+            suite: the tasks.
+            tokenizer: trained on the suite's text if it knows no words yet.
+            processor: a template; it is given the tokenizer.
+            pack_tokens: tokens of a pack.
+            packs_per_epoch: how many packs Lightning calls an epoch; a budget usually ends a stage before.
+            workers: processes that draw pictures; 0 draws in the main process.
+            on_corrupt: leave a corrupt picture's item out, counted and named once, or stop.
+        """
+        self.suite, self.tokenizer, self.template = suite, tokenizer, processor
+        self.pack_tokens, self.packs_per_epoch = pack_tokens, packs_per_epoch
+        self.workers, self.on_corrupt = workers, on_corrupt
+        self.processor: Processor | None = None
+        self.assembly: Assembly | None = None
+
+    def connect(self, assembly: Assembly, tokenizer_file: Path | None = None) -> None:
+        """Prepare sources, train or read the tokenizer, and tell parts of the assembly the vocabulary.
+
+        Args:
+            assembly: what batches are made for.
+            tokenizer_file: where the tokenizer of this run lies, or is put.
+
+        Raises:
+            UserError: the language part has fewer ids than the tokenizer.
+        """
+        self.suite.prepare()
+        if tokenizer_file is not None and tokenizer_file.exists():
+            self.tokenizer = type(self.tokenizer).from_file(tokenizer_file)  # type: ignore[attr-defined]
+        elif not getattr(self.tokenizer, "trained", True):
+            self.tokenizer.train_cached(self.suite.text_corpus(CORPUS_ITEMS), cache_root())  # type: ignore[attr-defined]
+        if tokenizer_file is not None and not tokenizer_file.exists() and hasattr(self.tokenizer, "save"):
+            self.tokenizer.save(tokenizer_file)
+        language = getattr(assembly, "language", None)
+        if language is not None and language.vocab < self.tokenizer.vocab:
+            raise UserError(
+                f"language.vocab is {language.vocab}, but the tokenizer has {self.tokenizer.vocab} ids; "
+                f"language.vocab: {self.tokenizer.vocab} would be right"
+            )
+        bind = getattr(assembly, "bind_vocabulary", None)
+        if bind is not None:
+            bind(*self.suite.labels())
+        self.processor = self.template(tokenizer=self.tokenizer)
+        self.assembly = assembly
+
+    def view(self, name: str, split: str) -> View:
+        """A view of a split (see `pipelines.experiment.View`)."""
+        if self.assembly is None or self.processor is None:
+            raise RuntimeError("connect(assembly) comes first")
+        return view(name, self.suite, self.processor, self.assembly, split=split)
+
+    def loader(self, stage: Any, *, rank: int = 0, world: int = 1, accumulate: int = 1) -> StatefulDataLoader:
+        """The endless training stream of a stage; its state is part of every checkpoint.
+
+        Args:
+            stage: its view and its pack size count.
+            rank: whose packs these are.
+            world: the number of ranks.
+            accumulate: micro-batches of an optimizer step.
+        """
+        seen = self.view(stage.view, "train")
+        sampler = PackSampler(
+            seen.size, capacity=stage.pack_tokens or self.pack_tokens, packs=self.packs_per_epoch,
+            rank=rank, world=world, accumulate=accumulate,
+        )  # fmt: skip
+        return StatefulDataLoader(
+            Items(seen), batch_sampler=sampler, collate_fn=Collate(seen, self.on_corrupt), num_workers=self.workers,
+            persistent_workers=False, prefetch_factor=4 if self.workers else None,
+        )  # fmt: skip

@@ -1,0 +1,253 @@
+"""What a stage sees of a sample: its size before it is drawn, its pixels and tokens, and a batch of them.
+
+Views of a question (with pictures, without them, with the scene in words instead) give `Packed`; `captions` gives
+`Packed` captions with one picture each; `scenes` gives `Pictures` with the truth about them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from vlmloom.assemblies.assembly import Assembly
+from vlmloom.components.contracts.packed import IGNORE, Packed, Span, Tag
+from vlmloom.components.contracts.patches import cut, join
+from vlmloom.components.contracts.processor import Encoded, Processor
+from vlmloom.components.contracts.sample import CorruptPicture, Picture, Sample, Scene, describe
+from vlmloom.components.contracts.suite import Suite
+from vlmloom.components.contracts.visuals import Pictures
+from vlmloom.pipelines.data.packing import Draw, Size
+
+PIXELS_A_TOKEN = 16 * 16
+"""In the `scenes` view a frame weighs as many tokens as it has squares of this many pixels."""
+
+
+@dataclass
+class Drawn:
+    """One item as a worker hands it over.
+
+    Attributes:
+        tag: where it comes from.
+        encoded: its tokens.
+        pixels: one uint8 array `[frames, height, width, 3]` a picture.
+        sample: the plan.
+        normaliser: of the pack that it is for.
+        corrupt: the message of a picture that could not be decoded; the item is then left out of its batch.
+    """
+
+    tag: Tag
+    sample: Sample
+    normaliser: float
+    encoded: Encoded | None = None
+    pixels: list[np.ndarray] = field(default_factory=list)
+    corrupt: str | None = None
+
+
+def tag_of(sample: Sample) -> Tag:
+    """Where a sample comes from."""
+    return Tag(sample.task, sample.index, sample.source, sample.split)
+
+
+def without_pictures(sample: Sample) -> Sample:
+    """The same question with its pictures withheld."""
+    return replace(sample, prompt=[part for part in sample.prompt if isinstance(part, str)])
+
+
+def in_words(sample: Sample, words: str | None = None) -> Sample:
+    """The same question with the scene in words where its first picture stood.
+
+    Args:
+        sample: the question.
+        words: what perception says; None is the truth.
+    """
+    prompt: list[str | Picture] = []
+    told = False
+    for part in sample.prompt:
+        if isinstance(part, str):
+            prompt.append(part)
+        elif not told:
+            prompt.append(f"{words if words is not None else describe(sample.scene)} . ")
+            told = True
+    return replace(sample, prompt=prompt)
+
+
+class View:
+    """Questions as packed batches; the base of the other views.
+
+    Attributes:
+        pictures: `shown`, `withheld` or `described`.
+    """
+
+    def __init__(
+        self, suite: Suite, processor: Processor, assembly: Assembly, *, split: str, pictures: str = "shown"
+    ) -> None:
+        self.suite, self.processor, self.assembly = suite, processor, assembly
+        self.split, self.pictures = split, pictures
+        self.specs = assembly.patch_specs()
+        self.plan = lru_cache(maxsize=8192)(self._plan)
+
+    def _plan(self, index: int) -> Sample:
+        sample = self.suite.plan(self.split, index)
+        if self.pictures == "withheld":
+            return without_pictures(sample)
+        return in_words(sample) if self.pictures == "described" else sample
+
+    def __getstate__(self) -> dict[str, object]:
+        return {key: value for key, value in self.__dict__.items() if key != "plan"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self.plan = lru_cache(maxsize=8192)(self._plan)
+
+    def grids(self, sample: Sample) -> list[tuple[int, int, int]]:
+        """The grids of visual tokens of a sample's pictures."""
+        spec = self.specs.get("vision")
+        if spec is None or not sample.pictures:
+            return []
+        return self.assembly.merged_grids([
+            spec.grid(picture.frames, picture.height, picture.width) for picture in sample.pictures
+        ])
+
+    def size(self, index: int) -> Size:
+        """See `Size`; drawn from the plan alone."""
+        encoded = self.encoded(self.plan(index))
+        return Size(len(encoded), float(sum(label != IGNORE for label in encoded.labels)))
+
+    def encoded(self, sample: Sample) -> Encoded:
+        """The tokens of a sample in this view."""
+        return self.processor.encode(sample, self.grids(sample))
+
+    def draw(self, draw: Draw) -> Drawn:
+        """Render and encode one item."""
+        sample = self.plan(draw.index)
+        drawn = Drawn(tag_of(sample), sample, draw.normaliser)
+        try:
+            drawn.pixels = [picture.render() for picture in sample.pictures]
+        except CorruptPicture as fault:
+            drawn.corrupt = str(fault)
+            return drawn
+        drawn.encoded = self.encoded(sample)
+        return drawn
+
+    def collate(self, items: Sequence[Drawn]) -> Packed:
+        """One packed batch; what could not be decoded is left out and named in `extras["corrupt"]`."""
+        good = [item for item in items if item.corrupt is None]
+        batch = pack(self.assembly, [item.encoded for item in good if item.encoded], [item.tag for item in good])
+        batch.normaliser = items[0].normaliser
+        batch.extras["corrupt"] = [item.corrupt for item in items if item.corrupt]
+        for tower, spec in self.specs.items():
+            batch.visuals[tower] = join([cut(pixels, spec) for item in good for pixels in item.pixels], spec)
+        return batch
+
+
+def pack(assembly: Assembly, encoded: Sequence[Encoded], tags: Sequence[Tag]) -> Packed:
+    """Samples on one flat axis, without their pixels."""
+    lengths = [len(item) for item in encoded]
+    edges = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    ids = np.fromiter((token for item in encoded for token in item.ids), np.int64, int(edges[-1]))
+    labels = np.fromiter((token for item in encoded for token in item.labels), np.int64, int(edges[-1]))
+    slots = [start + place for start, item in zip(edges, encoded, strict=False) for place in item.visual]
+    modality = np.zeros(len(ids), np.int64)
+    modality[slots] = 1
+    positions = [_positions(assembly, tuple(item.layout)) for item in encoded]
+    stacked = np.concatenate(positions, axis=1) if positions else np.zeros((3, 0), np.int64)
+    return Packed(
+        ids=torch.from_numpy(ids),
+        labels=torch.from_numpy(labels),
+        weights=torch.from_numpy((labels != IGNORE).astype(np.float32)),
+        positions=torch.from_numpy(stacked),
+        boundaries=torch.from_numpy(edges),
+        lengths=lengths,
+        visual_slots=torch.tensor(slots, dtype=torch.int64),
+        modality=torch.from_numpy(modality),
+        tags=list(tags),
+    )
+
+
+@lru_cache(maxsize=65536)
+def _positions(assembly: Assembly, layout: tuple[Span, ...]) -> np.ndarray:
+    return assembly.positions(list(layout))
+
+
+class CaptionView(View):
+    """A picture and its caption, for contrastive stages: the first picture of every sample that has one.
+
+    The batch is `Packed` captions; `visuals` holds one item a caption, and `extras["pairs"]` numbers the
+    captions, equal numbers for equal captions.
+    """
+
+    def _plan(self, index: int) -> Sample:
+        sample = self.suite.plan(self.split, index)
+        things = tuple(thing for thing in sample.scene.things if thing.frame == 0)
+        scene = Scene(sample.scene.key, things)
+        return replace(sample, prompt=list(sample.pictures[:1]), scene=scene, caption=describe(scene))
+
+    def encoded(self, sample: Sample) -> Encoded:
+        """The caption as an answer without a question; its end token stands for the whole."""
+        return self.processor.encode(replace(sample, prompt=[], answer=sample.caption), [])
+
+    def size(self, index: int) -> Size:
+        """See `Size`: the caption and the visual tokens; samples without a picture are left out."""
+        sample = self.plan(index)
+        if not sample.pictures:
+            return Size(0)
+        visual = sum(frames * rows * columns for frames, rows, columns in self.grids(sample))
+        return Size(len(self.encoded(sample)) + visual, 1.0)
+
+    def collate(self, items: Sequence[Drawn]) -> Packed:
+        """See the class."""
+        batch = super().collate(items)
+        digests = [
+            hashlib.blake2b(item.sample.caption.encode(), digest_size=7).digest()
+            for item in items
+            if item.corrupt is None
+        ]
+        batch.extras["pairs"] = torch.tensor([int.from_bytes(digest) for digest in digests], dtype=torch.int64)
+        return batch
+
+
+class SceneView(View):
+    """Whole pictures and the things in them, for specialists."""
+
+    def size(self, index: int) -> Size:
+        """See `Size`: the area of all frames."""
+        pictures = self.plan(index).pictures
+        area = sum(picture.frames * picture.height * picture.width for picture in pictures)
+        return Size(-(-area // PIXELS_A_TOKEN), float(bool(pictures)))
+
+    def encoded(self, sample: Sample) -> None:  # type: ignore[override]
+        """Nothing: specialists read no tokens."""
+
+    def collate(self, items: Sequence[Drawn]) -> Pictures:  # type: ignore[override]
+        """Frames with their things; a clip's frames and several pictures are numbered alike by `Thing.frame`."""
+        batch = Pictures(frames=[], things=[], keys=[], owners=[])
+        for item in items:
+            if item.corrupt is not None:
+                continue
+            number = 0
+            for picture, pixels in zip(item.sample.pictures, item.pixels, strict=True):
+                for frame in pixels:
+                    batch.frames.append(torch.from_numpy(np.ascontiguousarray(frame)))
+                    batch.things.append(
+                        tuple(thing for thing in item.sample.scene.things if thing.frame == number)
+                    )
+                    batch.keys.append(f"{picture.key}#{number}")
+                    batch.owners.append(len(batch.tags))
+                    number += 1
+            batch.tags.append(item.tag)
+        return batch
+
+
+def view(name: str, suite: Suite, processor: Processor, assembly: Assembly, *, split: str) -> View:
+    """The view by its name in an experiment's YAML (see `pipelines.experiment.View`)."""
+    if name == "captions":
+        return CaptionView(suite, processor, assembly, split=split)
+    if name == "scenes":
+        return SceneView(suite, processor, assembly, split=split)
+    pictures = {"question": "shown", "withheld": "withheld", "described": "described"}[name]
+    return View(suite, processor, assembly, split=split, pictures=pictures)

@@ -1,0 +1,211 @@
+"""`Loom`: the root LightningModule, which trains one stage of an experiment.
+
+Only the root logs and has hooks. It descends the stage's objective, keeps the ledger of what was spent, sets the
+learning rate by the progress through the stage's share of the budget, and stops when that share is spent.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from vlmloom.assemblies.assembly import Assembly
+from vlmloom.assemblies.flops import training_flops
+from vlmloom.components.contracts.packed import Packed
+from vlmloom.components.contracts.visuals import Pictures
+from vlmloom.pipelines.experiment import Budget, Stage
+from vlmloom.pipelines.ledger import Ledger
+from vlmloom.registry.errors import UserError
+
+CURVE_POINTS = 200
+"""About how many points of its learning curve a stage keeps."""
+
+
+class Loom(LightningModule):
+    """One stage: an assembly, an objective, an optimizer recipe and a share of the budget."""
+
+    def __init__(
+        self, assembly: Assembly, stage: Stage, budget: Budget, *, limit: float, ledger: Ledger | None = None
+    ) -> None:
+        """Freeze what the stage does not train.
+
+        Args:
+            assembly: the model.
+            stage: what to do with it.
+            budget: of the whole experiment; only its unit matters here.
+            limit: what the stage may spend, in the budget's unit.
+            ledger: what earlier stages have spent.
+        """
+        super().__init__()
+        self.assembly, self.stage, self.unit, self.limit = assembly, stage, budget.unit, limit
+        self.ledger = ledger or Ledger()
+        self.start = self.ledger.spent(self.unit)
+        self.pace: dict[str, float] = {}
+        self.trained = freeze(assembly, stage.train, stage.name)
+        names = assembly.parts()
+        self.trained_parts = {
+            name for name, part in names.items() if any(p.requires_grad for p in part.parameters())
+        }
+        self._clock: float | None = None
+        self._kept_loss = 0.0
+        self.load: float | None = None
+
+    @property
+    def progress(self) -> float:
+        """How much of the stage's share is spent, 0 to 1."""
+        return min(1.0, (self.ledger.spent(self.unit) - self.start) / self.limit)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """One optimizer; the stage's factors on the learning rate by part."""
+        groups: dict[float, list[tuple[str, torch.nn.Parameter]]] = {}
+        for name, parameter in self.assembly.named_parameters():
+            if parameter.requires_grad:
+                factor = next(
+                    (value for part, value in self.stage.learning_rates.items() if _matches(name, part)), 1.0
+                )
+                groups.setdefault(factor, []).append((name, parameter))
+        optimizer = self.stage.optimizer.build([(named, factor) for factor, named in groups.items()])
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        return optimizer
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move what is a tensor; Lightning's own walk refuses the frozen parts of a batch."""
+        if isinstance(batch, Pictures):
+            return replace(batch, frames=[frame.to(device) for frame in batch.frames])
+        return batch.to(device)
+
+    def on_fit_start(self) -> None:
+        """Frozen parts keep still: no dropout, no running statistics."""
+        for name, part in self.assembly.parts().items():
+            part.train(name in self.trained_parts)
+
+    def on_train_start(self) -> None:
+        """Start the clock."""
+        self._clock = time.perf_counter()
+
+    def training_step(self, batch: Packed | Pictures, batch_idx: int) -> Tensor:
+        """The objective's loss; a loss that is not finite stops the run."""
+        factor = self.stage.optimizer.factor(self.progress)
+        for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
+            group["lr"] = group["initial_lr"] * factor
+        loss, metrics = self.stage.objective(self.assembly, batch)
+        value = float(loss.detach())
+        if value != value or value in (float("inf"), float("-inf")):
+            raise self._not_finite(value, batch)
+        self._kept_loss = value if not self.ledger.steps else 0.98 * self._kept_loss + 0.02 * value
+        self._account(batch, value)
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            scalars = {f"train/{name}": part for name, part in metrics.items() if part.numel() == 1}
+            self.log_dict(scalars | {"train/loss": loss.detach(), "train/lr": factor}, batch_size=1)
+            self.log_dict({f"pace/{name}": part for name, part in self.pace.items()}, batch_size=1)
+        return loss
+
+    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+        """Once an optimizer step: what parts do after one (a router's selection bias)."""
+        if self.trainer.training and optimizer.state:
+            loads = [value for name, value in self.assembly.after_step().items() if name.endswith("/load")]
+            self.load = float(max(loads)) if loads else None
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Take the time, keep a point of the curve, stop at the end of the share."""
+        now = time.perf_counter()
+        spent = now - (self._clock or now)
+        self._clock = now
+        ledger = self.ledger
+        ledger.seconds += spent
+        ledger.steps += 1
+        tokens, visual, flops = self._last
+        self.pace = {
+            "tokens_per_second": tokens / max(spent, 1e-9),
+            "visual_share": visual / max(tokens, 1),
+            "gflops_per_second": flops / max(spent, 1e-9) / 1e9,
+        }
+        every = max(1, int(self.limit / max(self._pace_of_unit(), 1e-30) / CURVE_POINTS))
+        if ledger.steps % every == 0 or self.progress >= 1.0:
+            ledger.curve.append({
+                "stage": self.stage.name, "step": ledger.steps, "flops": ledger.flops,
+                "seconds": round(ledger.seconds, 3), "samples": ledger.samples, "loss": self._kept_loss,
+            })  # fmt: skip
+        if self.progress >= 1.0:
+            self.trainer.should_stop = True
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The ledger goes along."""
+        checkpoint["ledger"] = self.ledger.state_dict()
+        checkpoint["stage"] = {"start": self.start, "kept_loss": self._kept_loss, "name": self.stage.name}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from a checkpoint of this stage."""
+        self.ledger = Ledger.from_state(checkpoint["ledger"])
+        self.start = checkpoint["stage"]["start"]
+        self._kept_loss = checkpoint["stage"]["kept_loss"]
+
+    def _account(self, batch: Packed | Pictures, loss: float) -> None:
+        """Charge a batch to the ledger before it is trained on, so that the budget is never overrun by more."""
+        ledger = self.ledger
+        flops = training_flops(self.stage.objective.flops(self.assembly, batch), self.trained_parts)
+        if isinstance(batch, Packed):
+            samples, visual = len(batch.lengths), int(batch.visual_slots.numel())
+            tokens = int(batch.ids.numel())
+            ledger.labels.update(tag.task for tag in batch.tags)
+            ledger.corrupt.update(batch.extras.get("corrupt", []))
+        else:
+            samples = len(batch.tags)
+            tokens = visual = sum(frame.shape[0] * frame.shape[1] // 256 for frame in batch.frames)
+            ledger.labels["things"] += sum(len(things) for things in batch.things)
+        ledger.flops += flops
+        ledger.samples += samples
+        ledger.tokens += tokens
+        ledger.visual += visual
+        self._last = (tokens, visual, flops)
+
+    def _pace_of_unit(self) -> float:
+        """What a step of this stage spends on average, in the budget's unit."""
+        steps = self.ledger.steps - sum(stage["steps"] for stage in self.ledger.stages)
+        return (self.ledger.spent(self.unit) - self.start) / max(steps, 1)
+
+    def _not_finite(self, value: float, batch: Packed | Pictures) -> UserError:
+        where = ", ".join(f"{tag.task}#{tag.index}" for tag in batch.tags[:4])
+        more = f" and {len(batch.tags) - 4} more" if len(batch.tags) > 4 else ""
+        folder = self.trainer.checkpoint_callback and self.trainer.checkpoint_callback.best_model_path  # type: ignore[attr-defined]
+        last = f"the last good checkpoint is {folder}" if folder else "no checkpoint was written yet"
+        return UserError(
+            f"{self.stage.name}: the loss is {value} at step {self.global_step}, on {where}{more}; {last}. "
+            "A lower learning rate or a check of these items would be right"
+        )
+
+
+def freeze(assembly: Assembly, patterns: list[str], stage: str) -> dict[str, tuple[int, int]]:
+    """Let only the parameters that match train; part -> (trained, all) parameters.
+
+    Raises:
+        UserError: a pattern matches nothing, or nothing trains.
+    """
+    unused = set(patterns)
+    for name, parameter in assembly.named_parameters():
+        hits = {pattern for pattern in patterns if _matches(name, pattern)}
+        unused -= hits
+        parameter.requires_grad_(bool(hits))
+    if unused or not patterns:
+        raise UserError(
+            f"stage {stage}: train: {', '.join(sorted(unused)) or 'an empty list'} matches no parameter; "
+            f"the parts are {', '.join(assembly.parts())}"
+        )
+    counts = {}
+    for name, part in assembly.parts().items():
+        sizes = [(parameter.numel(), parameter.requires_grad) for parameter in part.parameters()]
+        counts[name] = (sum(size for size, trains in sizes if trains), sum(size for size, _ in sizes))
+    return counts
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) or name == pattern or name.startswith(f"{pattern}.")
+
+
