@@ -3,6 +3,28 @@
 if __name__ != "vlmloom.registry":
     raise ImportError("import this package as vlmloom.registry")
 
+from vlmloom.registry.build import build, build_as, save, saved
+from vlmloom.registry.catalog import catalog, resolve
+from vlmloom.registry.compose import Composed, compose
+from vlmloom.registry.errors import ConfigError, UserError
+from vlmloom.registry.hints import ArgumentsOf
 from vlmloom.registry.register import DuplicateName, register, registered
+from vlmloom.registry.walk import check
 
-__all__ = ["DuplicateName", "register", "registered"]
+__all__ = [
+    "ArgumentsOf",
+    "Composed",
+    "ConfigError",
+    "DuplicateName",
+    "UserError",
+    "build",
+    "build_as",
+    "catalog",
+    "check",
+    "compose",
+    "register",
+    "registered",
+    "resolve",
+    "save",
+    "saved",
+]

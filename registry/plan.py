@@ -1,0 +1,136 @@
+"""A checked configuration, ready to be built: what becomes which object."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+from vlmloom.registry.errors import ConfigError, Mark, Problem, one_line
+
+Plan = Union["Leaf", "Items", "Fields", "Part", "Broken"]
+
+
+@dataclass
+class Leaf:
+    """A value as it is."""
+
+    value: Any
+
+
+@dataclass
+class Items:
+    """A list or tuple."""
+
+    items: list[Plan]
+    make: Callable[[list[Any]], Any] = list
+
+
+@dataclass
+class Fields:
+    """A mapping, or with `make` a dataclass."""
+
+    values: dict[str, Plan]
+    make: Callable[..., Any] = dict
+
+
+@dataclass
+class Part:
+    """A component.
+
+    Attributes:
+        cls: its class.
+        arguments: by name.
+        mark: where it is named.
+        path: dotted, from the top.
+        template: whether its owner builds it.
+        name: what it is called in the configuration.
+    """
+
+    cls: type
+    arguments: dict[str, Plan]
+    mark: Mark
+    path: str
+    template: bool = False
+    name: str = ""
+    supplied: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Broken:
+    """What cannot be built, since something is wrong with it; its children may be sound."""
+
+    children: list[Plan]
+
+
+class BuildError(ConfigError):
+    """A constructor refused its values; says where the component is named.
+
+    Attributes:
+        part: the component that refused.
+    """
+
+    def __init__(self, part: Part, error: Exception) -> None:
+        said = one_line(error)
+        if not isinstance(error, ValueError):
+            said = f"{type(error).__name__}: {said}"
+        who = part.name or part.cls.__name__
+        said = said if said.startswith(who) else f"{who}: {said}"
+        super().__init__([Problem(part.mark, part.path, said)])
+        self.part = part
+
+
+class Template(functools.partial):
+    """A component that its owner builds by calling it with what only the owner knows.
+
+    A `functools.partial` of the class whose child components are built anew at each call, so that the layers
+    of a model share no weights.
+    """
+
+    part: Part
+
+    def __call__(self, /, *args: Any, **keywords: Any) -> Any:
+        """Build it; `keywords` are what the owner supplies."""
+        for key, value in keywords.items():
+            written = self.part.arguments.get(key)
+            if isinstance(written, Leaf) and isinstance(value, int | float | str) and written.value != value:
+                text = f"{key} is {written.value!r} here, but {value!r} where it is used; leave it out"
+                raise BuildError(self.part, ValueError(text))
+        return construct_part(self.part, keywords)
+
+
+def construct(plan: Plan) -> Any:
+    """Build what a plan says, children first.
+
+    Raises:
+        BuildError: a constructor refused its values.
+    """
+    if isinstance(plan, Leaf):
+        return plan.value
+    assert not isinstance(plan, Broken), "a plan with problems is not built"
+    if isinstance(plan, Items):
+        return plan.make([construct(item) for item in plan.items])
+    if isinstance(plan, Fields):
+        return plan.make(**{key: construct(value) for key, value in plan.values.items()})
+    if plan.template:
+        leaves = {key: value.value for key, value in plan.arguments.items() if isinstance(value, Leaf)}
+        template = Template(plan.cls, **leaves)
+        template.part = plan
+        return template
+    return construct_part(plan, plan.supplied)
+
+
+def construct_part(part: Part, supplied: dict[str, Any]) -> Any:
+    """Build one component, with what its owner supplies beside what is written.
+
+    Raises:
+        BuildError: its constructor, or that of a child, refused its values.
+    """
+    arguments = {key: construct(value) for key, value in part.arguments.items() if key not in supplied}
+    try:
+        return part.cls(**arguments, **supplied)
+    except (ConfigError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise BuildError(part, error) from error
