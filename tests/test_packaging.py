@@ -16,6 +16,7 @@ import vlmloom
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("assemblies", "components", "configs", "pipelines", "registry")
+PROVIDERS = packages_distributions()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -78,10 +79,9 @@ def test_every_import_is_a_declared_dependency(folder: str) -> None:
     extras = PROJECT["optional-dependencies"]
     declared = {canonical(line) for line in PROJECT["dependencies"]}
     declared |= {canonical(line) for lines in extras.values() for line in lines}
-    providers = packages_distributions()
     for name in sorted(imported(folder)):
         # What is not installed here can only be an optional part, which is imported by its own name.
-        offered = {canonical(provider) for provider in providers.get(name, [name])}
+        offered = {canonical(provider) for provider in PROVIDERS.get(name, [name])}
         assert offered & declared, f"{folder} imports {name}, which no dependency in pyproject.toml provides"
 
 
