@@ -75,6 +75,44 @@ class Scene:
     things: tuple[Thing, ...] = ()
 
 
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+"""What frames and pictures are called in words."""
+
+
+def describe(scene: Scene) -> str:
+    """A scene in words: all that perception can say about it, in one form for every task.
+
+    Exact truth gives the oracle's text, a specialist's findings the cascade's. Things run in reading order;
+    with several frames or pictures each is led by its ordinal, and one equal to the one before is left out.
+
+    >>> dog, hat = Thing("dog", box=(0, 0, 500, 500)), Thing("hat", box=(500, 0, 900, 400), colour="red")
+    >>> describe(Scene("", (hat, dog)))
+    'dog [0,0,500,500]; red hat [500,0,900,400]'
+    >>> describe(Scene("", (dog, Thing("word", box=(10, 20, 30, 40), text="GO", frame=1))))
+    'first: dog [0,0,500,500]; second: word GO [10,20,30,40]'
+    """
+    frames: dict[int, list[Thing]] = {}
+    for thing in scene.things:
+        frames.setdefault(thing.frame, []).append(thing)
+    parts: list[str] = []
+    before = None
+    for number in sorted(frames):
+        # Bands of a third of the height keep things that stand side by side in one row.
+        things = sorted(
+            frames[number], key=lambda thing: ((thing.box[1] + thing.box[3]) // 667, thing.box, thing.name)
+        )
+        words = "; ".join(_phrase(thing) for thing in things)
+        if words != before:
+            parts.append(words if len(frames) == 1 else f"{ORDINALS[number % len(ORDINALS)]}: {words}")
+        before = words
+    return "; ".join(parts) or "nothing"
+
+
+def _phrase(thing: Thing) -> str:
+    words = " ".join(word for word in (thing.colour, thing.name, thing.text) if word)
+    return f"{words} [{','.join(map(str, thing.box))}]"
+
+
 @dataclass
 class Sample:
     """One item of a task.

@@ -1,0 +1,123 @@
+"""What sources hand out, by material: cut-out pictures with names, tables, photographs, digits, fonts."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vlmloom.components.contracts.kinds import Source
+
+
+class SourceMissing(RuntimeError):
+    """A source cannot be used here; the message says what to install."""
+
+
+class Sprites:
+    """Named cut-outs in one drawing style; pixels are mapped from disk on first use and never pickled.
+
+    Attributes:
+        style: which drawing style, e.g. `openmoji`.
+        path: the raw uint8 file `[N, size, size, 4]` (red, green, blue, alpha).
+        size: side of a sprite in pixels.
+        names: English names.
+        codes: what identifies a thing across styles (Unicode code points in hexadecimal), or its file's name.
+        extents: x1, y1, x2, y2 of the visible pixels of each sprite, within `size`.
+    """
+
+    def __init__(
+        self,
+        *,
+        style: str,
+        path: Path,
+        size: int,
+        names: list[str],
+        codes: list[str],
+        extents: list[tuple[int, int, int, int]],
+    ) -> None:
+        self.style = style
+        self.path = path
+        self.size = size
+        self.names = names
+        self.codes = codes
+        self.extents = extents
+        self._pixels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """uint8 `[N, size, size, 4]`, read-only, memory-mapped."""
+        if self._pixels is None:
+            shape = (len(self.names), self.size, self.size, 4)
+            self._pixels = np.memmap(self.path, np.uint8, "r", shape=shape)
+        return self._pixels
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_pixels": None}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numeric columns of a real table.
+
+    Attributes:
+        name: of the table.
+        columns: column name -> finite float64 values `[rows]`, all of one length.
+    """
+
+    name: str
+    columns: dict[str, np.ndarray]
+
+
+class SpriteSource(Source):
+    """Cut-out pictures with names.
+
+    Attributes:
+        style: the drawing style.
+    """
+
+    style: str
+
+    @abstractmethod
+    def load(self) -> Sprites:
+        """The sprites; prepared first where they are not.
+
+        Raises:
+            SourceMissing: what it needs is not installed.
+        """
+
+
+class TableSource(Source):
+    """Real tables."""
+
+    @abstractmethod
+    def load(self) -> list[Table]:
+        """The tables, in a fixed order."""
+
+
+class PhotoSource(Source):
+    """Photographs, and handwritten digits."""
+
+    @abstractmethod
+    def load(self) -> dict[str, np.ndarray]:
+        """Name -> uint8 `[H, W, 3]`, in a fixed order."""
+
+    @abstractmethod
+    def digits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Handwritten digits: uint8 `[N, 8, 8]` (0 is paper, 255 is ink) and their values `[N]`."""
+
+
+class FontSource(Source):
+    """Fonts as files."""
+
+    @abstractmethod
+    def load(self) -> dict[str, Path]:
+        """Name -> file, in a fixed order."""
+
+    @abstractmethod
+    def shifted(self) -> dict[str, Path]:
+        """Fonts of another style, for the shift split; may be empty."""

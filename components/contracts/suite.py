@@ -1,0 +1,42 @@
+"""The contract of the kind `suite`: a mixture of tasks as one indexed stream."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+from vlmloom.components.contracts.kinds import Task
+from vlmloom.components.contracts.sample import Reward, Sample
+
+SPLITS = ("train", "validation", "test", "shift", "compositional")
+"""Seen kinds of scenes; unseen scenes twice; another drawing style; pairs of things never seen together."""
+
+
+class Suite(ABC):
+    """Tasks in fixed proportions. `plan` is a pure function of (seed, split, index).
+
+    Attributes:
+        tasks: by the name under which results are reported.
+    """
+
+    tasks: dict[str, Task]
+
+    @abstractmethod
+    def plan(self, split: str, index: int) -> Sample:
+        """Item `index` of the mixture; `Sample.task` says which task it came from."""
+
+    @abstractmethod
+    def check(self, sample: Sample, response: str) -> Reward:
+        """Judge an answer by the sample's own task."""
+
+    @abstractmethod
+    def splits(self) -> dict[str, list[str]]:
+        """Split -> the tasks that have it here; a split without tasks is absent."""
+
+    @abstractmethod
+    def availability(self) -> dict[str, str]:
+        """Source -> `ready`, or one line that says what to install."""
+
+    @abstractmethod
+    def text_corpus(self, items: int) -> Iterator[str]:
+        """Text of the first training items (questions, answers, captions), for a tokenizer."""

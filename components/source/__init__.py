@@ -1,0 +1,1 @@
+"""Real material: cut-outs, tables, photographs, fonts. Prepared once into a cache folder."""

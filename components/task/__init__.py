@@ -1,0 +1,1 @@
+"""Categories of questions over real material, and their mixture."""

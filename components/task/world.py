@@ -1,0 +1,213 @@
+"""What all tasks of a suite share: the sources, the things that may be shown, the splits, the backdrops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+
+from vlmloom.components.contracts.sample import Thing
+from vlmloom.components.contracts.sources import FontSource, PhotoSource, Sprites, SpriteSource, TableSource
+from vlmloom.components.task.draw import Draw, stable_hash
+from vlmloom.components.task.drawing import Backdrop
+from vlmloom.components.task.vocabulary import COLOURS, VOCABULARY, Entry
+
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Style:
+    """The vocabulary in one drawing style.
+
+    Attributes:
+        name: of the style.
+        sprites: the cut-outs.
+        entries: the things that this style can show.
+        rows: name -> row in `sprites`.
+    """
+
+    name: str
+    sprites: Sprites
+    entries: tuple[Entry, ...]
+    rows: dict[str, int]
+
+
+class World:
+    """The shared ground of tasks. Nothing is read before the first plan.
+
+    Args:
+        sprites: the cut-outs that train, validation, test and compositional are drawn with.
+        shift: cut-outs in other styles, for the shift split; those that are not installed are left out.
+        tables: real tables for charts and tables.
+        photos: photographs for backdrops, and handwritten digits.
+        fonts: fonts for writing.
+        things: how many things of the vocabulary are in use.
+        colours: how many colours are in use.
+        seed: another seed is another world of the same kind.
+        held_out: one pair in so many (thing and thing, colour and thing, word and thing) is shown in the
+            compositional split only.
+        photo_share: the share of scenes whose backdrop is a piece of a photograph.
+        square_share: the share of pictures that are square; the others are half as wide or as high again.
+        side: the shorter side of a picture in pixels.
+    """
+
+    def __init__(
+        self,
+        *,
+        sprites: SpriteSource,
+        shift: Sequence[SpriteSource] = (),
+        tables: TableSource | None = None,
+        photos: PhotoSource | None = None,
+        fonts: FontSource | None = None,
+        things: int = 32,
+        colours: int = 6,
+        seed: int = 0,
+        held_out: int = 8,
+        photo_share: float = 0.1,
+        square_share: float = 0.75,
+        side: int = 64,
+    ) -> None:
+        if not 4 <= things <= len(VOCABULARY):
+            raise ValueError(f"things is {things}, but the vocabulary takes 4 to {len(VOCABULARY)}")
+        if not 2 <= colours <= len(COLOURS):
+            raise ValueError(f"colours is {colours}, but there are 2 to {len(COLOURS)}")
+        if held_out < 2:
+            raise ValueError(
+                f"held_out is {held_out}, but at least every second pair has to be left for training"
+            )
+        if side % 16 or side < 48:
+            raise ValueError(f"side is {side}, but pictures are a multiple of 16 pixels wide, at least 48")
+        self.sprites = sprites
+        self.shift = tuple(shift)
+        self.tables = tables
+        self.photos = photos
+        self.fonts = fonts
+        self.vocabulary = VOCABULARY[:things]
+        self.colours = dict(list(COLOURS.items())[:colours])
+        self.seed = seed
+        self.held_out = held_out
+        self.photo_share = photo_share
+        self.square_share = square_share
+        self.side = side
+
+    @cached_property
+    def style(self) -> Style:
+        """The style that is trained on."""
+        style = self._style(self.sprites)
+        missing = [entry.name for entry in self.vocabulary if entry.name not in style.rows]
+        if missing:
+            raise ValueError(f"source of {self.sprites.style}: has no picture of {', '.join(missing)}")
+        return style
+
+    @cached_property
+    def shifted(self) -> tuple[Style, ...]:
+        """The other styles that are installed and show at least 8 of the things."""
+        styles = (self._style(source) for source in self.shift if source.available() is None)
+        return tuple(style for style in styles if len(style.entries) >= 8)
+
+    def _style(self, source: SpriteSource) -> Style:
+        sprites = source.load()
+        codes = {code: row for row, code in reversed(list(enumerate(sprites.codes)))}
+        names = {name: row for row, name in reversed(list(enumerate(sprites.names)))}
+        # The last word of a caption is what it is about: a red apple is an apple.
+        heads = {name.rsplit(" ", 1)[-1]: row for name, row in names.items()}
+        rows = {}
+        for entry in self.vocabulary:
+            row = codes.get(entry.code, names.get(entry.name, heads.get(entry.name)))
+            if row is not None:
+                rows[entry.name] = row
+        entries = tuple(entry for entry in self.vocabulary if entry.name in rows)
+        return Style(source.style, sprites, entries, rows)
+
+    def style_of(self, split: str, draw: Draw) -> Style:
+        """The style of one item of a split."""
+        return draw.choice(self.shifted) if split == "shift" else self.style
+
+    @cached_property
+    def categories(self) -> tuple[str, ...]:
+        """The categories that occur, in the order of the vocabulary."""
+        return tuple(dict.fromkeys(entry.category for entry in self.vocabulary))
+
+    def held(self, one: str, other: str) -> bool:
+        """Whether two words are never shown together but in the compositional split."""
+        pair = (one, other) if one < other else (other, one)
+        known = self._held.get(pair)
+        if known is None:
+            known = self._held[pair] = stable_hash("held", *pair) % self.held_out == 0
+        return known
+
+    @cached_property
+    def _held(self) -> dict[tuple[str, str], bool]:
+        return {}
+
+    def admits(self, split: str, things: Iterable[Thing]) -> bool:
+        """Whether a scene belongs to a split: by its pairs, and by a digest of its arrangement.
+
+        Train, validation and test hold disjoint halves and quarters of all arrangements without a held-out
+        pair; compositional holds arrangements with one.
+        """
+        pairs = word_pairs(things)
+        held = any(self.held(one, other) for one, other in pairs)
+        if split == "compositional":
+            return held
+        if held:
+            return False
+        if split == "shift":
+            return True
+        return split_of(arrangement(things)) == split
+
+    def backdrop(self, draw: Draw, width: int, height: int) -> Backdrop:
+        """A light shade, or now and then a piece of a photograph."""
+        shade = (draw.between(205, 255), draw.between(205, 255), draw.between(205, 255))
+        if self.photos is None or not draw.chance(self.photo_share):
+            return Backdrop(shade)
+        name, photo = draw.choice(self._photos)
+        x, y = draw.below(photo.shape[1] - width + 1), draw.below(photo.shape[0] - height + 1)
+        return Backdrop(shade, photo, name, x, y)
+
+    @cached_property
+    def _photos(self) -> list[tuple[str, np.ndarray]]:
+        assert self.photos is not None
+        return list(self.photos.load().items())
+
+    def canvas(self, draw: Draw, wide: bool = False) -> tuple[int, int]:
+        """Width and height of a picture: square mostly, else half as long again in one direction."""
+        if draw.chance(self.square_share):
+            return self.side, self.side
+        longer = self.side * 3 // 2
+        return (longer, self.side) if wide or draw.chance(0.5) else (self.side, longer)
+
+
+def word_pairs(things: Iterable[Thing]) -> set[tuple[str, str]]:
+    """The pairs of a scene that may be held out: names with names, and a name with its colour or text."""
+    things = list(things)
+    names = sorted({thing.name for thing in things})
+    pairs = set(combinations(names, 2))
+    pairs.update((thing.colour, thing.name) for thing in things if thing.colour)
+    words = {thing.text for thing in things if thing.text}
+    pairs.update((word, name) for word in words for name in names)
+    return pairs
+
+
+def arrangement(things: Iterable[Thing]) -> int:
+    """A digest of what is where in a scene; drawing style and backdrop do not enter."""
+    return stable_hash(*((thing.name, thing.box, thing.colour, thing.text, thing.frame) for thing in things))
+
+
+def split_of(digest: int) -> str:
+    """Which of train, validation and test a digest falls into: a half, a quarter, a quarter."""
+    return ("train", "train", "validation", "test")[digest & 3]
+
+
+def permille(box: tuple[float, float, float, float], width: int, height: int) -> Box:
+    """A box in pixels as integers from 0 to 1000."""
+    x1, y1, x2, y2 = box
+    return (
+        round(1000 * max(x1, 0) / width),
+        round(1000 * max(y1, 0) / height),
+        round(1000 * min(x2, width) / width),
+        round(1000 * min(y2, height) / height),
+    )
