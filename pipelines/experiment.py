@@ -87,7 +87,6 @@ class Experiment:
         seed: of weights and data.
         name: for logs and reports.
         pretrained: declarations of installed pretrained weights, shown in every report.
-        plugins: modules or files whose components are to be known.
     """
 
     assembly: Assembly
@@ -98,4 +97,3 @@ class Experiment:
     seed: int = 0
     name: str = "experiment"
     pretrained: list[str] = field(default_factory=list)
-    plugins: list[str] = field(default_factory=list)
