@@ -47,7 +47,7 @@ def cut(frames: np.ndarray, spec: PatchSpec) -> tuple[Float[Tensor, "patches pix
     # f frames, R/r rows of groups and within, C/c columns of groups and within, y/x pixels, k channels
     pixels = frames.reshape(count, rows // block, block, patch, columns // block, block, patch, 3)
     pixels = pixels.transpose(0, 1, 4, 2, 5, 7, 3, 6).reshape(count * rows * columns, 3, patch * patch)
-    scale, offset = _affine(spec.mean, spec.std)
+    scale, offset = _affine(tuple(spec.mean), tuple(spec.std))
     patches = np.multiply(pixels, scale, dtype=np.float32)
     patches += offset
     return torch.from_numpy(patches.reshape(len(patches), -1)), grid

@@ -49,7 +49,7 @@ class Merger(GroupingProjector):
         self.norm = nn.LayerNorm(out_width)
         self.gate_up = nn.Linear(out_width, 2 * self.hidden, bias=False)
         self.down = nn.Linear(self.hidden, out_width, bias=False)
-        self.gate_up.weight.muon_splits = (self.hidden, self.hidden)  # type: ignore[assignment]
+        self.gate_up.weight.muon_splits = (self.hidden, self.hidden)  # type: ignore[attr-defined]
         for linear in (self.downsample, self.proj, self.gate_up, self.down):
             nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
         nn.init.zeros_(self.downsample.bias)

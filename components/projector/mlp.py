@@ -38,8 +38,8 @@ class MLP(GroupingProjector):
         super().__init__(in_width=in_width, out_width=out_width, block=block)
         if layers < 1:
             raise ValueError(f"projector/mlp: found {layers} layers; 1 or more would be right")
-        widths = [block * block * in_width, *[hidden or out_width] * (layers - 1), out_width]
-        self.linears = nn.ModuleList(nn.Linear(here, there) for here, there in pairwise(widths))
+        self.widths = [block * block * in_width, *[hidden or out_width] * (layers - 1), out_width]
+        self.linears = nn.ModuleList([nn.Linear(here, there) for here, there in pairwise(self.widths)])
 
     def forward(self, features: VisualFeatures) -> tuple[VisualFeatures, Metrics]:
         """`[T, in_width]` to `[T / block^2, out_width]`, in raster order of the merged grids."""
@@ -50,4 +50,4 @@ class MLP(GroupingProjector):
 
     def flops(self, grids: Sequence[Grid]) -> int:
         """Forward FLOPs of the matrix products."""
-        return 2 * self.groups(grids) * sum(linear.weight.numel() for linear in self.linears)
+        return 2 * self.groups(grids) * sum(here * there for here, there in pairwise(self.widths))

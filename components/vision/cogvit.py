@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ from vlmloom.components.contracts.visuals import (
     Visuals,
 )
 from vlmloom.components.vision.rotary import axial_tables, norm_and_rotate
-from vlmloom.registry import register
+from vlmloom.registry import build, register
 
 
 @register("vision/cogvit")
@@ -95,25 +95,16 @@ class CogViT(Vision):
                 f"width {4 * heads * max(1, round(width / (4 * max(heads, 1))))} would be right"
             )
         if attention is None:
-            attention = _default({"use": "attention/sdpa"})
+            attention = build({"use": "attention/sdpa"})
         if ffn is None:
-            limit = {} if swiglu_limit is None else {"limit": swiglu_limit}
-            ffn = partial(_default_ffn, bias=qkv_bias, **limit)
+            ffn = partial(_default_ffn, bias=qkv_bias, limit=swiglu_limit)
         self.out_width = self.width = width
-        self.depth, self.heads, self.temporal, self.rope_theta, self.eps = (
-            depth,
-            heads,
-            temporal,
-            rope_theta,
-            eps,
-        )
-        self.patch_spec = PatchSpec(
-            patch, temporal, 1, min_patches, max_patches, size, tuple(mean), tuple(std)
-        )
+        self.depth, self.heads, self.temporal, self.rope_theta = depth, heads, temporal, rope_theta
+        self.patch_spec = PatchSpec(patch, temporal, 1, min_patches, max_patches, size, mean, std)
         pixels = 3 * patch * patch
         # Columns run (frame, channel, row, column): a Conv3d kernel with its frame axis moved to the front.
         self.patch_embed = nn.Linear(temporal * pixels, width)
-        self.blocks = nn.ModuleList(
+        blocks = [
             Block(
                 width=width,
                 heads=heads,
@@ -125,7 +116,8 @@ class CogViT(Vision):
                 gain=(2 * depth) ** -0.5,
             )
             for _ in range(depth)
-        )
+        ]
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.RMSNorm(width, eps=eps)
         nn.init.normal_(self.patch_embed.weight, std=(temporal * pixels) ** -0.5)
         nn.init.zeros_(self.patch_embed.bias)
@@ -181,7 +173,7 @@ class CogViT(Vision):
             folded += stored * area
             pairs += frames * area * area
         pixels = self.patch_embed.in_features // self.temporal
-        blocks = sum(block.ffn.flops(tokens) for block in self.blocks)
+        blocks = sum(cast(Block, block).ffn.flops(tokens) for block in self.blocks)
         return (
             2 * folded * pixels * self.width
             + self.depth * (2 * tokens * 4 * self.width**2 + 4 * pairs * self.width)
@@ -233,7 +225,7 @@ class Block(nn.Module):
         self.norm2 = nn.RMSNorm(width, eps=eps)
         self.qkv = nn.Linear(width, 3 * width, bias=bias)
         self.proj = nn.Linear(width, width, bias=bias)
-        self.qkv.weight.muon_splits = (width, width, width)  # type: ignore[assignment]
+        self.qkv.weight.muon_splits = (width, width, width)  # type: ignore[attr-defined]
         self.q_norm = nn.Parameter(torch.ones(width // heads)) if qk_norm else None
         self.k_norm = nn.Parameter(torch.ones(width // heads)) if qk_norm else None
         self.ffn = ffn
@@ -287,18 +279,12 @@ def _fill(template: Callable[..., FFN], **offers: Any) -> FFN:
     needed = {
         name: value
         for name, value in offers.items()
-        if name not in fixed
-        and (name == "width" or (name in parameters and parameters[name].default is inspect.Parameter.empty))
+        if name == "width"
+        or (name not in fixed and name in parameters and parameters[name].default is inspect.Parameter.empty)
     }
     return template(**needed)
 
 
 def _default_ffn(*, width: int, hidden: int, **arguments: Any) -> FFN:
-    return _default({"use": "ffn/swiglu", "width": width, "hidden": hidden, **arguments})
-
-
-def _default(node: dict[str, Any]) -> Any:
-    """A component of another kind by its name, so that this folder imports none."""
-    from vlmloom.registry import build
-
-    return build(node)
+    """The block by its registered name, so that this folder imports no other kind."""
+    return build({"use": "ffn/swiglu", "width": width, "hidden": hidden, **arguments})
