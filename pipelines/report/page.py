@@ -42,6 +42,7 @@ def render(document: Row, examples: Iterable[Example] = ()) -> str:
         "si": wording.si,
         "percent": wording.percent,
         "points": wording.points,
+        "plain": wording.plain,
         "duration": wording.duration,
         "size": wording.size,
         "listing": wording.listing,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy import stats
@@ -51,11 +52,7 @@ class Scores:
 
     def items(self) -> np.ndarray:
         """How many items were answered, `[V, S, C]`."""
-        answered = ~np.isnan(self.values)
-        return np.stack(
-            [answered[..., self.category == index].sum(axis=-1) for index in range(len(self.categories))],
-            axis=-1,
-        )
+        return _by_category(~np.isnan(self.values), self.category, len(self.categories))
 
 
 @dataclass(frozen=True)
@@ -129,19 +126,23 @@ def collect(answers: Iterable[Answer], designs: Sequence[str], categories: Seque
     return scores
 
 
+def _by_category(answered: np.ndarray, category: np.ndarray, count: int) -> np.ndarray:
+    """How many of `[..., I]` are set in each category, `[..., C]`."""
+    return np.stack([answered[..., category == index].sum(axis=-1) for index in range(count)], axis=-1)
+
+
 def _check_pairing(scores: Scores) -> None:
-    items = scores.items()
-    for first in range(len(scores.designs)):
-        for second in range(first + 1, len(scores.designs)):
-            shared = with_differences(scores, [(first, second)]).items()[-1]
-            apart = (items[first] > 0) & (items[second] > 0) & (shared == 0)
-            if apart.any():
-                seed, category = np.argwhere(apart)[0]
-                raise ValueError(
-                    f"answers: {scores.designs[first]} and {scores.designs[second]} share no item of "
-                    f"{scores.categories[category]}, seed {scores.seeds[seed]}; "
-                    "designs are compared on the same items"
-                )
+    answered, items = ~np.isnan(scores.values), scores.items()
+    for first, second in combinations(range(len(scores.designs)), 2):
+        shared = _by_category(answered[first] & answered[second], scores.category, len(scores.categories))
+        apart = (items[first] > 0) & (items[second] > 0) & (shared == 0)
+        if apart.any():
+            seed, category = np.argwhere(apart)[0]
+            raise ValueError(
+                f"answers: {scores.designs[first]} and {scores.designs[second]} share no item of "
+                f"{scores.categories[category]}, seed {scores.seeds[seed]}; "
+                "designs are compared on the same items"
+            )
 
 
 def with_differences(scores: Scores, pairs: Sequence[tuple[int, int]]) -> Scores:

@@ -50,19 +50,29 @@ def points(value: float) -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
 
 
+def plain(value: float) -> str:
+    """A share in points, signed only where it is below zero.
+
+    >>> plain(0.383)
+    '38.3'
+    """
+    return points(value).removeprefix("+")
+
+
 def span(low: float, high: float, signed: bool = False) -> str:
     """An interval.
 
     >>> span(0.1, 0.25), span(-0.02, 0.3, signed=True)
     ('10.0 to 25.0', '−2.0 to +30.0')
     """
-    return f"{points(low)} to {points(high)}" if signed else f"{100 * low:.1f} to {100 * high:.1f}"
+    write = points if signed else plain
+    return f"{write(low)} to {write(high)}"
 
 
 def duration(seconds: float | None) -> str:
     """Seconds for a reader.
 
-    >>> duration(42.3), duration(200), duration(7300)
+    >>> duration(42.3), duration(200), duration(7320)
     ('42 s', '3 min 20 s', '2 h 02 min')
     """
     if seconds is None:
