@@ -14,7 +14,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,11 +117,11 @@ class Catalog:
             self.add(scan_file(Path(found.origin), plugin))
         self._seen.add(plugin)
 
-    def kinds(self) -> list[str]:
+    def kinds(self) -> Sequence[str]:
         """The kinds that have a component."""
         return sorted({entry.kind for entry in self.entries.values()})
 
-    def matching(self, pattern: str | None = None) -> list[Entry]:
+    def list(self, pattern: str | None = None) -> Sequence[Entry]:
         """Entries of a kind, or whose names match a wildcard (`projector/*`, `*mtp*`), by name.
 
         Raises:
@@ -174,7 +174,7 @@ class Catalog:
             found = getattr(found, part)
         return found
 
-    def deriving_from(self, base: str) -> list[Entry]:
+    def deriving_from(self, base: str) -> Sequence[Entry]:
         """Entries whose written bases lead to a class of this name, by name."""
         by_class = {entry.qualname: entry for entry in self.entries.values()}
 
@@ -184,7 +184,7 @@ class Catalog:
                 for parent in entry.bases
             )
 
-        return [entry for entry in self.matching() if leads(entry)]
+        return [entry for entry in self.list() if leads(entry)]
 
 
 def _import(entry: Entry) -> Any:

@@ -62,11 +62,12 @@ def select(selector: str, depth: int) -> list[int]:
 
 def merge(base: Node, over: Node) -> Node:
     """Overlay one value on another, leaf by leaf; lists and whatever names a component replace."""
-    if over_depth(over) and isinstance(base.value, (list, dict)) and not base.names_component():
-        return _merge_depth(base, over)
-    if isinstance(base.value, Overlays) and isinstance(over.value, dict) and not over.names_component():
-        return _merge_depth(base, over)
-    if not isinstance(over.value, dict) or not isinstance(base.value, dict) or over.names_component():
+    if not isinstance(over.value, dict) or over.names_component():
+        return over.copy()
+    if _repeats(base) and over.value and all(map(is_selector, over.value)):
+        if isinstance(base.value, Overlays) or over_depth(over):
+            return _merge_depth(base, over)
+    if not isinstance(base.value, dict):
         return over.copy()
     merged = dict(base.value)
     for key, child in over.value.items():
@@ -74,64 +75,68 @@ def merge(base: Node, over: Node) -> Node:
     return Node(merged, over.mark)
 
 
+def _repeats(node: Node) -> bool:
+    if isinstance(node.value, dict):
+        return bool(node.value) and all(map(is_selector, node.value))
+    return isinstance(node.value, list)
+
+
 def _merge_depth(base: Node, over: Node) -> Node:
-    layers = Overlays(node.copy() for node in base.value) if isinstance(base.value, Overlays) else None
-    if layers is None and isinstance(base.value, dict) and all(map(is_selector, base.value)):
+    if isinstance(base.value, Overlays):
+        layers = Overlays(node.copy() for node in base.value)
+    elif isinstance(base.value, dict):
         layers = Overlays(Node({key: child.copy()}, child.mark) for key, child in base.value.items())
-    if layers is None:
-        # An explicit list of layers: overlaying waits for the expansion, after which its length is known.
+    else:
+        # An explicit list of layers: overlaying waits for the expansion, as it does over a depth.
         layers = Overlays([Node({"=": base.copy()}, base.mark)])
     layers.extend(Node({key: child.copy()}, child.mark) for key, child in over.value.items())
     return Node(layers, over.mark)
 
 
 def expand(node: Node, path: tuple[str, ...], problems: list[Problem]) -> Node:
-    """Make the lists, everywhere below a node."""
+    """Make the lists, everywhere below a node; without a `depth` beside it a mapping stays a mapping."""
     if isinstance(node.value, Overlays):
-        problems.append(_no_depth(node, path))
-        return Node(UNKNOWN, node.mark)
+        node = _fold(node)
     if isinstance(node.value, list):
         items = [expand(child, (*path, str(index)), problems) for index, child in enumerate(node.value)]
         return Node(items, node.mark)
     if not isinstance(node.value, dict):
         return node
-    if over_depth(node):
-        problems.append(_no_depth(node, path))
-        return Node(UNKNOWN, node.mark)
     depth = node.value.get("depth")
     found: dict[str, Node] = {}
     for key, child in node.value.items():
         inside = (*path, key)
-        numbers = isinstance(child.value, dict) and child.value and all(map(is_selector, child.value))
-        if isinstance(child.value, Overlays) or (depth is not None and numbers) or over_depth(child):
+        if isinstance(child.value, Overlays) and "=" in child.value[0].value:
+            child = _layers(child, child.value[0].value["="], inside, problems)
+        elif depth is not None and (isinstance(child.value, Overlays) or _repeats_by_keys(child)):
             child = _layers(child, depth, inside, problems)
-        found[key] = expand(child, inside, problems) if not isinstance(child.value, Overlays) else child
+        found[key] = expand(child, inside, problems)
     return Node(found, node.mark)
 
 
-def _no_depth(node: Node, path: tuple[str, ...]) -> Problem:
-    text = "is written over depth (slices, numbers or *), but no `depth` stands beside it"
-    return Problem(node.mark, ".".join(path), text)
+def _repeats_by_keys(node: Node) -> bool:
+    return isinstance(node.value, dict) and _repeats(node)
 
 
-def _layers(node: Node, depth: Node | None, path: tuple[str, ...], problems: list[Problem]) -> Node:
+def _fold(node: Node) -> Node:
+    """The mapping that overlays without a depth come to."""
+    found: dict[str, Node] = {}
+    for layer in node.value:
+        for key, body in layer.value.items():
+            found[key] = merge(found[key], body) if key in found else body
+    return Node(found, node.mark)
+
+
+def _layers(node: Node, depth: Node, path: tuple[str, ...], problems: list[Problem]) -> Node:
     layers = node.value
     if not isinstance(layers, Overlays):
         layers = Overlays(Node({key: child}, child.mark) for key, child in layers.items())
-    written = next((body for layer in layers for key, body in layer.value.items() if key == "="), None)
-    if written is not None:
-        count: object = len(written.value)
-    else:
-        count = depth.value if depth is not None else None
-    if depth is None and written is None:
-        problems.append(_no_depth(node, path))
-        return Node(UNKNOWN, node.mark)
+    count = len(depth.value) if isinstance(depth.value, list) else depth.value
     if count is UNKNOWN:
         return Node(UNKNOWN, node.mark)
     if not isinstance(count, int) or isinstance(count, bool) or not 0 < count <= 10_000:
-        mark = depth.mark if depth is not None else node.mark
         text = f"found {count!r}; a whole number from 1 to 10000 is needed, since {path[-1]} repeats over it"
-        problems.append(Problem(mark, ".".join((*path[:-1], "depth")), text))
+        problems.append(Problem(depth.mark, ".".join((*path[:-1], "depth")), text))
         return Node(UNKNOWN, node.mark)
     items: list[Node | None] = [None] * count
     for layer in layers:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vlmloom.registry.errors import ConfigError, Problem, one_line
-from vlmloom.registry.plan import Broken, BuildError, Fields, Items, Leaf, Part, Plan, construct_part
+from vlmloom.registry.plan import Broken, Fields, Items, Leaf, Part, Plan, construct, construct_part, refusal
 
 
 def dry_build(plan: Plan) -> list[Problem]:
@@ -51,7 +51,13 @@ def _build(plan: Plan, problems: list[Problem]) -> Plan:
         return _FAILED if any(item is _FAILED for item in items) else Items(items, plan.make)
     if isinstance(plan, Fields):
         values = {key: _build(value, problems) for key, value in plan.values.items()}
-        return _FAILED if any(value is _FAILED for value in values.values()) else Fields(values, plan.make)
+        if any(value is _FAILED for value in values.values()):
+            return _FAILED
+        try:
+            return Leaf(construct(Fields(values, plan.make, plan.mark, plan.path)))
+        except ConfigError as error:
+            problems.extend(error.problems)
+            return _FAILED
     if plan.template:
         return plan
     arguments = {key: _build(value, problems) for key, value in plan.arguments.items()}
@@ -83,7 +89,7 @@ def _dry_run(part: Part, built: Any) -> Problem | None:
         place = _blamed(part, str(error)) or part
         if isinstance(error, ValueError):
             return Problem(place.mark, place.path, one_line(error))
-        return BuildError(place, error).problems[0]
+        return refusal(place, error).problems[0]
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +64,23 @@ class ConfigError(UserError):
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        unique = {str(problem): problem for problem in problems}
-        self.problems = sorted(unique.values(), key=lambda problem: problem.order)
+        self.problems = sorted(_once(problems), key=lambda problem: problem.order)
         super().__init__(*(str(problem) for problem in self.problems))
+
+
+def _once(problems: Iterable[Problem]) -> list[Problem]:
+    """Each problem once; one that repeats from layer to layer is told for the first, with a count."""
+    groups: dict[tuple[Mark, str, str], list[Problem]] = {}
+    for problem in problems:
+        general = re.sub(r"(?<=\.)\d+(?=\.)", "*", problem.path)
+        found = groups.setdefault((problem.mark, general, problem.text), [])
+        if problem not in found:
+            found.append(problem)
+    told = []
+    for first, *others in groups.values():
+        more = f" (and in {len(others)} more of its layers)" if others else ""
+        told.append(Problem(first.mark, first.path, first.text + more))
+    return told
 
 
 def one_line(error: BaseException) -> str:

@@ -29,10 +29,12 @@ class Items:
 
 @dataclass
 class Fields:
-    """A mapping, or with `make` a dataclass."""
+    """A mapping, or with `make` a dataclass, which may refuse its values as a component does."""
 
     values: dict[str, Plan]
     make: Callable[..., Any] = dict
+    mark: Mark = field(default_factory=lambda: Mark(""))
+    path: str = ""
 
 
 @dataclass
@@ -65,20 +67,14 @@ class Broken:
 
 
 class BuildError(ConfigError):
-    """A constructor refused its values; says where the component is named.
+    """A constructor refused its values; says where the component is named."""
 
-    Attributes:
-        part: the component that refused.
-    """
-
-    def __init__(self, part: Part, error: Exception) -> None:
+    def __init__(self, mark: Mark, path: str, who: str, error: Exception) -> None:
         said = one_line(error)
         if not isinstance(error, ValueError):
             said = f"{type(error).__name__}: {said}"
-        who = part.name or part.cls.__name__
-        said = said if said.startswith(who) else f"{who}: {said}"
-        super().__init__([Problem(part.mark, part.path, said)])
-        self.part = part
+        said = said if said.startswith(who) else f"{who}: {said}" if who else said
+        super().__init__([Problem(mark, path, said)])
 
 
 class Template(functools.partial):
@@ -96,7 +92,7 @@ class Template(functools.partial):
             written = self.part.arguments.get(key)
             if isinstance(written, Leaf) and isinstance(value, int | float | str) and written.value != value:
                 text = f"{key} is {written.value!r} here, but {value!r} where it is used; leave it out"
-                raise BuildError(self.part, ValueError(text))
+                raise refusal(self.part, ValueError(text))
         return construct_part(self.part, keywords)
 
 
@@ -112,7 +108,13 @@ def construct(plan: Plan) -> Any:
     if isinstance(plan, Items):
         return plan.make([construct(item) for item in plan.items])
     if isinstance(plan, Fields):
-        return plan.make(**{key: construct(value) for key, value in plan.values.items()})
+        values = {key: construct(value) for key, value in plan.values.items()}
+        if plan.make is dict:
+            return values
+        try:
+            return plan.make(**values)
+        except (ValueError, TypeError) as error:
+            raise BuildError(plan.mark, plan.path, "", error) from error
     if plan.template:
         leaves = {key: value.value for key, value in plan.arguments.items() if isinstance(value, Leaf)}
         template = Template(plan.cls, **leaves)
@@ -133,4 +135,9 @@ def construct_part(part: Part, supplied: dict[str, Any]) -> Any:
     except (ConfigError, KeyboardInterrupt):
         raise
     except Exception as error:
-        raise BuildError(part, error) from error
+        raise refusal(part, error) from error
+
+
+def refusal(part: Part, error: Exception) -> BuildError:
+    """What is told when a component refuses its values."""
+    return BuildError(part.mark, part.path, part.name or part.cls.__name__, error)

@@ -13,6 +13,7 @@ from typing import Any
 
 from vlmloom.registry.catalog import catalog
 from vlmloom.registry.compose import Composed
+from vlmloom.registry.depth import over_depth
 from vlmloom.registry.errors import ConfigError, Mark, Problem, UserError, nearest, one_line
 from vlmloom.registry.hints import (
     REQUIRED,
@@ -123,6 +124,9 @@ class Walker:
         if held:
             inner = held[0][1]
             return Fields({key: self.visit(child, inner, (*path, key)) for key, child in node.value.items()})
+        if over_depth(node) and any(container(unwrap(option)) for option in options):
+            text = "is written over depth (slices, numbers or *), but no `depth` stands beside it"
+            return self.note(node.mark, path, text)
         children = [self.visit(child, Any, (*path, key)) for key, child in node.value.items()]
         if any(True for _ in slots(hint)):
             text = f"names no component; add `use:`, one of {self.candidates(hint)}"
@@ -258,7 +262,7 @@ class Walker:
                 self.note(node.mark, (*path, name), text)
         if len(self.problems) > before:
             return Broken(list(values.values()))
-        return Fields(values, make)
+        return Fields(values, make, node.mark, ".".join(path))
 
     def candidates(self, hint: Any) -> str:
         """The components that a slot takes."""

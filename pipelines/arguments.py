@@ -1,0 +1,41 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def verb_parser(subparsers: Any, name: str, summary: str, epilog: str) -> argparse.ArgumentParser:
+    """A verb's parser with its examples printed as they are written."""
+    return subparsers.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_composition(parser: argparse.ArgumentParser) -> None:
+    """`--scale`, `--set`, `--swap`, found as `args.scale`, `args.sets`, `args.swaps`."""
+    parser.add_argument(
+        "--scale", default="nano", help="the size that a name without one means (default: nano)"
+    )
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="give a leaf another value",
+    )
+    parser.add_argument(
+        "--swap",
+        dest="swaps",
+        action="append",
+        default=[],
+        metavar="PART=KIND/NAME[,KEY=VALUE]",
+        help="replace a part; nothing of the old one is inherited",
+    )

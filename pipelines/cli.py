@@ -1,0 +1,90 @@
+"""The `vlmloom` command: one verb a file in `pipelines/verbs/`.
+
+A verb's module has `SUMMARY`, `add_parser(subparsers)`, which makes its parser and sets the default `run`,
+and `run(args) -> int`, the exit status. Modules of verbs import nothing heavy: `run` does. A verb whose parser
+sets `passes_on=True` is called as `run(args, rest)` with the options that it does not know.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vlmloom import __version__
+from vlmloom.registry.errors import UserError
+from vlmloom.registry.register import DuplicateName
+
+EPILOG = """examples:
+  vlmloom ls projector
+      the components of a kind
+  vlmloom show native --swap projector=projector/linear
+      a model's parts, shapes, parameters and costs
+  vlmloom fit -c nano/native --out runs/native
+      train an experiment
+  vlmloom compare native adapter cascade --out runs/compare
+      train designs under one budget and write a report
+"""
+
+ORDER = ("ls", "show", "validate", "fit", "compare", "ablate", "evaluate", "ask", "import", "export")
+"""How verbs are listed; others follow by name."""
+
+
+def verbs() -> list[str]:
+    """The verbs that there are, a file each; `import_` is the verb `import`."""
+    folder = Path(__file__).parent / "verbs"
+    found = {path.stem.rstrip("_") for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    return sorted(found, key=lambda verb: (ORDER.index(verb) if verb in ORDER else len(ORDER), verb))
+
+
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The command's parser, with all verbs or just one."""
+    made = argparse.ArgumentParser(
+        prog="vlmloom",
+        description="Compose, train and compare vision-language models.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("--version", action="version", version=f"vlmloom {__version__}")
+    made.set_defaults(passes_on=False)
+    subparsers = made.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
+    for verb in verbs() if only is None else [only]:
+        name = f"{verb}_" if verb in ("import",) else verb
+        importlib.import_module(f"vlmloom.pipelines.verbs.{name}").add_parser(subparsers)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb.
+
+    Returns:
+        The exit status: 0, 1 where the verb found something amiss, 2 for a mistake of the user (told in one
+        line an error), 130 when interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    only = arguments[0] if arguments and arguments[0] in verbs() else None
+    try:
+        made = parser(only)
+        args, rest = made.parse_known_args(arguments)
+        if args.passes_on:
+            return int(args.run(args, rest) or 0)
+        if rest:
+            made.error(f"unknown option {rest[0]}; `vlmloom {args.verb} --help` lists those of {args.verb}")
+        return int(args.run(args) or 0)
+    except (UserError, DuplicateName) as error:
+        for line in error.lines if isinstance(error, UserError) else [str(error)]:
+            print(line, file=sys.stderr)
+        return 2
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe (`vlmloom ls | head`) has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
