@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -34,19 +34,44 @@ def newton_schulz(matrices: Tensor, steps: int = 5, eps: float = 1e-7) -> Tensor
     return x
 
 
-def matrices_of(parameter: Tensor, value: Tensor) -> list[Tensor]:
-    """The matrices of a parameter, `[N, rows, columns]` each, cut from a tensor of its shape.
+def matrices_of(value: Tensor, splits: Sequence[int] | None = None) -> list[Tensor]:
+    """The matrices of a parameter, `[N, rows, columns]` each.
 
-    A fused parameter (`parameter.muon_splits`, sizes along its rows) gives one stack a part; experts
-    `[E, rows, columns]` give a stack of E, each split alike; a kernel of four or more axes is one flattened
-    matrix. All are views, but for a flattened kernel whose memory is not contiguous.
+    A fused one gives a stack for each part; experts `[E, rows, columns]` give a stack of E, each split
+    alike; a kernel of four or more axes is one flattened matrix. All are views, but for a flattened kernel
+    whose memory is not contiguous.
+
+    Args:
+        value: the parameter, or a tensor of its shape.
+        splits: sizes of its parts along the rows; None is whole.
     """
     if value.ndim == 2:
         value = value.unsqueeze(0)
     elif value.ndim > 3:
         value = value.reshape(1, value.shape[0], -1)
-    splits = getattr(parameter, "muon_splits", None)
     return [value] if splits is None else list(value.split(tuple(splits), dim=1))
+
+
+def splits_of(name: str, parameter: Tensor, halves: Sequence[str]) -> tuple[int, ...] | None:
+    """The parts of a fused parameter along its rows.
+
+    They are what `parameter.muon_splits` declares, else two halves where a part of the dotted name is one of
+    `halves`, else None.
+
+    Raises:
+        ValueError: the declared sizes do not sum to the rows.
+    """
+    rows = parameter.shape[1 if parameter.ndim == 3 else 0]
+    declared = getattr(parameter, "muon_splits", None)
+    if declared is None:
+        fused = parameter.ndim <= 3 and rows % 2 == 0 and not set(halves).isdisjoint(name.split("."))
+        return (rows // 2, rows // 2) if fused else None
+    if sum(declared) != rows or parameter.ndim > 3:
+        raise ValueError(
+            f"optimizer/muon_adamw: {name} {list(parameter.shape)} declares muon_splits {tuple(declared)}; "
+            f"a matrix or a stack of matrices with sizes that sum to its {rows} rows would be right"
+        )
+    return tuple(declared)
 
 
 def native_bfloat16(device: torch.device) -> bool:
@@ -54,17 +79,6 @@ def native_bfloat16(device: torch.device) -> bool:
     if device.type == "cpu":
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return device.type == "cuda"
-
-
-def _check_splits(group: dict[str, Any]) -> None:
-    for name, parameter in group["params"] if group["kind"] == "muon" else ():
-        splits = getattr(parameter, "muon_splits", None)
-        rows = parameter.shape[1 if parameter.ndim == 3 else 0]
-        if splits is not None and (sum(splits) != rows or parameter.ndim > 3):
-            raise ValueError(
-                f"optimizer/muon_adamw: {name} {list(parameter.shape)} declares muon_splits {tuple(splits)}; "
-                f"a matrix or a stack of matrices with sizes that sum to its {rows} rows would be right"
-            )
 
 
 class MuonAdamWOptimizer(torch.optim.Optimizer):
@@ -85,6 +99,7 @@ class MuonAdamWOptimizer(torch.optim.Optimizer):
         eps: float = 1e-8,
         steps: int = 5,
         precision: Precision = "auto",
+        halves: Sequence[str] = ("gate_up",),
     ) -> None:
         """Make the optimizer.
 
@@ -95,10 +110,15 @@ class MuonAdamWOptimizer(torch.optim.Optimizer):
             eps: of AdamW.
             steps: of the Newton-Schulz iteration.
             precision: of the Newton-Schulz products; auto is bfloat16 where the machine has it natively.
+            halves: names of fused parameters that are two matrices of equal size.
         """
         groups = [{**group, "initial_lr": group["lr"]} for group in groups]
-        for group in groups:
-            _check_splits(group)
+        self.splits = {
+            parameter: splits_of(name, parameter, halves)
+            for group in groups
+            if group["kind"] == "muon"
+            for name, parameter in group["params"]
+        }
         super().__init__(groups, {"momentum": momentum, "betas": tuple(betas), "eps": eps, "steps": steps})
         self.precision = precision
 
@@ -154,8 +174,9 @@ class MuonAdamWOptimizer(torch.optim.Optimizer):
         # (rows, columns), rows the fewer -> where the update goes, its matrices, whether they were turned
         batches: dict[tuple[Any, ...], list[tuple[Tensor, Tensor, bool]]] = defaultdict(list)
         for parameter, update in zip(parameters, updates, strict=True):
-            targets = [parameter] if parameter.ndim > 3 else matrices_of(parameter, parameter)
-            for target, matrices in zip(targets, matrices_of(parameter, update), strict=True):
+            splits = self.splits[parameter]
+            targets = [parameter] if parameter.ndim > 3 else matrices_of(parameter, splits)
+            for target, matrices in zip(targets, matrices_of(update, splits), strict=True):
                 turned = matrices.shape[1] > matrices.shape[2]
                 matrices = matrices.mT if turned else matrices
                 batches[(matrices.shape[1:], matrices.device, matrices.dtype)].append(
@@ -178,7 +199,7 @@ class MuonAdamWOptimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             for name, parameter in zip(group["param_names"], group["params"], strict=True):
                 shape = "x".join(map(str, parameter.shape)) or "scalar"
-                splits = getattr(parameter, "muon_splits", None) if group["kind"] == "muon" else None
+                splits = self.splits.get(parameter)
                 fused = f" as {' + '.join(map(str, splits))} rows" if splits else ""
                 rate = f"lr {group['initial_lr']:g} decay {group['weight_decay']:g}"
                 lines.append(f"{group['kind']:<6}{rate:<24} {name} [{shape}]{fused}")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vlmloom.components.optimizer.adamw import AdamW
-from vlmloom.components.optimizer.muon import matrices_of, newton_schulz
+from vlmloom.components.optimizer.muon import matrices_of, newton_schulz, splits_of
 from vlmloom.components.optimizer.muon_adamw import MuonAdamW, is_matrix
 
 
@@ -104,6 +104,12 @@ def test_fused_parameters_are_split():
     torch.testing.assert_close(update_of(fused, gradient), torch.cat(alone), atol=1e-5, rtol=1e-5)
 
 
+def test_gate_and_up_are_two_matrices_by_their_name():
+    assert splits_of("ffn.gate_up.weight", torch.zeros(8, 3), ("gate_up",)) == (4, 4)
+    assert splits_of("experts.gate_up", torch.zeros(5, 8, 3), ("gate_up",)) == (4, 4)
+    assert splits_of("ffn.down.weight", torch.zeros(8, 3), ("gate_up",)) is None
+
+
 def test_a_kernel_in_channels_last_memory_is_updated_too():
     torch.manual_seed(0)
     gradient = torch.randn(8, 4, 2, 2)
@@ -176,7 +182,7 @@ def test_both_descend(recipe):
 
 def test_newton_schulz_keeps_a_zero_matrix():
     assert not newton_schulz(torch.zeros(2, 3, 4)).any()
-    assert [part.shape for part in matrices_of(torch.zeros(4, 5), torch.zeros(4, 5))] == [(1, 4, 5)]
+    assert [part.shape for part in matrices_of(torch.zeros(4, 5))] == [(1, 4, 5)]
 
 
 def test_rates_follow_progress():
