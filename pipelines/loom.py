@@ -53,6 +53,7 @@ class Loom(LightningModule):
             name for name, part in names.items() if any(p.requires_grad for p in part.parameters())
         }
         self._clock: float | None = None
+        self._paused = 0.0
         self._kept_loss = 0.0
         self.load: float | None = None
 
@@ -116,8 +117,8 @@ class Loom(LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Take the time, keep a point of the curve, stop at the end of the share."""
         now = time.perf_counter()
-        spent = now - (self._clock or now)
-        self._clock = now
+        spent = now - (self._clock or now) - self._paused
+        self._clock, self._paused = now, 0.0
         ledger = self.ledger
         ledger.seconds += spent
         ledger.steps += 1
@@ -135,6 +136,10 @@ class Loom(LightningModule):
             })  # fmt: skip
         if self.progress >= 1.0:
             self.trainer.should_stop = True
+
+    def pause(self, seconds: float) -> None:
+        """Leave this time out of the ledger: it was not spent on training."""
+        self._paused += seconds
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The ledger goes along."""

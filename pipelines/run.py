@@ -77,7 +77,7 @@ def train(
     flags = dict(experiment.trainer)
     precision = choose(str(flags.pop("precision", "auto")), width=_width(assembly))
     precision.apply()
-    console.print(f"{experiment.name}: {precision.why}")
+    console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
     shares = sum(stage.share for stage in experiment.stages)
     ledger = Ledger()
     for number, stage in enumerate(experiment.stages):

@@ -104,7 +104,7 @@ class PackedData:
             )
         bind = getattr(assembly, "bind_vocabulary", None)
         if bind is not None:
-            bind(*self.suite.labels())
+            bind(*labels(self.suite))
         self.processor = self.template(tokenizer=self.tokenizer)
         self.assembly = assembly
 
@@ -132,3 +132,14 @@ class PackedData:
             Items(seen), batch_sampler=sampler, collate_fn=Collate(seen, self.on_corrupt), num_workers=self.workers,
             persistent_workers=False, prefetch_factor=4 if self.workers else None,
         )  # fmt: skip
+
+
+def labels(suite: Suite, items: int = CORPUS_ITEMS) -> tuple[list[str], list[str], str]:
+    """Names, colours and characters of the things in the first training scenes, for specialists."""
+    names, colours, characters = set(), set(), set()
+    for index in range(items):
+        for thing in suite.plan("train", index).scene.things:
+            names.add(thing.name)
+            colours.add(thing.colour)
+            characters.update(thing.text)
+    return sorted(names), sorted(colours - {""}), "".join(sorted(characters))

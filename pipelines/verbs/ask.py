@@ -1,0 +1,74 @@
+"""`vlmloom ask`: one question about one picture."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+SUMMARY = "ask a trained run one question about a picture"
+
+EPILOG = """examples:
+  vlmloom ask runs/native cat.png "what is this ?"
+  vlmloom ask runs/native scene.png "where is the dog ?" --out answer.png
+      the box of the answer is drawn on a copy of the picture
+"""
+
+BOX = re.compile(r"\[(\d{1,4}),(\d{1,4}),(\d{1,4}),(\d{1,4})\]")
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """The verb's options."""
+    parser = subparsers.add_parser(
+        "ask", help=SUMMARY, description=SUMMARY, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="the folder of a finished run")
+    parser.add_argument("image", type=Path, help="a picture")
+    parser.add_argument("question", help="what is asked")
+    parser.add_argument("--out", type=Path, help="where to draw boxes of the answer (default: beside the picture)")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer, and draw the answer's boxes."""
+    from vlmloom.components.contracts.sample import CorruptPicture, Sample, Scene
+    from vlmloom.components.source.folder import FilePicture
+    from vlmloom.pipelines.answering import Answerer
+    from vlmloom.pipelines.loading import load_run
+    from vlmloom.pipelines.quiet import quiet
+    from vlmloom.registry.errors import UserError
+
+    quiet()
+    try:
+        picture = FilePicture(args.image)
+        picture.render()
+    except CorruptPicture as fault:
+        raise UserError(str(fault)) from None
+    experiment = load_run(args.folder)
+    sample = Sample("ask", "test", 0, [picture, args.question], "", Scene(str(args.image)))
+    answer = Answerer(experiment).answers([sample])[0]
+    print(answer)
+    boxes = [tuple(map(int, found)) for found in BOX.findall(answer)]
+    if boxes:
+        out = args.out or args.image.with_name(f"{args.image.stem}-answer.png")
+        draw(args.image, boxes, out)
+        print(out)
+    return 0
+
+
+def draw(image: Path, boxes: list[tuple[int, ...]], out: Path) -> None:
+    """A copy of the picture with boxes (0 to 1000) drawn on it."""
+    from PIL import Image, ImageDraw, ImageOps
+
+    with Image.open(image) as opened:
+        picture = ImageOps.exif_transpose(opened).convert("RGB")
+    pen = ImageDraw.Draw(picture)
+    for left, top, right, bottom in boxes:
+        corners = [left * picture.width / 1000, top * picture.height / 1000,
+                   right * picture.width / 1000, bottom * picture.height / 1000]  # fmt: skip
+        ordered = [min(corners[0], corners[2]), min(corners[1], corners[3]), max(corners[0], corners[2]),
+                   max(corners[1], corners[3])]  # fmt: skip
+        pen.rectangle(ordered, outline=(220, 30, 30), width=max(1, picture.width // 150))
+    picture.save(out)
