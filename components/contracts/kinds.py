@@ -153,6 +153,24 @@ class Language(Component):
     def cache(self, batch: int, capacity: int) -> Cache:
         """An empty cache for `batch` sequences of at most `capacity` tokens."""
 
+    def make_block(self) -> nn.Module:
+        """A fresh block like this part's last one, for a head that predicts with a block of its own.
+
+        The block has `flops(lengths)` and `active_parameters()`; `run_block` runs it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} offers no block to a multi-token head")
+
+    def run_block(
+        self,
+        block: nn.Module,
+        hidden: Tensor,
+        positions: Tensor,
+        lengths: Sequence[int],
+        mask: Mask | None = None,
+    ) -> tuple[Tensor, Metrics]:
+        """Run such a block over `[T, width]` with this part's rotary positions and attention."""
+        raise NotImplementedError(f"{type(self).__name__} offers no block to a multi-token head")
+
     @abstractmethod
     def flops(self, lengths: Sequence[int]) -> int:
         """Forward FLOPs for samples of these lengths; causal attention counts half."""

@@ -1,5 +1,7 @@
 """Heads: hidden states and the batch to a loss."""
 
 from vlmloom.components.head.lm import LMHead
+from vlmloom.components.head.mmtp import MMTPHead
+from vlmloom.components.head.mtp import MTPHead
 
-__all__ = ["LMHead"]
+__all__ = ["LMHead", "MMTPHead", "MTPHead"]

@@ -101,13 +101,11 @@ class Block(nn.Module):
     ) -> Tensor:
         heads, kv_heads = self.heads, self.kv_heads
         qkv = self.qkv(hidden).unflatten(-1, (-1, self.head_size))
-        # Queries and keys are rotated as one tensor: half the calls, and the split's way back is one copy.
-        turned, value = qkv.split([heads + kv_heads, kv_heads], dim=1)
         if self.query_norm is not None and self.key_norm is not None:
-            query, key = turned.split([heads, kv_heads], dim=1)
-            turned = torch.cat([self.query_norm(query), self.key_norm(key)], dim=1)
-        turned = rotate(turned, angles, self.rotation)
-        query, key = turned.split([heads, kv_heads], dim=1)
+            query, key, value = qkv.split([heads, kv_heads, kv_heads], dim=1)
+            qkv = torch.cat([self.query_norm(query), self.key_norm(key), value], dim=1)
+        turned = rotate(qkv, angles, heads + kv_heads, self.rotation)
+        query, key, value = turned.split([heads, kv_heads, kv_heads], dim=1)
         if cache is None:
             return self.out(attention(query, key, value, lengths, mask).flatten(1))
         store, layer, step = cache

@@ -1,0 +1,189 @@
+"""`head/mtp`: multi-token prediction, a decoder block that reads a hidden state and the token after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from vlmloom.components.contracts.component import Metrics
+from vlmloom.components.contracts.kinds import Head, Language
+from vlmloom.components.contracts.packed import Packed, shift
+from vlmloom.components.contracts.spec import Spec
+from vlmloom.components.head.cross_entropy import supervised_loss
+from vlmloom.components.head.lm import LMHead
+from vlmloom.registry import register
+
+
+class MTPModule(nn.Module):
+    """One step ahead: `norm(block(eh_proj([enorm(embedding), hnorm(hidden)])))`.
+
+    Args:
+        width: D.
+        block: a decoder block of the backbone's kind.
+        norm_eps: of the three norms.
+        init_std: of the projection.
+
+    Reference: arXiv 2412.19437, 2.2; transformers, modeling_layers.py (MtpLayer).
+    """
+
+    def __init__(self, *, width: int, block: nn.Module, norm_eps: float, init_std: float) -> None:
+        super().__init__()
+        self.enorm = nn.RMSNorm(width, eps=norm_eps)
+        self.hnorm = nn.RMSNorm(width, eps=norm_eps)
+        self.eh_proj = nn.Linear(2 * width, width, bias=False)
+        self.block = block
+        self.post_norm = nn.RMSNorm(width, eps=norm_eps)
+        nn.init.normal_(self.eh_proj.weight, std=init_std)
+
+    def forward(
+        self, embedding: Tensor, hidden: Tensor, positions: Tensor, lengths: Sequence[int], language: Language
+    ) -> tuple[Tensor, Metrics]:
+        """Both `[T, D]` -> `[T, D]`, normed; the next depth reads the same."""
+        joined = self.eh_proj(torch.cat([self.enorm(embedding), self.hnorm(hidden)], dim=-1))
+        out, metrics = language.run_block(self.block, joined, positions, lengths)
+        return self.post_norm(out), metrics
+
+
+@register("head/mtp")
+class MTPHead(Head):
+    """Multi-token prediction: depth k predicts the token k + 1 further on than the next-token head.
+
+    At depth k (from 0) the hidden state of token t and the embedding of token t + 1 + k predict token
+    t + 2 + k; depth k + 1 reads the normed output of depth k. Embedding and output matrix belong to the
+    language part and the `lm` head and are used by reference. Nothing crosses the end of a sample.
+
+    Args:
+        width: D.
+        vocab: V.
+        depth: how many tokens further are predicted.
+        shared: one module for all depths (GLM-5, GLM-OCR), or one each (DeepSeek-V3).
+        loss_weight: factor on the mean of the depths' losses (GLM-4.5: 0.3, later 0.1).
+        norm_eps: of the norms.
+        init_std: of the projection.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    Reference: arXiv 2412.19437, 2508.06471, 2602.15763; transformers, modeling_layers.py (MtpModel).
+    """
+
+    skip_visual = False
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        vocab: int,
+        depth: int = 1,
+        shared: bool = False,
+        loss_weight: float = 0.3,
+        norm_eps: float = 1e-5,
+        init_std: float = 0.02,
+    ) -> None:
+        super().__init__()
+        for name, value in (("width", width), ("vocab", vocab), ("depth", depth)):
+            if value < 1:
+                raise ValueError(f"{self.registered_name}: {name} is {value}; it must be at least 1")
+        self.width, self.vocab, self.depth, self.shared = width, vocab, depth, shared
+        self.loss_weight, self.norm_eps, self.init_std = loss_weight, norm_eps, init_std
+        self.steps = nn.ModuleList()
+        self._bound: tuple[Language, LMHead] | None = None
+
+    def bind(self, language: Language, lm: Head | None = None) -> None:
+        """Take the language part and the `lm` head, and make the modules out of its kind of block.
+
+        Raises:
+            ValueError: the width is another, or there is no `lm` head.
+        """
+        if not isinstance(lm, LMHead):
+            raise ValueError(
+                f"{self.registered_name}: it predicts with the matrix of a head/lm, but there is no such head"
+            )
+        if language.width != self.width:
+            raise ValueError(
+                f"{self.registered_name}: width {self.width}, but the language's is {language.width}"
+            )
+        self._bound = (language, lm)
+        if not len(self.steps):
+            for _ in range(1 if self.shared else self.depth):
+                block = language.make_block()
+                self.steps.append(
+                    MTPModule(width=self.width, block=block, norm_eps=self.norm_eps, init_std=self.init_std)
+                )
+
+    def _parts(self) -> tuple[Language, LMHead]:
+        if self._bound is None:
+            raise RuntimeError(f"{self.registered_name}: bind(language, lm) comes before the first use")
+        return self._bound
+
+    def step(
+        self,
+        embed_next: Float[Tensor, "tokens width"],
+        hidden: Float[Tensor, "tokens width"],
+        positions: Int[Tensor, "3 tokens"],
+        lengths: Sequence[int],
+        depth: int = 0,
+    ) -> tuple[Float[Tensor, "tokens width"], Metrics]:
+        """One depth: hidden states `[T, D]` from which `head/lm` reads the token after the next.
+
+        Args:
+            embed_next: embedding of the token `depth + 1` after each place.
+            hidden: of the trunk, or of the depth before.
+            positions: of the tokens that `embed_next` embeds.
+            lengths: of the samples.
+            depth: which module.
+        """
+        module = cast(MTPModule, self.steps[0 if self.shared else depth])
+        return module(embed_next, hidden, positions, lengths, self._parts()[0])
+
+    def forward(self, hidden: Float[Tensor, "tokens width"], batch: Packed) -> tuple[Tensor, Metrics]:
+        """The mean loss of the depths times `loss_weight`.
+
+        Returns:
+            The loss; `loss` (mean over depths, before the factor), `accuracy` of depth 0 and `accuracy_k` of
+            deeper ones, and what the blocks report.
+        """
+        lm = self._parts()[1]
+        losses: list[Tensor] = []
+        metrics: Metrics = {}
+        for depth in range(self.depth):
+            hidden, parts = self._advance(hidden, batch, depth)
+            loss, accuracy = supervised_loss(hidden, batch, 2 + depth, lm.logits, self.skip_visual)
+            losses.append(loss)
+            metrics["accuracy" if depth == 0 else f"accuracy_{depth + 1}"] = accuracy
+            for name, value in parts.items():
+                share = value if name.startswith("loss/") else value / self.depth
+                metrics[name] = metrics[name] + share if name in metrics else share
+        loss = torch.stack(losses).mean()
+        return self.loss_weight * loss, {"loss": loss.detach(), **metrics}
+
+    def _advance(self, hidden: Tensor, batch: Packed, depth: int) -> tuple[Tensor, Metrics]:
+        """The hidden states after one depth."""
+        ahead = places_ahead(batch, 1 + depth)
+        embedding = self._parts()[0].embed(batch.ids.index_select(0, ahead))
+        return self.step(embedding, hidden, batch.positions.index_select(1, ahead), batch.lengths, depth)
+
+    def flops(self, lengths: Sequence[int], targets: int) -> int:
+        """Forward FLOPs: projection, block and output matrix of every depth."""
+        _, lm = self._parts()
+        block = self.steps[0].block.flops(lengths)  # type: ignore[union-attr, operator]
+        return self.depth * (4 * sum(lengths) * self.width**2 + block + lm.flops(lengths, targets))
+
+    def shapes(self, spec: Spec) -> Spec:
+        """Hidden states of `width` in, logits out."""
+        spec.need(self.registered_name, "hidden", self.width)
+        return Spec("logits", self.vocab)
+
+
+def places_ahead(batch: Packed, by: int) -> Tensor:
+    """`[T]` the place `by` tokens later in the same sample; the last places of a sample stay where they are.
+
+    What a place reads beyond its sample's end is trained on by nobody and seen by nobody before it.
+    """
+    own = torch.arange(len(batch.ids), device=batch.ids.device)
+    ahead = shift(own, batch.boundaries, by, -1)
+    return torch.where(ahead < 0, own, ahead)
