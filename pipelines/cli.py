@@ -1,8 +1,8 @@
 """The `vlmloom` command: one verb a file in `pipelines/verbs/`.
 
 A verb's module has `SUMMARY`, `add_parser(subparsers)`, which makes its parser and sets the default `run`,
-and `run(args) -> int`, the exit status. Modules of verbs import nothing heavy: `run` does. A verb whose parser
-sets `passes_on=True` is called as `run(args, rest)` with the options that it does not know.
+and `run(args) -> int`, the exit status. Modules of verbs import nothing heavy: `run` does. A verb whose
+parser sets `passes_on=True` is called as `run(args, rest)` with the options that it does not know.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The JSON Schema that editors complete and check YAML with, made of the catalogue and the signatures.
 
-It helps while typing; `vlmloom validate` decides. What a schema cannot know (overlays over an `extends`, what an
-owner supplies to a template) it leaves open, so it never refuses a sound file.
+It helps while typing; `vlmloom validate` decides. What a schema cannot know (overlays over an `extends`, what
+an owner supplies to a template) it leaves open, so it never refuses a sound file.
 """
 
 from __future__ import annotations
@@ -217,4 +217,4 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, value))
     if isinstance(value, Mapping):
         return False
-    return value is None or isinstance(value, (bool, int, float, str)) and value == value
+    return value is None or (isinstance(value, bool | int | float | str) and value == value)
