@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from vlmloom.components.attention.draw import draw, needs_key_mask
 from vlmloom.components.attention.plan import plan_for
+from vlmloom.components.attention.products import SHORT, products
 from vlmloom.components.contracts.kinds import Attention
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.registry import register
@@ -51,6 +52,8 @@ class _Scatter(torch.autograd.Function):
 class SDPA(Attention):
     """Packed attention by PyTorch's own kernel: segments of like length share one call.
 
+    On a CPU segments of at most 64 tokens go through plain batched products, which are faster there.
+
     Nothing of size T x T is made. Causal segments are padded on the right, where no query looks, and so are
     equal lengths of any kind: they run without a mask. Other masks are drawn once a step for all layers.
 
@@ -80,7 +83,7 @@ class SDPA(Attention):
             ValueError: the lengths do not sum to T, or K does not divide H.
             TypeError: no such mask.
         """
-        tokens, heads, _ = query.shape
+        tokens, heads, size = query.shape
         kv_heads = key.shape[1]
         plan = plan_for(tuple(lengths), query.device, needs_key_mask(mask))
         if plan.tokens != tokens:
@@ -101,9 +104,12 @@ class SDPA(Attention):
         ):
             shape = (len(bucket.lengths), bucket.length)
             q, k, v = (part.unflatten(0, shape).transpose(1, 2) for part in parts)
-            out = F.scaled_dot_product_attention(
-                q, k, v, attn_mask=seen, is_causal=causal, scale=scale, enable_gqa=kv_heads != heads
-            )
+            if query.device.type == "cpu" and bucket.length <= SHORT:
+                out = products(q, k, v, seen, causal, size**-0.5 if scale is None else scale)
+            else:
+                out = F.scaled_dot_product_attention(
+                    q, k, v, attn_mask=seen, is_causal=causal, scale=scale, enable_gqa=kv_heads != heads
+                )
             outputs.append(out.transpose(1, 2).flatten(0, 1))
         if plan.scatter is None:
             return outputs[0]
