@@ -197,8 +197,8 @@ class SigmoidBias(FFN):
         load.zero_()
 
     def flops(self, tokens: int) -> int:
-        """Forward FLOPs: router, the top k experts and the shared one."""
-        routed = 6 * tokens * self.top_k * self.width * self.hidden
+        """Forward FLOPs: router, the top k experts and their weighted sum, the shared expert."""
+        routed = tokens * self.top_k * self.width * (6 * self.hidden + 2)
         shared = 0 if self.shared is None else self.shared.flops(tokens)
         return routed + shared + 2 * tokens * self.width * len(self.router)
 
