@@ -44,6 +44,11 @@ def draw(mask: Mask, plan: Plan, device: torch.device) -> list[Drawn]:
     Raises:
         TypeError: no such mask.
     """
+    with torch.inference_mode(False):  # Kept masks may be met again in training.
+        return _draw(mask, plan, device)
+
+
+def _draw(mask: Mask, plan: Plan, device: torch.device) -> list[Drawn]:
     if isinstance(mask, CausalWithImages | MessageTree):
         per_plan = _DRAWN.setdefault(mask, {})
         if plan not in per_plan:

@@ -6,7 +6,7 @@ longest. Example, lengths `[3, 5, 0, 3]`, two buckets: rows `[A0 A1 A2] [C0 C1 C
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -132,5 +132,7 @@ def plan_for(lengths: tuple[int, ...], device: torch.device, masked: bool) -> Pl
         scatter[source[inside]] = padded + np.flatnonzero(inside.reshape(-1))
         padded += buckets[-1].size
         first = end
-    index: Callable[[np.ndarray], Tensor] = lambda values: torch.from_numpy(values).to(device)  # noqa: E731
-    return Plan(tokens, padded, tuple(buckets), index(np.concatenate(gather)), index(scatter))
+    with torch.inference_mode(False):  # A plan that an evaluation made serves the next training step too.
+        gathered = torch.from_numpy(np.concatenate(gather)).to(device)
+        scattered = torch.from_numpy(scatter).to(device)
+    return Plan(tokens, padded, tuple(buckets), gathered, scattered)

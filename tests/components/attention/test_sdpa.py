@@ -154,3 +154,13 @@ def test_errors_are_one_line(lengths, heads, mask, message):
 def test_unknown_mask():
     with pytest.raises(TypeError, match="str is not a mask"):
         SDPA()(*inputs(5), (5,), "causal")
+
+
+def test_a_plan_made_in_inference_mode_serves_a_training_step():
+    lengths = [8, 3, 9, 80]
+    query = torch.randn(100, 4, 8, requires_grad=True)
+    for mask in (Bidirectional(), Causal(), BlockCausal(4)):
+        with torch.inference_mode():
+            SDPA()(query, query, query, lengths, mask)
+        SDPA()(query, query, query, lengths, mask).sum().backward()
+    assert query.grad is not None and torch.isfinite(query.grad).all()
