@@ -17,6 +17,8 @@ from vlmloom.components.contracts.mask import (
 RAGGED = (3, 1, 17, 0, 5, 17, 9, 40, 1, 33, 0, 6)
 EQUAL = (8, 8, 8)
 SINGLE = (19,)
+# Beyond what a CPU takes by plain products, so that the fused kernel is tested too.
+LONG = (70, 3, 66, 0, 90)
 CPU = torch.device("cpu")
 
 
@@ -86,7 +88,7 @@ MASKS = {
 
 
 @pytest.mark.parametrize("name", MASKS)
-@pytest.mark.parametrize("lengths", [RAGGED, EQUAL, SINGLE], ids=["ragged", "equal", "single"])
+@pytest.mark.parametrize("lengths", [RAGGED, EQUAL, SINGLE, LONG], ids=["ragged", "equal", "single", "long"])
 def test_equals_dense_reference_forward_and_backward(name, lengths):
     total = sum(lengths)
     mask, parts = MASKS[name](total), inputs(total)

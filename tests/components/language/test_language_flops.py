@@ -1,6 +1,7 @@
 """Declared FLOPs equal what torch counts, with the ops that it counts as zero registered.
 
 Convention: causal attention counts half of the square, on every backend; torch counts the whole.
+Segments are long enough for the fused kernel, which says whether it is causal; plain products do not.
 """
 
 from functools import partial
@@ -18,7 +19,7 @@ from vlmloom.components.moe import SigmoidBias
 
 WIDTH, VOCAB = 32, 50
 DENSE = {"ffn": partial(SwiGLU, hidden=24)}
-LENGTHS = [8, 8, 8]
+LENGTHS = [72, 72, 72]
 
 
 def sparse(backend):
@@ -55,10 +56,10 @@ def pack():
     ids = torch.arange(total) % VOCAB
     return Packed(
         ids=ids,
-        labels=ids.masked_fill(torch.arange(total) % 8 < 4, -100),
+        labels=ids.masked_fill(torch.arange(total) % 72 < 4, -100),
         weights=torch.ones(total),
-        positions=torch.arange(8).repeat(3, 3),
-        boundaries=torch.tensor([0, 8, 16, 24]),
+        positions=torch.arange(72).repeat(3, 3),
+        boundaries=torch.tensor([0, 72, 144, 216]),
         lengths=LENGTHS,
         visual_slots=torch.empty(0, dtype=torch.long),
         modality=torch.zeros(total, dtype=torch.long),
