@@ -13,7 +13,9 @@ SHORT = 64
 """The longest segment for which products are taken on a CPU."""
 
 
-def products(query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, causal: bool, scale: float) -> Tensor:
+def products(
+    query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, causal: bool, scale: float
+) -> Tensor:
     """Attend; the same result as `scaled_dot_product_attention`.
 
     Args:
