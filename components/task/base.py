@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from vlmloom.components.contracts.kinds import Task
@@ -20,7 +20,7 @@ from vlmloom.components.contracts.sample import (
 )
 from vlmloom.components.contracts.suite import SPLITS
 from vlmloom.components.task.draw import Draw
-from vlmloom.components.task.drawing import RGB, Cutout, Drawing, Layer
+from vlmloom.components.task.drawing import RGB, Cutout, Drawing
 from vlmloom.components.task.vocabulary import Entry
 from vlmloom.components.task.world import Style, World, arrangement, permille
 
@@ -189,13 +189,23 @@ def placed(
 
 
 def single(
-    world: World, draw: Draw, style: Style, entry: Entry, *, sizes: tuple[int, int] = (32, 56), frame: int = 0
+    world: World,
+    draw: Draw,
+    style: Style,
+    entry: Entry,
+    *,
+    sizes: tuple[int, int] = (32, 56),
+    colour: str = "",
+    frame: int = 0,
 ) -> tuple[Drawing, Thing]:
     """A picture of one thing, large, anywhere."""
     width, height = world.canvas(draw)
     size = spread(draw, *sizes, world.side)
     x, y = draw.below(width - size + 1), draw.below(height - size + 1)
-    layer, thing = placed(style, entry, x, y, size, width, height, flip=draw.chance(0.5), frame=frame)
+    hue = world.colours[colour] if colour else None
+    layer, thing = placed(
+        style, entry, x, y, size, width, height, colour=colour, hue=hue, flip=draw.chance(0.5), frame=frame
+    )
     return Drawing(width, height, world.backdrop(draw, width, height), ((layer,),)), thing
 
 
@@ -225,9 +235,14 @@ def pair(world: World, draw: Draw, style: Style, split: str) -> tuple[Entry, Ent
     return None
 
 
-def reframed(thing: Thing, frame: int) -> Thing:
-    """The same thing in another frame."""
-    return replace(thing, frame=frame)
-
-
-Frames = tuple[tuple[Layer, ...], ...]
+def halves(draw: Draw, width: int, height: int, side: int, upright: bool) -> list[tuple[int, int, int]]:
+    """Two places (x, y, size) well apart: beside each other, or `upright` one above the other."""
+    along, across = (height, width) if upright else (width, height)
+    size = spread(draw, 24, 28, side)
+    near, far = draw.below(along // 2 - size + 1), along // 2 + draw.below(along - along // 2 - size + 1)
+    middle = draw.below(across - size - side // 8 + 1)
+    places = []
+    for start in (near, far):
+        offset = middle + draw.below(side // 8 + 1)
+        places.append((offset, start, size) if upright else (start, offset, size))
+    return places

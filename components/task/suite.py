@@ -12,16 +12,42 @@ from vlmloom.components.contracts.kinds import Source, Task
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.contracts.sources import FontSource, PhotoSource, SpriteSource, TableSource
 from vlmloom.components.contracts.suite import SPLITS, Suite
+from vlmloom.components.task.arithmetic import Arithmetic
+from vlmloom.components.task.bar_value import BarValue
 from vlmloom.components.task.base import SceneTask
+from vlmloom.components.task.box import BoxOf
+from vlmloom.components.task.category import Category
+from vlmloom.components.task.choice import Choice
+from vlmloom.components.task.colour import Colour
 from vlmloom.components.task.count import Count
+from vlmloom.components.task.digit import Digit
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.name import Name
+from vlmloom.components.task.odd_one_out import OddOneOut
+from vlmloom.components.task.order import Order
+from vlmloom.components.task.read import Read
+from vlmloom.components.task.relation import Relation
+from vlmloom.components.task.table_cell import TableCell
+from vlmloom.components.task.which_image import WhichImage
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
 
 NANO: dict[str, Callable[..., Task]] = {
     "name": Name,
+    "category": Category,
+    "choice": Choice,
     "count": Count,
+    "relation": Relation,
+    "box": BoxOf,
+    "odd_one_out": OddOneOut,
+    "colour": Colour,
+    "read": Read,
+    "digit": Digit,
+    "bar_value": BarValue,
+    "table_cell": TableCell,
+    "which_image": WhichImage,
+    "order": Order,
+    "arithmetic": Arithmetic,
 }
 
 

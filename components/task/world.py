@@ -13,7 +13,7 @@ from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.contracts.sources import FontSource, PhotoSource, Sprites, SpriteSource, TableSource
 from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.drawing import Backdrop
-from vlmloom.components.task.vocabulary import COLOURS, VOCABULARY, Entry
+from vlmloom.components.task.vocabulary import CATEGORIES, COLOURS, VOCABULARY, Entry
 
 Box = tuple[int, int, int, int]
 
@@ -182,13 +182,13 @@ class World:
 
 
 def word_pairs(things: Iterable[Thing]) -> set[tuple[str, str]]:
-    """The pairs of a scene that may be held out: names with names, and a name with its colour or text."""
+    """The pairs of a scene that may be held out: two things, a thing and its colour, a thing and a word."""
     things = list(things)
-    names = sorted({thing.name for thing in things})
+    shown = [thing for thing in things if thing.category in CATEGORIES]
+    names = sorted({thing.name for thing in shown})
     pairs = set(combinations(names, 2))
-    pairs.update((thing.colour, thing.name) for thing in things if thing.colour)
-    words = {thing.text for thing in things if thing.text}
-    pairs.update((word, name) for word in words for name in names)
+    pairs.update((thing.colour, thing.name) for thing in shown if thing.colour)
+    pairs.update((thing.text, name) for thing in things if thing.name == "word" for name in names)
     return pairs
 
 

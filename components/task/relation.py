@@ -1,0 +1,41 @@
+"""Where is one thing, seen from another?"""
+
+from __future__ import annotations
+
+from vlmloom.components.task.base import Item, SceneTask, halves, pair, placed
+from vlmloom.components.task.draw import Draw
+from vlmloom.components.task.drawing import Drawing
+from vlmloom.registry import register
+
+SIDES = ("left", "right", "above", "below")
+
+
+@register("task/relation")
+class Relation(SceneTask):
+    """Say on which side of another thing a thing is: left, right, above or below."""
+
+    name = "relation"
+
+    def compose(self, draw: Draw, split: str) -> Item | None:
+        """Two things well apart along one axis."""
+        style = self.world.style_of(split, draw)
+        both = pair(self.world, draw, style, split)
+        if both is None:
+            return None
+        answer = draw.choice(SIDES)
+        width, height = self.world.canvas(draw)
+        places = halves(draw, width, height, self.world.side, answer in ("above", "below"))
+        if answer in ("right", "below"):
+            places.reverse()
+        drawn = [
+            placed(style, entry, *place, width, height, flip=draw.chance(0.5))
+            for entry, place in zip(both, places, strict=True)
+        ]
+        picture = Drawing(
+            width, height, self.world.backdrop(draw, width, height), (tuple(layer for layer, _ in drawn),)
+        )
+        things = tuple(thing for _, thing in drawn)
+        asked, other = both
+        return Item(
+            f"where is the {asked.name} from the {other.name}?", answer, things, (picture,), SIDES, style.name
+        )
