@@ -1,4 +1,4 @@
-"""What sources hand out, by material: cut-out pictures with names, tables, photographs, digits, fonts."""
+"""What sources hand out, by material: cut-outs with names, tables, photographs, digits, fonts, examples."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vlmloom.components.contracts.kinds import Source
+from vlmloom.components.contracts.sample import Picture
 
 
 class SourceMissing(RuntimeError):
@@ -121,3 +122,30 @@ class FontSource(Source):
     @abstractmethod
     def shifted(self) -> dict[str, Path]:
         """Fonts of another style, for the shift split; may be empty."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A user's own question about a user's own pictures.
+
+    Attributes:
+        pictures: in the order in which they are shown.
+        question: what is asked.
+        answer: what is right.
+        caption: the pictures in words; may be empty.
+        origin: where it was written down, for messages.
+    """
+
+    pictures: tuple[Picture, ...]
+    question: str
+    answer: str
+    caption: str = ""
+    origin: str = ""
+
+
+class ExampleSource(Source):
+    """Questions that somebody wrote down."""
+
+    @abstractmethod
+    def load(self) -> list[Example]:
+        """All of them, in the order of the file."""

@@ -26,6 +26,7 @@ class Arithmetic(SceneTask):
     """
 
     name = "arithmetic"
+    family = "language"
     visual = False
     held = False
     styled = False

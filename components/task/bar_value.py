@@ -28,6 +28,7 @@ class BarValue(SceneTask):
     """
 
     name = "bar_value"
+    family = "documents"
     held = False
     styled = False
 

@@ -43,12 +43,13 @@ class Item:
 class SceneTask(Task):
     """A task whose items are composed at random and kept where they belong to the split that is asked for.
 
-    A subclass has `name` and `compose`; `held` says whether it has pairs that can be held out, `styled`
-    whether its pictures come in other drawing styles.
+    A subclass has `name` and `compose`; `family` groups it in reports, `held` says whether it has
+    pairs that can be held out, `styled` whether its pictures come in other drawing styles.
     """
 
     name: str
     visual: bool = True
+    family: ClassVar[str] = "recognition"
     held: ClassVar[bool] = True
     styled: ClassVar[bool] = True
 

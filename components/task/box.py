@@ -23,6 +23,7 @@ class BoxOf(SceneTask):
     """
 
     name = "box"
+    family = "spatial"
 
     def __init__(self, *, world: World, overlap: float = 0.5, alone: float = 0.5) -> None:
         super().__init__(world=world)

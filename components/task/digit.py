@@ -19,6 +19,7 @@ class Digit(SceneTask):
     """Read a digit that a person wrote by hand; no writing is shared between the splits."""
 
     name = "digit"
+    family = "text"
     held = False
     styled = False
 

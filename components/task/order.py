@@ -21,6 +21,7 @@ class Order(SceneTask):
     """
 
     name = "order"
+    family = "several pictures"
 
     def __init__(self, *, world: World, frames: int = 4) -> None:
         super().__init__(world=world)

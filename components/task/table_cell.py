@@ -28,6 +28,7 @@ class TableCell(SceneTask):
     """
 
     name = "table_cell"
+    family = "documents"
     held = False
     styled = False
 
