@@ -93,19 +93,21 @@ def find(name: str, scale: str = "nano", beside: Path | None = None) -> Path:
     folder = package_folder()
     spelled = Path(*name.split("/")) if name and ".." not in name and not name.startswith("/") else None
     if spelled is not None:
+        family = folder / "assemblies" / spelled
         places = [
-            folder / "assemblies" / spelled / f"{scale}.yaml",
+            family / f"{scale}.yaml",
             folder / "assemblies" / "ablations" / f"{spelled}.yaml",
             folder / "assemblies" / f"{spelled}.yaml",
             folder / "configs" / f"{spelled}.yaml",
-            *sorted((folder / "configs").rglob(f"{spelled}.yaml")),
         ]
+        if not family.is_dir():
+            places.extend(sorted((folder / "configs").rglob(f"{spelled}.yaml")))
         for place in places:
             if place.is_file():
                 return place
-        scales = sorted(path.stem for path in (folder / "assemblies" / spelled).glob("*.yaml"))
-        if scales:
-            raise UserError(f"{name} has no scale {scale!r}; {nearest(scale, scales)}")
+        if family.is_dir():
+            scales = sorted(path.stem for path in family.glob("*.yaml"))
+            raise UserError(f"{name} has no scale {scale!r}; {nearest(scale, scales) or 'it has none yet'}")
     raise UserError(f"nothing is called {name!r}; {nearest(name, names())} (a path ends in .yaml)")
 
 
