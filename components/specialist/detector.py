@@ -40,7 +40,7 @@ class Detector(Specialist):
         self,
         *,
         classes: Sequence[str] = ("thing", "bar", "text"),
-        width: int = 48,
+        width: int = 32,
         deep: int = 64,
         depth: int = 4,
         threshold: float = 0.3,
@@ -91,11 +91,12 @@ class Detector(Specialist):
         fine = self.stem(pixels)
         deep = self.lift(self.trunk(fine))
         fine = self.neck(fine + F.interpolate(deep, size=fine.shape[-2:]))
-        heat_NCRW, sides_N4RW = self.read(fine).split([len(self.classes), 4], dim=1)
+        # Single precision from here on: a focal loss in bf16 would lose the many easy cells.
+        heat_NCRW, sides_N4RW = self.read(fine).float().split([len(self.classes), 4], dim=1)
         left_top, right_bottom = F.softplus(sides_N4RW + 1.0).chunk(2, dim=1)
         rows, columns = fine.shape[-2:]
-        x = torch.arange(columns, device=pixels.device, dtype=pixels.dtype) + 0.5
-        y = torch.arange(rows, device=pixels.device, dtype=pixels.dtype) + 0.5
+        x = torch.arange(columns, device=pixels.device) + 0.5
+        y = torch.arange(rows, device=pixels.device) + 0.5
         centre_2RW = torch.stack([x.expand(rows, columns), y[:, None].expand(rows, columns)])
         return heat_NCRW, torch.cat([centre_2RW - left_top, centre_2RW + right_bottom], dim=1)
 
@@ -129,7 +130,7 @@ class Detector(Specialist):
         size: tuple[int, int],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Summed heat loss, summed weighted box loss, and the sum of the weights."""
-        target_NCRW = torch.zeros_like(heat_NCRW)
+        target_NCRW = torch.zeros_like(heat_NCRW, memory_format=torch.contiguous_format)
         box_loss = boxes_N4RW.sum() * 0.0
         weight = box_loss.detach()
         if things:

@@ -99,7 +99,7 @@ class Reader(Specialist):
         x = F.silu(self.norms[0](self.fold(self.trunk(pixels))))
         for convolution, norm in zip(self.line, list(self.norms)[1:], strict=True):
             x = x + F.silu(norm(convolution(x)))
-        logits_TKA = self.head(x).squeeze(2).permute(2, 0, 1)
+        logits_TKA = self.head(x).float().squeeze(2).permute(2, 0, 1)
         return torch.cat([logits_TKA[..., :1], self.alphabet.masked(logits_TKA[..., 1:])], dim=-1)
 
     def _written(self, thing: Thing) -> bool:
@@ -138,7 +138,7 @@ class Reader(Specialist):
         targets = [
             [1 + self.alphabet.index[c] for c in thing.text if c in self.alphabet.index] for thing in things
         ]
-        logp_TKA = self.logits(pixels).float().log_softmax(-1)
+        logp_TKA = self.logits(pixels).log_softmax(-1)
         steps, count = logp_TKA.shape[:2]
         lengths = torch.tensor([len(target) for target in targets])
         flat = torch.tensor([character for target in targets for character in target], dtype=torch.long)

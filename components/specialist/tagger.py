@@ -87,7 +87,9 @@ class Tagger(Specialist):
     ) -> tuple[Float[Tensor, "crops names"], Float[Tensor, "crops colours"]]:
         """Logits over names and over colours (the first one is no colour)."""
         features = self.trunk(pixels).flatten(1)
-        return self.names.masked(self.name_head(features)), self.colours.masked(self.colour_head(features))
+        return self.names.masked(self.name_head(features).float()), self.colours.masked(
+            self.colour_head(features).float()
+        )
 
     def _cut(self, pictures: Pictures, shaken: bool) -> tuple[list[Thing], Tensor]:
         owners = [place for place, things in enumerate(pictures.things) for _ in things]

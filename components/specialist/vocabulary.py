@@ -9,6 +9,10 @@ import torch
 from torch import Tensor, nn
 
 
+UNSAID = -1e4
+"""The logit of a row without a label. Minus infinity would give CTC a gradient of nan."""
+
+
 class Vocabulary(nn.Module):
     """An ordered list of labels with room for `capacity` of them; its state is a tensor of bytes.
 
@@ -62,11 +66,11 @@ class Vocabulary(nn.Module):
             raise RuntimeError(f"{self.what}: no labels yet; name them or call bind_vocabulary")
 
     def masked(self, logits: Tensor) -> Tensor:
-        """Logits `[..., capacity]` with rows without a label at minus infinity."""
+        """Logits `[..., capacity]` with rows without a label at `UNSAID`."""
         if len(self.labels) == self.capacity:
             return logits
         free = torch.arange(self.capacity, device=logits.device) >= len(self.labels)
-        return logits.masked_fill(free, float("-inf"))
+        return logits.masked_fill(free, UNSAID)
 
     def get_extra_state(self) -> Tensor:
         """The labels as JSON in a tensor of bytes, which every checkpoint format can hold."""
