@@ -91,7 +91,8 @@ def find(name: str, scale: str = "nano", beside: Path | None = None) -> Path:
     if name.endswith((".yaml", ".yml")):
         return (beside or Path.cwd()) / name
     folder = package_folder()
-    spelled = Path(*name.split("/")) if name and ".." not in name and not name.startswith("/") else None
+    words = name.split("/")
+    spelled = Path(*words) if all(word.strip(".") for word in words) else None
     if spelled is not None:
         family = folder / "assemblies" / spelled
         places = [

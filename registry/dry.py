@@ -7,6 +7,7 @@ their parts (`dry_run`).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -76,7 +77,7 @@ def _build(plan: Plan, problems: list[Problem]) -> Plan:
 
 
 def _with(part: Part, arguments: dict[str, Plan]) -> Part:
-    return Part(part.cls, arguments, part.mark, part.path, part.template, part.name, part.supplied)
+    return dataclasses.replace(part, arguments=arguments)
 
 
 def _dry_run(part: Part, built: Any) -> Problem | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Union
@@ -48,6 +49,7 @@ class Part:
         path: dotted, from the top.
         template: whether its owner builds it.
         name: what it is called in the configuration.
+        marks: where each argument is written.
     """
 
     cls: type
@@ -57,6 +59,7 @@ class Part:
     template: bool = False
     name: str = ""
     supplied: dict[str, Any] = field(default_factory=dict)
+    marks: dict[str, Mark] = field(default_factory=dict)
 
 
 @dataclass
@@ -92,7 +95,8 @@ class Template(functools.partial):
             written = self.part.arguments.get(key)
             if isinstance(written, Leaf) and isinstance(value, int | float | str) and written.value != value:
                 text = f"{key} is {written.value!r} here, but {value!r} where it is used; leave it out"
-                raise refusal(self.part, ValueError(text))
+                mark = self.part.marks.get(key, self.part.mark)
+                raise BuildError(mark, f"{self.part.path}.{key}", self.part.name, ValueError(text))
         return construct_part(self.part, keywords)
 
 
@@ -139,5 +143,14 @@ def construct_part(part: Part, supplied: dict[str, Any]) -> Any:
 
 
 def refusal(part: Part, error: Exception) -> BuildError:
-    """What is told when a component refuses its values."""
-    return BuildError(part.mark, part.path, part.name or part.cls.__name__, error)
+    """What is told when a component refuses its values.
+
+    The place is where the component is named; or, where the message speaks of an argument that another file or
+    the command line has overridden, the override.
+    """
+    mark, path = part.mark, part.path
+    words = set(re.findall(r"\w+", str(error)))
+    overridden = [key for key, where in part.marks.items() if key in words and where.file != part.mark.file]
+    if len(overridden) == 1:
+        mark, path = part.marks[overridden[0]], f"{part.path}.{overridden[0]}".lstrip(".")
+    return BuildError(mark, path, part.name or part.cls.__name__, error)

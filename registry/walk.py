@@ -208,7 +208,8 @@ class Walker:
         if isinstance(fields, Broken):
             return fields
         assert isinstance(fields, Fields)
-        return Part(cls, fields.values, named.mark, ".".join(path), template, name)
+        marks = {key: child.mark for key, child in arguments.value.items()}
+        return Part(cls, fields.values, named.mark, ".".join(path), template, name, marks=marks)
 
     def _find_class(
         self, node: Node, wanted: list[tuple[type, bool]], path: tuple[str, ...]

@@ -82,7 +82,7 @@ def _torch() -> Iterator[Finding]:
     yield Finding("libraries", "ok", ", ".join(versions))
     memory = psutil.virtual_memory()
     cores = psutil.cpu_count(logical=False) or os.cpu_count()
-    text = f"{cores} cores, {torch.get_num_threads()} threads in torch, {memory.available / 1e9:.1f} GB of memory free"
+    text = f"{cores} cores, {torch.get_num_threads()} threads in torch, {memory.available / 1e9:.1f} GB free"
     yield Finding("machine", "ok", text)
     yield Finding("CPU", "ok", f"{torch.backends.cpu.get_cpu_capability()}; {_features()}")
     if torch.cuda.is_available():
@@ -98,9 +98,8 @@ def _features() -> str:
         listed = Path("/proc/cpuinfo").read_text(encoding="utf-8").lower()
     except OSError:
         return "features unknown"
-    flags = set(
-        next((line for line in listed.splitlines() if line.startswith(("flags", "features"))), "").split()
-    )
+    lines = (line for line in listed.splitlines() if line.startswith(("flags", "features")))
+    flags = set(next(lines, "").split())
     wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "bf16", "sve")
     return " ".join(flag for flag in wanted if flag in flags) or "no wide vectors"
 

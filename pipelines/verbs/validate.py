@@ -9,6 +9,9 @@ from vlmloom.pipelines.arguments import add_composition, verb_parser
 
 SUMMARY = "check assemblies and experiments, and train nothing"
 
+EXPERIMENT = {"assembly", "data", "stages"}
+"""Keys by which an experiment is known from an assembly that lacks its `use`."""
+
 EPILOG = """examples:
   vlmloom validate my_experiment.yaml
   vlmloom validate native adapter nano/cascade
@@ -38,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             composed = compose(file, scale=args.scale, sets=args.sets, swaps=args.swaps, lenient=True)
             shape: Any = Any
-            if not composed.root.names_component():
+            if not composed.root.names_component() and EXPERIMENT & composed.root.value.keys():
                 from vlmloom.pipelines.experiment import Experiment
 
                 shape = Experiment
