@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, cast
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from vlmloom.assemblies.assembly import Assembly
@@ -54,7 +54,7 @@ class Loom(LightningModule):
         }
         self._clock: float | None = None
         self._paused = 0.0
-        self._kept_loss = 0.0
+        self._kept_loss: float | None = None
         self.load: float | None = None
 
     @property
@@ -100,7 +100,7 @@ class Loom(LightningModule):
         value = float(loss.detach())
         if value != value or value in (float("inf"), float("-inf")):
             raise self._not_finite(value, batch)
-        self._kept_loss = value if not self.ledger.steps else 0.98 * self._kept_loss + 0.02 * value
+        self._kept_loss = value if self._kept_loss is None else 0.98 * self._kept_loss + 0.02 * value
         self._account(batch, value)
         if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             scalars = {f"train/{name}": part for name, part in metrics.items() if part.numel() == 1}
@@ -114,8 +114,12 @@ class Loom(LightningModule):
             loads = [value for name, value in self.assembly.after_step().items() if name.endswith("/load")]
             self.load = float(max(loads)) if loads else None
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Take the time, keep a point of the curve, stop at the end of the share."""
+    def close_batch(self) -> None:
+        """Take the time, keep a point of the curve, stop at the end of the share.
+
+        Called by `Bookkeeping`, since a module's own hook runs after the callbacks', and a checkpoint that is
+        saved among those has to hold the ledger of the batch that has just ended.
+        """
         now = time.perf_counter()
         spent = now - (self._clock or now) - self._paused
         self._clock, self._paused = now, 0.0
@@ -185,6 +189,16 @@ class Loom(LightningModule):
             f"{self.stage.name}: the loss is {value} at step {self.global_step}, on {where}{more}; {last}. "
             "A lower learning rate or a check of these items would be right"
         )
+
+
+class Bookkeeping(Callback):
+    """Closes each batch in the root's ledger before any other callback looks at it."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """See `Loom.close_batch`."""
+        cast(Loom, pl_module).close_batch()
 
 
 def freeze(assembly: Assembly, patterns: list[str], stage: str) -> dict[str, tuple[int, int]]:

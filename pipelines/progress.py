@@ -64,7 +64,7 @@ class BudgetBar(ProgressBar):
         """Loss, tokens/s, visual share and, with experts, the busiest expert's load over the mean."""
         pace = loom.pace
         words = [
-            f"step {loom.ledger.steps}", f"loss {loom._kept_loss:.3f}", f"{pace.get('tokens_per_second', 0):,.0f} tokens/s",
+            f"step {loom.ledger.steps}", f"loss {loom._kept_loss or 0.0:.3f}", f"{pace.get('tokens_per_second', 0):,.0f} tokens/s",
             f"visual {pace.get('visual_share', 0):.0%}",
         ]  # fmt: skip
         if loom.load is not None:

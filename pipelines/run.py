@@ -28,7 +28,7 @@ from vlmloom.pipelines.checkpoints import (
 )
 from vlmloom.pipelines.experiment import Experiment
 from vlmloom.pipelines.ledger import Ledger
-from vlmloom.pipelines.loom import Loom
+from vlmloom.pipelines.loom import Bookkeeping, Loom
 from vlmloom.pipelines.precision import choose
 from vlmloom.pipelines.progress import BudgetBar
 from vlmloom.registry.errors import UserError
@@ -170,7 +170,7 @@ def _flags(
     chosen = defaults | {key: value for key, value in flags.items() if key != "checkpoint_every_n_steps"}
     return chosen | {
         "precision": precision,
-        "callbacks": [saver, BudgetBar(), *(callbacks or [])],
+        "callbacks": [Bookkeeping(), *(callbacks or []), BudgetBar(), saver],
         "plugins": [AtomicCheckpointIO()],
     }
 

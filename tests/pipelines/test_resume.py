@@ -1,0 +1,48 @@
+"""A run that was killed and started again equals one that was not, to the last bit."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("killed_run.py")
+
+
+def run(folder: Path, how: str, *sets: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, SCRIPT, folder, how, *sets], capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    done = run(folder, "whole")
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder
+
+
+def curve(folder: Path) -> list[dict]:
+    points = json.loads((folder / "ledger.json").read_text())["curve"]
+    return [{key: value for key, value in point.items() if key != "seconds"} for point in points]
+
+
+@pytest.mark.parametrize(
+    "deaths",
+    [["step=3"], ["step=7", "step=2"], ["checkpoint=2", "step=9"]],
+    ids=["before the first checkpoint", "twice in mid-epoch", "half-way through a checkpoint, then in the second stage"],
+)
+def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path, deaths):
+    for how in deaths:
+        assert run(tmp_path, how).returncode == -9
+    done = run(tmp_path, "whole")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert curve(tmp_path) == curve(whole)
+    assert (tmp_path / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert not [path for path in tmp_path.rglob("*.part")] or "checkpoint" in deaths[0]
+
+
+def test_a_folder_of_another_experiment_is_refused(whole):
+    refused = run(whole, "whole", "assembly.language.depth=3")
+    assert refused.returncode != 0
+    assert "holds another experiment" in refused.stderr
