@@ -51,7 +51,7 @@ class Entry:
     qualname: str
     file: Path
     line: int
-    bases: tuple[str, ...] = ()
+    bases: frozenset[str] = frozenset()
 
     @property
     def class_path(self) -> str:
@@ -175,16 +175,30 @@ class Catalog:
         return found
 
     def deriving_from(self, base: str) -> Sequence[Entry]:
-        """Entries whose written bases lead to a class of this name, by name."""
-        by_class = {entry.qualname: entry for entry in self.entries.values()}
+        """Entries whose written bases lead to a class of this name, by name; imports nothing."""
+        parents = _parents(frozenset(entry.file for entry in self.entries.values()))
 
-        def leads(entry: Entry, left: int = 8) -> bool:
-            return any(
-                parent == base or (left > 0 and parent in by_class and leads(by_class[parent], left - 1))
-                for parent in entry.bases
-            )
+        def leads(above: frozenset[str], seen: frozenset[str] = frozenset()) -> bool:
+            seen = seen | above
+            return base in above or any(leads(parents.get(name, frozenset()) - seen, seen) for name in above)
 
-        return [entry for entry in self.list() if leads(entry)]
+        return [entry for entry in self.list() if leads(entry.bases)]
+
+
+@functools.cache
+def _parents(files: frozenset[Path]) -> dict[str, frozenset[str]]:
+    """Class -> the bases that it is written with, in these files and in all of the package's."""
+    found: dict[str, frozenset[str]] = {}
+    package = {path.resolve() for folder in FOLDERS for path in (package_folder() / folder).rglob("*.py")}
+    for path in files | package:
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except (SyntaxError, UnicodeDecodeError, OSError):
+            continue
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                found[node.name] = found.get(node.name, frozenset()) | _bases(node)
+    return found
 
 
 def _import(entry: Entry) -> Any:
@@ -236,11 +250,16 @@ def scan_file(path: Path, module: str) -> list[Entry]:
             name = _registered_name(decorator, path)
             if name is not None:
                 summary = (ast.get_docstring(node) or "").strip().split("\n")[0]
-                bases = tuple(filter(None, (_last_name(base) for base in node.bases)))
                 kind = name.partition("/")[0]
                 place = path.resolve()
-                entries.append(Entry(name, kind, summary, module, node.name, place, node.lineno, bases))
+                entries.append(
+                    Entry(name, kind, summary, module, node.name, place, node.lineno, _bases(node))
+                )
     return entries
+
+
+def _bases(node: ast.ClassDef) -> frozenset[str]:
+    return frozenset(filter(None, map(_last_name, node.bases)))
 
 
 def _registered_name(decorator: ast.expr, path: Path) -> str | None:

@@ -52,6 +52,8 @@ def resolve_references(root: Node, problems: list[Problem], only: str | None = N
             leaf.value = UNKNOWN
         except Exception as error:
             said = one_line(error).partition(" full_key:")[0]
+            if said.startswith("Recursive"):
+                said = "it leads back to itself"
             names = [name.strip() for name in _REFERENCE.findall(leaf.value)]
             lost = next((name for name in names if not _there(config, name)), None)
             hint = f"there is no {lost}; {nearest(lost, known)}" if lost else said

@@ -36,6 +36,8 @@ def convert(value: Any, hint: Any) -> Any:
         literals = get_args(option) if get_origin(option) is Literal else ()
         if any(literal == value and type(literal) is type(value) for literal in literals):
             return value
+    if not isinstance(value, str) and all(get_origin(option) is Literal for option in options):
+        raise WrongType
     # An instance that a caller built already.
     if any(
         inspect.isclass(option) and not isinstance(value, str) and _is(value, option) for option in options

@@ -145,12 +145,13 @@ def construct_part(part: Part, supplied: dict[str, Any]) -> Any:
 def refusal(part: Part, error: Exception) -> BuildError:
     """What is told when a component refuses its values.
 
-    The place is where the component is named; or, where the message speaks of an argument that another file or
-    the command line has overridden, the override.
+    The place is where the component is named; or, where the message speaks of an argument that another file
+    or the command line has overridden, the override.
     """
-    mark, path = part.mark, part.path
+    place, path = part.mark, part.path
     words = set(re.findall(r"\w+", str(error)))
-    overridden = [key for key, where in part.marks.items() if key in words and where.file != part.mark.file]
+    spoken = {key: mark for key, mark in part.marks.items() if key in words}
+    overridden = [key for key, mark in spoken.items() if mark.file != part.mark.file]
     if len(overridden) == 1:
-        mark, path = part.marks[overridden[0]], f"{part.path}.{overridden[0]}".lstrip(".")
-    return BuildError(mark, path, part.name or part.cls.__name__, error)
+        place, path = part.marks[overridden[0]], f"{part.path}.{overridden[0]}".lstrip(".")
+    return BuildError(place, path, part.name or part.cls.__name__, error)

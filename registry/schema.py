@@ -181,8 +181,10 @@ class _Writer:
         """Any component of a kind."""
         name = f"slot.{base.__name__}"
         if name not in self.definitions:
-            entries = [entry.name for entry in catalog().deriving_from(base.__name__)]
-            self.definitions[name] = _choice(entries)
+            names = [entry.name for entry in catalog().list()]
+            self.definitions[name] = _choice(
+                [one for one in names if issubclass(catalog().resolve(one), base)]
+            )
         return {"$ref": f"#/$defs/{name}"}
 
     def any_component(self) -> Schema:
