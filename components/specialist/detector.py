@@ -115,7 +115,9 @@ class Detector(Specialist):
             heat_NCRW, boxes_N4RW = self.maps(pixels)
             things = [(row, thing) for row, place in enumerate(places) for thing in pictures.things[place]]
             count += len(things)
-            heat, boxes, weights = self._compare(heat_NCRW, boxes_N4RW, things, tuple(pixels.shape[-2:]))
+            heat, boxes, weights = self._compare(
+                heat_NCRW, boxes_N4RW, things, (pixels.shape[-2], pixels.shape[-1])
+            )
             heat_loss, box_loss, weight = heat_loss + heat, box_loss + boxes, weight + weights
         heat_loss = heat_loss / max(1, count)
         box_loss = box_loss / weight.clamp(min=1.0)
@@ -141,8 +143,9 @@ class Detector(Specialist):
             scale = torch.tensor([size[1], size[0]] * 2, device=heat_NCRW.device) / (FULL * STRIDE)
             boxes_K4 = boxes_K4.to(heat_NCRW.dtype) * scale
             bumps_KRW = bumps(boxes_K4, rows, columns)
+            map_KRW = (owner * classes + kinds)[:, None, None].expand_as(bumps_KRW)
             flat = target_NCRW.view(frames * classes, rows, columns)
-            flat.index_reduce_(0, owner * classes + kinds, bumps_KRW, "amax")
+            flat.scatter_reduce_(0, map_KRW, bumps_KRW, "amax")
             # A cell belongs to the thing whose bump is highest there, whatever its class.
             highest_NRW = target_NCRW.amax(1)
             mine = (bumps_KRW > 0.3) & (bumps_KRW >= highest_NRW[owner])

@@ -34,6 +34,8 @@ class Reader(Specialist):
     the recurrence (as in Rosetta, arXiv 1910.05085).
     """
 
+    steps: Tensor
+
     def __init__(
         self,
         *,
@@ -44,8 +46,8 @@ class Reader(Specialist):
         depth: int = 2,
         height: int = 16,
         length: int = 64,
-        margin: float = 0.1,
-        shake: float = 0.04,
+        margin: float = 0.15,
+        shake: float = 0.08,
         seed: int = 0,
     ) -> None:
         """Make the network.
@@ -71,7 +73,9 @@ class Reader(Specialist):
         self.writing, self.height, self.length = writing, height, length
         self.margin, self.shake, self.seed = margin, shake, seed
         known = list(alphabet) if alphabet is not None else None
-        self.alphabet = Vocabulary("alphabet", len(known) if known is not None else max_characters, known)
+        self.alphabet = Vocabulary(
+            "alphabet", len(known) if known is not None else max_characters, known, room="max_characters"
+        )
         line = 3 * width
         self.trunk = Stack(
             ConvUnit(3, width, stride=(2, 1)),
@@ -118,7 +122,7 @@ class Reader(Specialist):
         if shaken:
             draw = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.steps))
             boxes = boxes + torch.randn(boxes.shape, generator=draw) * tall * self.shake
-            self.steps += 1
+            self.steps.add_(1)
         wide, tall = (boxes[:, 2] - boxes[:, 0]).clamp(min=1.0), (boxes[:, 3] - boxes[:, 1]).clamp(min=1.0)
         # A short line ends before the crop does; what lies beyond it belongs to somebody else.
         window = torch.maximum(wide, tall * self.length / self.height)

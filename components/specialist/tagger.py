@@ -30,6 +30,8 @@ class Tagger(Specialist):
     Reference: Fast R-CNN, arXiv 1504.08083 (classification of pooled regions).
     """
 
+    steps: Tensor
+
     def __init__(
         self,
         *,
@@ -60,9 +62,13 @@ class Tagger(Specialist):
         """
         super().__init__()
         self.side, self.margin, self.shake, self.seed = side, margin, shake, seed
-        self.names = Vocabulary("names", len(names) if names is not None else max_names, names)
+        self.names = Vocabulary(
+            "names", len(names) if names is not None else max_names, names, room="max_names"
+        )
         told = None if colours is None else ["", *colours]
-        self.colours = Vocabulary("colours", len(told) if told is not None else max_colours + 1, told)
+        self.colours = Vocabulary(
+            "colours", len(told) if told is not None else max_colours + 1, told, room="max_colours"
+        )
         half, quarter, eighth = width, 2 * width, 3 * width
         self.trunk = Stack(
             ConvUnit(3, half, stride=(2, 2)),
@@ -101,7 +107,7 @@ class Tagger(Specialist):
             # Counting the steps in the state makes a resumed training draw what the uninterrupted one draws.
             draw = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.steps))
             grow = grow + torch.randn(boxes.shape, generator=draw) * sides.repeat(1, 2) * self.shake
-            self.steps += 1
+            self.steps.add_(1)
         return things, crops(
             pictures.frames, owners, boxes + grow, (self.side, self.side), self.name_head.weight.device
         )

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-
 UNSAID = -1e4
 """The logit of a row without a label. Minus infinity would give CTC a gradient of nan."""
 
@@ -20,19 +19,22 @@ class Vocabulary(nn.Module):
     is. Rows without a label never win.
     """
 
-    def __init__(self, what: str, capacity: int, labels: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, what: str, capacity: int, labels: Sequence[str] | None = None, *, room: str = "capacity"
+    ) -> None:
         """Make room.
 
         Args:
             what: the argument that this vocabulary is, for messages.
             capacity: the largest number of labels.
             labels: the labels, where they are known already.
+            room: the argument that sets the capacity, for messages.
 
         Raises:
             ValueError: more labels than room, or a label twice.
         """
         super().__init__()
-        self.what, self.capacity = what, capacity
+        self.what, self.capacity, self.room = what, capacity, room
         self.labels: list[str] = []
         self.index: dict[str, int] = {}
         self.fixed = labels is not None
@@ -48,7 +50,8 @@ class Vocabulary(nn.Module):
         """Take the labels."""
         if len(labels) > self.capacity:
             raise ValueError(
-                f"{self.what}: {len(labels)} labels, but capacity is {self.capacity}; set it to {len(labels)}"
+                f"{self.what}: {len(labels)} labels, but capacity is {self.capacity}; "
+                f"set {self.room} to {len(labels)}"
             )
         if len(set(labels)) != len(labels):
             twice = sorted({label for label in labels if list(labels).count(label) > 1})
