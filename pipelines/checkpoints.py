@@ -73,7 +73,8 @@ def load_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         reason = str(fault).splitlines()[0]
         raise UserError(f"{path}: refused, since it holds more than weights and numbers ({reason})") from None
     except (OSError, RuntimeError, EOFError, ValueError) as fault:
-        raise UserError(f"{path}: is no readable checkpoint ({str(fault).splitlines()[0]})") from None
+        reason = (str(fault) or "it is empty").splitlines()[0]
+        raise UserError(f"{path}: is no readable checkpoint ({reason})") from None
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

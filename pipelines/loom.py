@@ -6,6 +6,7 @@ learning rate by the progress through the stage's share of the budget, and stops
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -164,11 +165,14 @@ class Loom(LightningModule):
             samples, visual = len(batch.lengths), int(batch.visual_slots.numel())
             tokens = int(batch.ids.numel())
             ledger.labels.update(tag.task for tag in batch.tags)
-            ledger.corrupt.update(batch.extras.get("corrupt", []))
         else:
             samples = len(batch.tags)
             tokens = visual = sum(frame.shape[0] * frame.shape[1] // 256 for frame in batch.frames)
             ledger.labels["things"] += sum(len(things) for things in batch.things)
+        for fault in batch.extras.get("corrupt", []) if isinstance(batch, Packed) else batch.corrupt:
+            if fault not in ledger.corrupt:
+                print(f"left out: {fault}", file=sys.stderr)
+            ledger.corrupt[fault] += 1
         ledger.flops += flops
         ledger.samples += samples
         ledger.tokens += tokens

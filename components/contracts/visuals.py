@@ -146,6 +146,7 @@ class Pictures:
         keys: equal keys mean equal pixels.
         owners: for each frame, the sample it belongs to.
         tags: one a sample.
+        corrupt: messages of pictures that could not be decoded and were left out.
     """
 
     frames: list[Tensor]
@@ -153,3 +154,4 @@ class Pictures:
     keys: list[str]
     owners: list[int]
     tags: list = field(default_factory=list)
+    corrupt: list[str] = field(default_factory=list)

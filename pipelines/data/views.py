@@ -25,6 +25,8 @@ from vlmloom.pipelines.data.packing import Draw, Size
 
 PIXELS_A_TOKEN = 16 * 16
 """In the `scenes` view a frame weighs as many tokens as it has squares of this many pixels."""
+CORRUPT = Size(1)
+"""The size of an item whose picture has no readable size: it goes into a pack, is found out there and counted."""
 
 
 @dataclass
@@ -115,7 +117,10 @@ class View:
 
     def size(self, index: int) -> Size:
         """See `Size`; drawn from the plan alone."""
-        encoded = self.encoded(self.plan(index))
+        try:
+            encoded = self.encoded(self.plan(index))
+        except CorruptPicture:
+            return CORRUPT
         return Size(len(encoded), float(sum(label != IGNORE for label in encoded.labels)))
 
     def encoded(self, sample: Sample) -> Encoded:
@@ -196,7 +201,10 @@ class CaptionView(View):
         sample = self.plan(index)
         if not sample.pictures:
             return Size(0)
-        visual = sum(frames * rows * columns for frames, rows, columns in self.grids(sample))
+        try:
+            visual = sum(frames * rows * columns for frames, rows, columns in self.grids(sample))
+        except CorruptPicture:
+            return CORRUPT
         return Size(len(self.encoded(sample)) + visual, 1.0)
 
     def collate(self, items: Sequence[Drawn]) -> Packed:
@@ -217,7 +225,10 @@ class SceneView(View):
     def size(self, index: int) -> Size:
         """See `Size`: the area of all frames."""
         pictures = self.plan(index).pictures
-        area = sum(picture.frames * picture.height * picture.width for picture in pictures)
+        try:
+            area = sum(picture.frames * picture.height * picture.width for picture in pictures)
+        except CorruptPicture:
+            return CORRUPT
         return Size(-(-area // PIXELS_A_TOKEN), float(bool(pictures)))
 
     def encoded(self, sample: Sample) -> None:  # type: ignore[override]
@@ -228,6 +239,7 @@ class SceneView(View):
         batch = Pictures(frames=[], things=[], keys=[], owners=[])
         for item in items:
             if item.corrupt is not None:
+                batch.corrupt.append(item.corrupt)
                 continue
             number = 0
             for picture, pixels in zip(item.sample.pictures, item.pixels, strict=True):

@@ -1,0 +1,137 @@
+"""What goes wrong is told in one line, and nothing is lost by it."""
+
+import errno
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from rich.console import Console
+
+from vlmloom.components.contracts.sample import CorruptPicture, Picture
+from vlmloom.pipelines.checkpoints import latest_checkpoint, load_checkpoint, load_weights, save_weights, write_atomically
+from vlmloom.pipelines.loading import TOKENIZER, build_experiment, compose_experiment, load_run
+from vlmloom.pipelines.run import train
+from vlmloom.registry.errors import UserError
+
+TINY = Path(__file__).with_name("tiny.yaml")
+
+
+def prepared(folder: Path, *sets: str):
+    experiment, resolved = build_experiment(compose_experiment(TINY, sets=list(sets)))
+    folder.mkdir(parents=True, exist_ok=True)
+    experiment.data.connect(experiment.assembly, folder / TOKENIZER)
+    return experiment, resolved
+
+
+class Poison(Callback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step:
+            with torch.no_grad():
+                pl_module.assembly.language.embed.weight.fill_(float("nan"))
+
+
+def test_a_loss_that_is_not_finite_names_step_items_and_checkpoint(tmp_path):
+    experiment, resolved = prepared(tmp_path)
+    with pytest.raises(UserError) as caught:
+        train(experiment, tmp_path, resolved=resolved, console=Console(quiet=True), callbacks=[Poison(6)])
+    (line,) = caught.value.lines
+    print(line)
+    assert "first: the loss is nan at step 6, on " in line
+    assert "step=4.ckpt" in line and "#" in line
+    kept = load_checkpoint(latest_checkpoint(tmp_path / "checkpoints" / "0-first"))
+    assert all(value.isfinite().all() for value in kept["state_dict"].values() if value.is_floating_point())
+
+
+class Broken(Picture):
+    frames, height, width, key = 1, 64, 64, "photos/broken.png"
+
+    def render(self):
+        raise CorruptPicture("photos/broken.png: is truncated; a whole file would be right")
+
+
+def break_some(experiment, monkeypatch):
+    suite = experiment.data.suite
+    plan = suite.plan
+
+    def broken(split, index):
+        sample = plan(split, index)
+        if index % 10 == 3 and sample.pictures:
+            sample.prompt = [Broken() if isinstance(part, Picture) else part for part in sample.prompt]
+        return sample
+
+    monkeypatch.setattr(suite, "plan", broken)
+
+
+def test_corrupt_pictures_are_counted_named_once_and_skipped(tmp_path, monkeypatch, capsys):
+    experiment, resolved = prepared(tmp_path)
+    break_some(experiment, monkeypatch)
+    ledger = train(experiment, tmp_path, resolved=resolved)
+    told = capsys.readouterr().err
+    print(told)
+    assert ledger.corrupt["photos/broken.png: is truncated; a whole file would be right"] >= 3
+    assert told.count("photos/broken.png: is truncated") == 1
+
+
+def test_corrupt_pictures_are_fatal_where_asked(tmp_path, monkeypatch):
+    experiment, resolved = prepared(tmp_path, "data.on_corrupt=raise")
+    break_some(experiment, monkeypatch)
+    with pytest.raises(UserError, match=r"count#\d+: photos/broken.png: is truncated.*on_corrupt: skip"):
+        train(experiment, tmp_path, resolved=resolved, console=Console(quiet=True))
+
+
+class Code:
+    def __reduce__(self):
+        return print, ("this must never run",)
+
+
+def test_a_checkpoint_with_code_is_refused(tmp_path, capsys):
+    torch.save({"state_dict": Code()}, tmp_path / "step=1.ckpt")
+    with pytest.raises(UserError, match="refused, since it holds more than weights"):
+        load_checkpoint(tmp_path / "step=1.ckpt")
+    (tmp_path / "plain.ckpt").write_bytes(pickle.dumps(Code()))
+    with pytest.raises(UserError, match=r"plain\.ckpt"):
+        load_checkpoint(tmp_path / "plain.ckpt")
+    assert "never run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("keep", [0, 100, 1000])
+def test_a_truncated_checkpoint_is_told(tmp_path, keep):
+    path = tmp_path / "step=1.ckpt"
+    torch.save({"x": torch.ones(1000)}, path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(UserError, match=r"step=1\.ckpt: "):
+        load_checkpoint(path)
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"old")
+
+    def full(part: Path) -> None:
+        part.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError, match="could not be written .*No space left"):
+        write_atomically(path, full)
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_weights_that_do_not_fit_are_listed_in_full(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_weights(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 2)), path)
+    with pytest.raises(UserError) as caught:
+        load_weights(torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(3, 2)), path)
+    (line,) = caught.value.lines
+    assert "2 missing: 2.weight, 2.bias" in line
+    assert "2 unknown: 1.bias, 1.weight" in line or "2 unknown: 1.weight, 1.bias" in line
+    assert "0.weight [3, 2] for [4, 2]" in line
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(UserError, match="the folder of a finished run would be right"):
+        load_run(tmp_path / "nowhere")
