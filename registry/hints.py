@@ -28,9 +28,11 @@ class ArgumentsOf:
 
     Attributes:
         path: dotted path, imported only when a value is checked.
+        accepts: `(name, value)` pairs that are taken beside what its types admit.
     """
 
     path: str
+    accepts: tuple[tuple[str, Any], ...] = ()
 
     def load(self) -> Callable[..., Any]:
         """The callable."""

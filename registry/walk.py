@@ -95,7 +95,13 @@ class Walker:
             return self.note(node.mark, path, f"is left at ???; needs {describe_hint(hint)}")
         target = arguments_of(hint)
         if target is not None and isinstance(value, dict):
-            return self._keywords(node, signature(target.load()), path, target.path, complete=False)
+            taken = {key: node.value[key].value for key, _ in target.accepts if key in node.value}
+            taken = {key: value for key, value in taken.items() if (key, value) in target.accepts}
+            rest = Node({key: child for key, child in value.items() if key not in taken}, node.mark)
+            checked = self._keywords(rest, signature(target.load()), path, target.path, complete=False)
+            if isinstance(checked, Fields):
+                checked.values.update({key: Leaf(one) for key, one in taken.items()})
+            return checked
         if node.names_component():
             return self._component(node, hint, path)
         if value is None and admits_none(hint):
@@ -164,7 +170,8 @@ class Walker:
             pass
         wanted_text = describe_hint(hint)
         if any(True for _ in slots(hint)):
-            wanted_text = f"a component, {self.candidates(hint)}"
+            named = self.candidates(hint)
+            wanted_text = named if named == wanted_text else f"a component, {named}"
             if isinstance(value, str) and value in catalog().entries:
                 wanted_text = f"{{use: {value}}}"
         return self.note(node.mark, path, f"found {_show(value)}; needs {wanted_text}")

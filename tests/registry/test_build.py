@@ -80,7 +80,9 @@ def test_a_dataclass_is_built_with_its_parts_and_refuses_what_it_does_not_know()
     class Plan:
         steps: list[Step]
         rates: dict[str, float] = field(default_factory=dict)
-        trainer: Annotated[dict[str, Any], ArgumentsOf("torch.optim.AdamW")] = field(default_factory=dict)
+        trainer: Annotated[dict[str, Any], ArgumentsOf("torch.optim.AdamW", (("lr", "auto"),))] = field(
+            default_factory=dict
+        )
 
     globals().update(Step=Step)
     made = build_as(
@@ -94,6 +96,11 @@ def test_a_dataclass_is_built_with_its_parts_and_refuses_what_it_does_not_know()
     assert isinstance(made.steps[0], Step) and made.steps[0].share == 1.0
     assert made.steps[0].tower.out_width == 2
     assert made.rates == {"*": 1.0}
+    assert build_as({"steps": [], "trainer": {"lr": "auto"}}, Plan).trainer == {"lr": "auto"}
+    with pytest.raises(
+        ConfigError, match=r"trainer\.lr: found 'automatic'; needs float or component of class"
+    ):
+        build_as({"steps": [], "trainer": {"lr": "automatic"}}, Plan)
     with pytest.raises(ConfigError) as told:
         build_as({"steps": [{"shore": 1, "share": "x"}], "trainer": {"lrr": 1}}, Plan)
     assert [line.partition(": ")[2] for line in told.value.lines] == [
