@@ -104,7 +104,7 @@ def _print(summary: dict[str, Any]) -> None:
         + (
             f"{_short(flops['per_image'])} an image of {height}x{width} ({flops['visual_tokens']} tokens)\n"
             if flops["per_image"]
-            else "sees no pictures\n"
+            else "no visual tokens\n"
         )
         + f"memory      weights {_size_of(memory['weights'])}, gradients {_size_of(memory['gradients'])}, "
         f"optimizer {_size_of(memory['optimizer'])} (AdamW)"
