@@ -126,10 +126,23 @@ def _job(plan: Plan, design: str, seed: int, budget_sets: tuple[str, ...]) -> Jo
     sets = (*plan.sets, f"seed={seed}")
     if design != BLIND or BLIND in plan.designs:
         return Job(design, plan.designs[design], seed, folder, (*budget_sets, *sets), plan.swaps, plan.scale, plan.items)
-    # Blind answers from questions alone; it is trained on as many items as the first design saw.
-    first = next(iter(plan.designs))
-    seen = json.loads((plan.out / "runs" / f"{first}-seed{seed}" / "run.json").read_text())["samples"]
-    return Job(design, "nano/blind", seed, folder, (*_budget("samples", seen), *sets), (), plan.scale, plan.items)
+    return blind_job(plan, seed, folder, sets)
+
+
+def blind_job(plan: Plan, seed: int, folder: Path, sets: tuple[str, ...]) -> Job:
+    """The first design with the pictures of its questions withheld, trained on as many items as that design saw."""
+    from vlmloom.pipelines.loading import compose_experiment
+
+    first, source = next(iter(plan.designs.items()))
+    composed = compose_experiment(source, sets=plan.sets, swaps=plan.swaps, scale=plan.scale)
+    stages = composed.root.plain()["stages"]
+    seen = [number for number, stage in enumerate(stages) if stage.get("view", "question") == "question"]
+    if not seen:
+        raise UserError(f"compare: {first} trains on no questions, so it has no blind twin; --no-blind leaves it out")
+    samples = json.loads((plan.out / "runs" / f"{first}-seed{seed}" / "run.json").read_text())["samples"]
+    withheld = tuple(f"stages.{number}.view=withheld" for number in seen)
+    blind_sets = (*_budget("samples", samples), *withheld, f"name={BLIND}", *sets)
+    return Job(BLIND, source, seed, folder, blind_sets, plan.swaps, plan.scale, plan.items)
 
 
 def _in_process(job: Job) -> None:

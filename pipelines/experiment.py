@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from vlmloom.assemblies.assembly import Assembly
 from vlmloom.components.contracts.kinds import Objective, OptimizerRecipe
 from vlmloom.pipelines.data.module import PackedData
+from vlmloom.registry.hints import ArgumentsOf
+
+TrainerFlags = Annotated[
+    dict[str, Any],
+    ArgumentsOf("lightning.pytorch.Trainer", (("precision", "auto"),)),
+]
+"""Arguments of Lightning's Trainer, with `precision: auto` besides."""
 
 View = Literal["question", "withheld", "described", "captions", "scenes"]
 """What a stage sees of a sample.
@@ -83,6 +90,7 @@ class Experiment:
         data: where samples come from.
         stages: in order.
         budget: over all stages.
+        checkpoint_every_n_steps: how often a run can be gone on from.
         trainer: flags of Lightning's Trainer.
         seed: of weights and data.
         name: for logs and reports.
@@ -93,7 +101,8 @@ class Experiment:
     data: PackedData
     stages: list[Stage]
     budget: Budget
-    trainer: dict[str, Any] = field(default_factory=dict)
+    checkpoint_every_n_steps: int = 200
+    trainer: TrainerFlags = field(default_factory=dict)
     seed: int = 0
     name: str = "experiment"
     pretrained: list[str] = field(default_factory=list)

@@ -95,7 +95,7 @@ def train(
             console.print(f"  {part:<12} {what} {total:,} parameters")
         checkpoints = folder / "checkpoints" / f"{number}-{stage.name}"
         before = (ledger.flops, ledger.seconds, ledger.samples, ledger.steps)
-        trainer = make_trainer(**_flags(flags, precision.trainer, folder, checkpoints, f"{number}-{stage.name}", callbacks))
+        trainer = make_trainer(**_flags(flags, experiment.checkpoint_every_n_steps, precision.trainer, folder, checkpoints, f"{number}-{stage.name}", callbacks))
         loader = data.loader(stage, rank=trainer.global_rank, world=trainer.world_size,
                              accumulate=trainer.accumulate_grad_batches)  # fmt: skip
         trainer.fit(loom, loader, ckpt_path=_resume_from(checkpoints), weights_only=True)
@@ -155,10 +155,9 @@ def read_ledger(folder: Path) -> Ledger:
 
 
 def _flags(
-    flags: dict[str, Any], precision: str, folder: Path, checkpoints: Path, name: str, callbacks: list[Callback] | None
+    flags: dict[str, Any], every: int, precision: str, folder: Path, checkpoints: Path, name: str, callbacks: list[Callback] | None
 ) -> dict[str, Any]:
     """The Trainer's flags: the experiment's over our defaults."""
-    every = flags.get("checkpoint_every_n_steps", 200)
     saver = ModelCheckpoint(dirpath=checkpoints, filename="{step}", save_top_k=1, monitor="step", mode="max",
                             every_n_train_steps=every, save_on_train_epoch_end=False)  # fmt: skip
     loggers = [CSVLogger(folder / "logs", name="csv", version=name), TensorBoardLogger(folder / "logs", name="tensorboard", version=name)]
@@ -167,8 +166,7 @@ def _flags(
         "enable_model_summary": False, "use_distributed_sampler": False, "gradient_clip_val": 1.0,
         "logger": loggers,
     }  # fmt: skip
-    chosen = defaults | {key: value for key, value in flags.items() if key != "checkpoint_every_n_steps"}
-    return chosen | {
+    return defaults | flags | {
         "precision": precision,
         "callbacks": [Bookkeeping(), *(callbacks or []), BudgetBar(), saver],
         "plugins": [AtomicCheckpointIO()],
