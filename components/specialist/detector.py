@@ -1,4 +1,4 @@
-"""`Detector`: where things are. An anchor-free convnet with a heat map a class and a box a cell.
+"""`Detector`: where things are. An anchor-free convnet with a heat map and a box a cell for each class.
 
 Shapes: N frames of one size, C classes, R x W cells of `STRIDE` pixels, K things of the group.
 """
@@ -27,7 +27,7 @@ STRIDE = 4
 
 @register("specialist/detector")
 class Detector(Specialist):
-    """Anchor-free detector: a heat map a class, four distances a cell, trained by focal and GIoU losses.
+    """Anchor-free detector: heat and four distances a class and cell, trained by focal and GIoU losses.
 
     The class of a thing is the last of `classes` (writing) where it has text, the class of its name where one
     is called so, else the first.
@@ -78,7 +78,7 @@ class Detector(Specialist):
         )
         self.lift = nn.Conv2d(deep, width, 1)
         self.neck = ConvUnit(width, width)
-        self.read = nn.Conv2d(width, len(classes) + 4, 1)
+        self.read = nn.Conv2d(width, 5 * len(classes), 1)
         with torch.no_grad():
             # Nearly all cells are empty: a first heat of 3 % keeps the focal loss small at the start.
             self.read.bias[: len(classes)].fill_(-3.5)  # type: ignore[index]
@@ -86,19 +86,23 @@ class Detector(Specialist):
 
     def maps(
         self, pixels: Float[Tensor, "frames 3 height width"]
-    ) -> tuple[Float[Tensor, "frames classes rows columns"], Float[Tensor, "frames 4 rows columns"]]:
-        """Heat logits, and for each cell the box x1, y1, x2, y2 in cells."""
+    ) -> tuple[Float[Tensor, "frames classes rows columns"], Float[Tensor, "frames classes 4 rows columns"]]:
+        """Heat logits, and for each class and cell the box x1, y1, x2, y2 in cells.
+
+        Every class has boxes of its own: writing often has its centre where the thing under it has.
+        """
         fine = self.stem(pixels)
         deep = self.lift(self.trunk(fine))
         fine = self.neck(fine + F.interpolate(deep, size=fine.shape[-2:]))
         # Single precision from here on: a focal loss in bf16 would lose the many easy cells.
-        heat_NCRW, sides_N4RW = self.read(fine).float().split([len(self.classes), 4], dim=1)
-        left_top, right_bottom = F.softplus(sides_N4RW + 1.0).chunk(2, dim=1)
+        heat_NCRW, sides = self.read(fine).float().split([len(self.classes), 4 * len(self.classes)], dim=1)
+        sides_NC4RW = F.softplus(sides + 1.0).unflatten(1, (len(self.classes), 4))
+        left_top, right_bottom = sides_NC4RW.chunk(2, dim=2)
         rows, columns = fine.shape[-2:]
         x = torch.arange(columns, device=pixels.device) + 0.5
         y = torch.arange(rows, device=pixels.device) + 0.5
         centre_2RW = torch.stack([x.expand(rows, columns), y[:, None].expand(rows, columns)])
-        return heat_NCRW, torch.cat([centre_2RW - left_top, centre_2RW + right_bottom], dim=1)
+        return heat_NCRW, torch.cat([centre_2RW - left_top, centre_2RW + right_bottom], dim=2)
 
     def class_of(self, thing: Thing) -> int:
         """The place of a thing's class in `classes`."""
@@ -112,11 +116,11 @@ class Detector(Specialist):
         weight = self.read.weight.new_zeros(())
         count = 0
         for places, pixels in equal_sizes(pictures.frames, self.read.weight.device, self.read.weight.dtype):
-            heat_NCRW, boxes_N4RW = self.maps(pixels)
+            heat_NCRW, boxes_NC4RW = self.maps(pixels)
             things = [(row, thing) for row, place in enumerate(places) for thing in pictures.things[place]]
             count += len(things)
             heat, boxes, weights = self._compare(
-                heat_NCRW, boxes_N4RW, things, (pixels.shape[-2], pixels.shape[-1])
+                heat_NCRW, boxes_NC4RW, things, (pixels.shape[-2], pixels.shape[-1])
             )
             heat_loss, box_loss, weight = heat_loss + heat, box_loss + boxes, weight + weights
         heat_loss = heat_loss / max(1, count)
@@ -127,13 +131,13 @@ class Detector(Specialist):
     def _compare(
         self,
         heat_NCRW: Tensor,
-        boxes_N4RW: Tensor,
+        boxes_NC4RW: Tensor,
         things: Sequence[tuple[int, Thing]],
         size: tuple[int, int],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Summed heat loss, summed weighted box loss, and the sum of the weights."""
         target_NCRW = torch.zeros_like(heat_NCRW, memory_format=torch.contiguous_format)
-        box_loss = boxes_N4RW.sum() * 0.0
+        box_loss = boxes_NC4RW.sum() * 0.0
         weight = box_loss.detach()
         if things:
             frames, classes, rows, columns = heat_NCRW.shape
@@ -146,12 +150,11 @@ class Detector(Specialist):
             map_KRW = (owner * classes + kinds)[:, None, None].expand_as(bumps_KRW)
             flat = target_NCRW.view(frames * classes, rows, columns)
             flat.scatter_reduce_(0, map_KRW, bumps_KRW, "amax")
-            # A cell belongs to the thing whose bump is highest there, whatever its class.
-            highest_NRW = target_NCRW.amax(1)
-            mine = (bumps_KRW > 0.3) & (bumps_KRW >= highest_NRW[owner])
+            # A cell's box belongs to the thing of the class whose bump is highest there.
+            mine = (bumps_KRW > 0.3) & (bumps_KRW >= target_NCRW[owner, kinds])
             thing, row, column = mine.nonzero(as_tuple=True)
             near = bumps_KRW[thing, row, column]
-            predicted = boxes_N4RW[owner[thing], :, row, column]
+            predicted = boxes_NC4RW[owner[thing], kinds[thing], :, row, column]
             overlap = generalized_box_iou_loss(predicted, boxes_K4[thing])
             distance = F.smooth_l1_loss(predicted, boxes_K4[thing], reduction="none", beta=0.25).mean(-1)
             box_loss = box_loss + ((overlap + distance) * near).sum()
@@ -163,15 +166,15 @@ class Detector(Specialist):
         """What is seen in each frame with its heat: things named by their class, in reading order."""
         found: list[list[tuple[Thing, float]]] = [[] for _ in frames]
         for places, pixels in equal_sizes(frames, self.read.weight.device, self.read.weight.dtype):
-            heat_NCRW, boxes_N4RW = self.maps(pixels)
+            heat_NCRW, boxes_NC4RW = self.maps(pixels)
             heat_NCRW = heat_NCRW.sigmoid()
             peaks = heat_NCRW * (heat_NCRW == F.max_pool2d(heat_NCRW, 3, 1, 1))
             cells = peaks.shape[-2] * peaks.shape[-1]
             score, index = peaks.flatten(1).topk(min(self.top_k, peaks[0].numel()))
             frame, rank = (score > self.threshold).nonzero(as_tuple=True)
             score, index = score[frame, rank], index[frame, rank]
-            boxes = boxes_N4RW.flatten(2)[frame, :, index % cells]
             kinds = index // cells
+            boxes = boxes_NC4RW.flatten(3)[frame, kinds, :, index % cells]
             kept = batched_nms(boxes.float(), score.float(), frame * len(self.classes) + kinds, self.overlap)
             scale = boxes.new_tensor([pixels.shape[-1], pixels.shape[-2]] * 2) / (FULL * STRIDE)
             boxes = (boxes / scale).round().clamp(0, FULL).long()

@@ -43,7 +43,7 @@ class Tagger(Specialist):
         depth: int = 1,
         side: int = 32,
         margin: float = 0.1,
-        shake: float = 0.06,
+        shake: float = 0.08,
         seed: int = 0,
     ) -> None:
         """Make the network.

@@ -54,7 +54,7 @@ def trained(sixteen: Pictures) -> dict[str, Specialist]:
     return {
         "detector": overfitted(made(Detector, width=24, deep=32, depth=2), sixteen, 150),
         "tagger": overfitted(made(Tagger, width=12), sixteen, 60),
-        "reader": overfitted(made(Reader, width=16), sixteen, 120),
+        "reader": overfitted(made(Reader, width=16), sixteen, 200),
     }
 
 
