@@ -47,8 +47,8 @@ def test_the_yaml_validates_and_shows_what_it_swapped(tmp_path: Path) -> None:
 
 def test_the_yaml_is_what_the_quickstart_says_of_it() -> None:
     parsed = yaml.safe_load(block("yaml"))
-    assert parsed["extends"] == "native"
-    assert list(parsed["swap"]) == ["projector"]
+    assert parsed["extends"] == "nano/native"
+    assert list(parsed["swap"]) == ["assembly.projector"]
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
