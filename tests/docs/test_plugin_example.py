@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.contracts.visuals import VisualFeatures
@@ -43,3 +44,17 @@ def test_its_yaml_validates_from_any_folder(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "vlmloom", "validate", str(EXAMPLES / "soft_pool.yaml")]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_it_trains_in_a_native_model(tmp_path: Path) -> None:
+    tiny = Path(__file__).resolve().parents[1] / "pipelines" / "tiny.yaml"
+    (tmp_path / "pooled.yaml").write_text(
+        f"extends: {tiny}\nplugins: [{EXAMPLES / 'soft_pool.py'}]\n"
+        "swap:\n  assembly.projector: {use: projector/soft_pool, block: 2}\nset:\n  budget.samples: 40\n"
+    )
+    command = [sys.executable, "-m", "vlmloom", "fit", "-c", "pooled.yaml", "--out", "run"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    trained = load_file(tmp_path / "run" / "model.safetensors")
+    assert trained["projector.score.weight"].shape == (1, 16)
+    assert trained["projector.proj.weight"].shape == (16, 16)
