@@ -16,6 +16,7 @@ from vlmloom.registry import register
 
 ORIENTATION = 0x0112
 EXAMPLES = "examples.jsonl"
+UNKNOWN = (32, 32)
 LARGEST = 200_000_000
 """Pixels of the largest picture that is decoded; a larger one is more likely an attack than a photograph."""
 
@@ -23,7 +24,9 @@ LARGEST = 200_000_000
 class FilePicture(Picture):
     """A still from a file: its size is read from the header, its pixels are decoded when they are asked for.
 
-    Rotation by EXIF is applied, transparent parts become white, animations give their first frame.
+    Rotation by EXIF is applied, transparent parts become white, animations give their first frame. A file
+    whose header cannot be read has a size all the same (`UNKNOWN`), so that it can be planned; `render` then
+    says what is wrong.
 
     Args:
         path: a file of any format that Pillow reads.
@@ -45,25 +48,21 @@ class FilePicture(Picture):
 
     @property
     def width(self) -> int:  # type: ignore[override]
-        """In pixels, as shown.
-
-        Raises:
-            CorruptPicture: the header cannot be read.
-        """
+        """In pixels, as shown."""
         return self._size[0]
 
     @property
     def height(self) -> int:  # type: ignore[override]
-        """In pixels, as shown.
-
-        Raises:
-            CorruptPicture: the header cannot be read.
-        """
+        """In pixels, as shown."""
         return self._size[1]
 
     @cached_property
     def _size(self) -> tuple[int, int]:
-        with self._opened() as picture:
+        try:
+            opened = self._opened()
+        except CorruptPicture:
+            return UNKNOWN
+        with opened as picture:
             turned = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             return (picture.height, picture.width) if turned else (picture.width, picture.height)
 

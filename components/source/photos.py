@@ -83,7 +83,7 @@ class Photos(PhotoSource):
         data = load_digits()
         pixels = np.minimum(data.images * 16, 255).astype(np.uint8)
         with (folder / "photos.npz").open("wb") as file:
-            np.savez(file, **photos)
+            np.savez(file, allow_pickle=False, **photos)
         with (folder / "digits.npz").open("wb") as file:
             np.savez(file, pixels=pixels, values=data.target.astype(np.int64))
 

@@ -68,7 +68,7 @@ class Tables(TableSource):
                     names.setdefault(file.stem, []).append(column)
                     columns[f"{file.stem}/{column}"] = values
         with (folder / "columns.npz").open("wb") as stream:
-            np.savez(stream, **columns)
+            np.savez(stream, allow_pickle=False, **columns)
         (folder / "tables.json").write_text(json.dumps(names), encoding="utf-8")
 
     def __getstate__(self) -> dict[str, object]:

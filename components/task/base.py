@@ -97,7 +97,9 @@ class SceneTask(Task):
         return f"{item.source}:{arrangement(item.things):016x}"
 
     def _sample(self, item: Item, split: str, index: int) -> Sample:
-        scene = Scene(self.scene_key(item), item.things)
+        # The same arrangement in another style is another scene.
+        key = f"shift:{self.scene_key(item)}" if split == "shift" else self.scene_key(item)
+        scene = Scene(key, item.things)
         return Sample(
             task=self.name,
             split=split,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.contracts.sample import Reward, Sample, Thing
 from vlmloom.components.task.base import Item, SceneTask, halves, pair, placed, single
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import Drawing
@@ -41,7 +41,7 @@ class BoxOf(SceneTask):
         style = self.world.style_of(split, draw)
         if split != "compositional" and draw.chance(self.alone):
             picture, asked = single(self.world, draw, style, draw.choice(style.entries))
-            things = (asked,)
+            things: tuple[Thing, ...] = (asked,)
         else:
             both = pair(self.world, draw, style, split)
             if both is None:

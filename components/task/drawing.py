@@ -203,7 +203,7 @@ def tinted(pixels: np.ndarray, hue: RGB) -> np.ndarray:
     light = pixels[..., :3] @ np.array([0.299, 0.587, 0.114])
     seen = light[pixels[..., 3] > 127]
     low, high = np.percentile(seen, (5, 95)) if seen.size else (0.0, 255.0)
-    shade = 0.35 + 0.65 * np.clip((light - low) / max(high - low, 32.0), 0.0, 1.0)
+    shade = 0.5 + 0.5 * np.clip((light - low) / max(high - low, 32.0), 0.0, 1.0)
     out = pixels.copy()
     out[..., :3] = (shade[..., None] * np.array(hue)).astype(np.uint8)
     return out

@@ -42,8 +42,8 @@ class SmallNumbers:
             for value in range(1, top + 1):
                 rows, where = np.nonzero(scaled == value)
                 # So many places of one table suffice: a long table would drown the others.
-                keep = np.linspace(0, len(rows) - 1, min(len(rows), 200)).astype(int) if len(rows) else []
-                self.places[value] += [Place(number, int(rows[k]), int(where[k])) for k in keep]
+                keep = np.linspace(0, max(len(rows) - 1, 0), min(len(rows), 200)).astype(int).tolist()
+                self.places[value] += [Place(number, int(rows[at]), int(where[at])) for at in keep]
 
     def window(self, draw: Draw, rows: int, columns: int) -> tuple[list[list[int]], int, int, str]:
         """`rows` neighbouring rows of `columns` columns, around a cell whose value is drawn uniformly.

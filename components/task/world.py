@@ -147,7 +147,7 @@ class World:
         """Whether a scene belongs to a split: by its pairs, and by a digest of its arrangement.
 
         Train, validation and test hold disjoint halves and quarters of all arrangements without a held-out
-        pair; compositional holds arrangements with one.
+        pair, shift those of test in another style; compositional holds arrangements with a held-out pair.
         """
         pairs = word_pairs(things)
         held = any(self.held(one, other) for one, other in pairs)
@@ -155,9 +155,7 @@ class World:
             return held
         if held:
             return False
-        if split == "shift":
-            return True
-        return split_of(arrangement(things)) == split
+        return split_of(arrangement(things)) == ("test" if split == "shift" else split)
 
     def backdrop(self, draw: Draw, width: int, height: int) -> Backdrop:
         """A light shade, or now and then a piece of a photograph."""
