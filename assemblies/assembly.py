@@ -16,7 +16,8 @@ from vlmloom.components.contracts.visuals import Grid, PatchSpec
 class Assembly(Component):
     """A model of several parts that turns a packed batch into a loss, and a prompt into an answer.
 
-    The collator is built from it: it asks for `patch_specs`, `merged_grids` and `positions`, so that a swapped
+    The collator is built from it: it asks for `patch_specs`, `merged_grids` and `positions`, so that a
+    swapped
     patch size, merge factor or resampler changes placeholders and rotary positions by itself.
     """
 

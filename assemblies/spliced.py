@@ -44,9 +44,9 @@ class Spliced(Assembly):
         if vision is not None and projector is not None:
             self.projector = projector(in_width=vision.out_width, out_width=language.width)
         self.language = language
-        self.head = nn.ModuleDict({
-            name: template(width=language.width, vocab=language.vocab) for name, template in head.items()
-        })
+        self.head = nn.ModuleDict(
+            {name: template(width=language.width, vocab=language.vocab) for name, template in head.items()}
+        )
         for part in self.heads().values():
             part.bind(language, self.lm)
 

@@ -19,7 +19,8 @@ BATCH = 128
 class Answerer:
     """Answers questions with a trained experiment.
 
-    The route follows from the design: pictures as tokens; no pictures where the last stage was trained without;
+    The route follows from the design: pictures as tokens; no pictures where the last stage was trained
+    without;
     specialists' words in place of pictures where the assembly has specialists (or the truth, for an oracle).
     """
 
@@ -64,7 +65,8 @@ class Answerer:
         seen = self.seen(samples)
         processor, specs = self.view.processor, self.view.specs
         encoded = [
-            processor.encode(replace(sample, answer=""), self.view.grids(sample), prompt_only=True) for sample in seen
+            processor.encode(replace(sample, answer=""), self.view.grids(sample), prompt_only=True)
+            for sample in seen
         ]
         batch = pack(self.assembly, encoded, [tag_of(sample) for sample in seen])
         for tower, spec in specs.items():

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from vlmloom.registry.errors import UserError
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, flush it to disk, and only then give it its name.
 
     Raises:
@@ -38,7 +38,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         finally:
             os.close(folder)
     except (OSError, RuntimeError, SafetensorError) as fault:
-        raise UserError(f"{path}: could not be written ({fault}); free space or another --out would be right") from fault
+        raise UserError(
+            f"{path}: could not be written ({fault}); free space or another --out would be right"
+        ) from fault
     finally:
         part.unlink(missing_ok=True)
 
@@ -50,7 +52,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write a checkpoint; a crash leaves the file that was there before."""
         write_atomically(Path(path), lambda part: torch.save(checkpoint, part))
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
         """Read a checkpoint.
 
         Raises:
@@ -110,9 +114,10 @@ def load_weights(module: torch.nn.Module, path: Path) -> None:
     own = module.state_dict()
     shared = {(tensor.data_ptr(), tuple(tensor.shape)) for name, tensor in own.items() if name in tensors}
     missing = [
-        name for name, tensor in own.items()
+        name
+        for name, tensor in own.items()
         if name not in tensors and (tensor.data_ptr(), tuple(tensor.shape)) not in shared
-    ]  # fmt: skip
+    ]
     unknown = [name for name in tensors if name not in own]
     shapes = [
         f"{name} {list(tensor.shape)} for {list(own[name].shape)}"

@@ -1,6 +1,7 @@
 """Designs under one budget: train each with every seed, answer every split, and write the report.
 
-Every run is a process of its own, so that its memory is its own and a fault stops nothing else. What is finished
+Every run is a process of its own, so that its memory is its own and a fault stops nothing else. What is
+finished
 is kept under `runs/`, so that an interrupted comparison goes on where it stopped.
 """
 
@@ -106,7 +107,8 @@ def compare(plan: Plan, console: Console) -> Path:
         for design in designs:
             job = _job(plan, design, seed, budget_sets)
             if not (job.folder / "run.json").exists():
-                left = "" if not finished else f", about {(time.monotonic() - began) / finished * (total - finished) / 60:.0f} min left"
+                minutes = (time.monotonic() - began) / max(finished, 1) * (total - finished) / 60
+                left = f", about {minutes:.0f} min left" if finished else ""
                 console.print(f"[bold]{design}, seed {seed}[/bold] ({finished + 1} of {total}{left})")
                 _in_process(job)
             finished += 1
@@ -125,12 +127,21 @@ def _job(plan: Plan, design: str, seed: int, budget_sets: tuple[str, ...]) -> Jo
     folder = plan.out / "runs" / f"{design}-seed{seed}"
     sets = (*plan.sets, f"seed={seed}")
     if design != BLIND or BLIND in plan.designs:
-        return Job(design, plan.designs[design], seed, folder, (*budget_sets, *sets), plan.swaps, plan.scale, plan.items)
+        return Job(
+            design,
+            plan.designs[design],
+            seed,
+            folder,
+            (*budget_sets, *sets),
+            plan.swaps,
+            plan.scale,
+            plan.items,
+        )
     return blind_job(plan, seed, folder, sets)
 
 
 def blind_job(plan: Plan, seed: int, folder: Path, sets: tuple[str, ...]) -> Job:
-    """The first design with the pictures of its questions withheld, trained on as many items as that design saw."""
+    """The first design with its questions' pictures withheld, trained on as many items as that design saw."""
     from vlmloom.pipelines.loading import compose_experiment
 
     first, source = next(iter(plan.designs.items()))
@@ -138,7 +149,9 @@ def blind_job(plan: Plan, seed: int, folder: Path, sets: tuple[str, ...]) -> Job
     stages = composed.root.plain()["stages"]
     seen = [number for number, stage in enumerate(stages) if stage.get("view", "question") == "question"]
     if not seen:
-        raise UserError(f"compare: {first} trains on no questions, so it has no blind twin; --no-blind leaves it out")
+        raise UserError(
+            f"compare: {first} trains on no questions, so it has no blind twin; --no-blind leaves it out"
+        )
     samples = json.loads((plan.out / "runs" / f"{first}-seed{seed}" / "run.json").read_text())["samples"]
     withheld = tuple(f"stages.{number}.view=withheld" for number in seen)
     blind_sets = (*_budget("samples", samples), *withheld, f"name={BLIND}", *sets)
@@ -154,7 +167,9 @@ def _in_process(job: Job) -> None:
     import torch
 
     method = "spawn" if torch.cuda.is_available() or sys.platform == "darwin" else "fork"
-    process = multiprocessing.get_context(method).Process(target=_enter, args=(job,))
+    process = multiprocessing.get_context(method).Process(  # type: ignore[attr-defined]
+        target=_enter, args=(job,)
+    )
     process.start()
     try:
         process.join()
@@ -162,7 +177,9 @@ def _in_process(job: Job) -> None:
         process.join()
         raise
     if process.exitcode:
-        raise UserError(f"{job.design}, seed {job.seed}: stopped with status {process.exitcode}; run again to go on")
+        raise UserError(
+            f"{job.design}, seed {job.seed}: stopped with status {process.exitcode}; run again to go on"
+        )
 
 
 def _enter(job: Job) -> None:
@@ -209,12 +226,16 @@ def work(job: Job, console: Console) -> None:
         clock = time.perf_counter()
         answers = evaluate(answerer, job.folder, design=name, seed=job.seed, items=job.items)
         visual = {category for category, task in experiment.data.suite.tasks.items() if task.visual}
-        scores = [answer.correct for answer in answers if answer.split == "test" and answer.category in visual]
+        scores = [
+            answer.correct for answer in answers if answer.split == "test" and answer.category in visual
+        ]
         console.print(
             f"{name}: {sum(scores) / max(len(scores), 1):.1%} of {len(scores)} visual test items "
             f"({time.perf_counter() - clock:.0f} s)"
         )
-    samples = [task.plan("test", index) for task in experiment.data.suite.tasks.values() for index in range(2)]
+    samples = [
+        task.plan("test", index) for task in experiment.data.suite.tasks.values() for index in range(2)
+    ]
     latency = routes[job.design].latency(samples[:LATENCY_ITEMS])
     parts = experiment.assembly.parts()
     answering = {name: part for name, part in parts.items() if name not in ("text", "align")}
@@ -231,12 +252,20 @@ def work(job: Job, console: Console) -> None:
         curve=[_point(point) for point in ledger.curve],
         labels_seen=dict(ledger.labels),
         stages=[
-            Stage(stage["name"], ", ".join(stage["trains"]), ", ".join(stage["frozen"]), stage["flops"], stage["seconds"])
+            Stage(
+                stage["name"],
+                ", ".join(stage["trains"]),
+                ", ".join(stage["frozen"]),
+                stage["flops"],
+                stage["seconds"],
+            )
             for stage in ledger.stages
         ],
         config=resolved,
     )
-    text = json.dumps(record.to_dict() | {"pretrained": experiment.pretrained, "corrupt": dict(ledger.corrupt)})
+    text = json.dumps(
+        record.to_dict() | {"pretrained": experiment.pretrained, "corrupt": dict(ledger.corrupt)}
+    )
     write_atomically(job.folder / "run.json", lambda part: part.write_text(text))
 
 
@@ -250,7 +279,14 @@ def active_parameters(part: Any) -> int:
 
 
 def _point(point: dict[str, Any]) -> CurvePoint:
-    return CurvePoint(point["flops"], point["seconds"], point["step"], point.get("loss"), point["stage"], point.get("accuracy"))
+    return CurvePoint(
+        point["flops"],
+        point["seconds"],
+        point["step"],
+        point.get("loss"),
+        point["stage"],
+        point.get("accuracy"),
+    )
 
 
 def gather(plan: Plan, designs: Sequence[str]) -> Comparison:
@@ -271,17 +307,22 @@ def gather(plan: Plan, designs: Sequence[str]) -> Comparison:
             pretrained += [{"design": design, "weights": line} for line in data["pretrained"] if seed == 0]
             for path in sorted(folder.glob("answers-*.jsonl")):
                 answers += read_answers(path)
-    experiment, _ = build_experiment(compose_experiment(next(iter(plan.designs.values())), sets=plan.sets, scale=plan.scale))
+    experiment, _ = build_experiment(
+        compose_experiment(next(iter(plan.designs.values())), sets=plan.sets, scale=plan.scale)
+    )
     suite = experiment.data.suite
     suite.prepare()
     there = evaluated_splits(suite)
     absent = {
-        split: "; ".join(line for line in suite.availability().values() if line != "ready") or "this suite has none"
+        split: "; ".join(line for line in suite.availability().values() if line != "ready")
+        or "this suite has none"
         for split in ("test", "shift", "compositional")
         if split not in there
     }
     oracles = {answer.design for answer in answers} & {ORACLE}
-    cascades = [design for design in designs if any((plan.out / "runs").glob(f"{design}-seed*/answers-{ORACLE}-*"))]
+    cascades = [
+        design for design in designs if any((plan.out / "runs").glob(f"{design}-seed*/answers-{ORACLE}-*"))
+    ]
     kind, value = plan.budget or (experiment.budget.unit, experiment.budget.amount)
     return Comparison(
         budget={"kind": kind, "value": value},
@@ -319,8 +360,14 @@ def examples(suite: Any, answers: Sequence[Answer]) -> list[Example]:
                 Image.fromarray(frame).save(buffer, "png")
                 pictures.append(buffer.getvalue())
         question = " ".join(part.strip() for part in sample.prompt if isinstance(part, str))
-        found.append(Example(
-            category, question, sample.answer, pictures,
-            {answer.design: answer.response for answer in given}, {answer.design: answer.correct for answer in given},
-        ))  # fmt: skip
+        found.append(
+            Example(
+                category,
+                question,
+                sample.answer,
+                pictures,
+                {answer.design: answer.response for answer in given},
+                {answer.design: answer.correct for answer in given},
+            )
+        )
     return found

@@ -50,7 +50,9 @@ def categories(suite: Suite) -> list[Category]:
     return found
 
 
-def sheet(suite: Suite, split: str, tasks: Sequence[str], count: int) -> Iterator[tuple[str, Task, list[Sample]]]:
+def sheet(
+    suite: Suite, split: str, tasks: Sequence[str], count: int
+) -> Iterator[tuple[str, Task, list[Sample]]]:
     """The items of a split, task by task; the same for every design and seed."""
     for name in tasks:
         task = suite.tasks[name]
@@ -63,7 +65,7 @@ def evaluate(
     *,
     design: str,
     seed: int,
-    items: Items = Items(),  # noqa: B008 - frozen
+    items: Items = Items(),
     tick: Tick | None = None,
 ) -> list[Answer]:
     """Answer every item of every split; splits that are on disk already are read.
@@ -93,11 +95,23 @@ def evaluate(
                 for sample, response, seconds in answerer.stream(samples):
                     reward = task.check(sample, response)
                     if reward.value is None:
-                        raise UserError(f"{name}#{sample.index} of {split}: the checker failed: {reward.error}")
-                    part.append(Answer(
-                        design, seed, split, name, sample.index, sample.scene.key, float(reward.value), response,
-                        sample.answer, seconds,
-                    ))  # fmt: skip
+                        raise UserError(
+                            f"{name}#{sample.index} of {split}: the checker failed: {reward.error}"
+                        )
+                    part.append(
+                        Answer(
+                            design,
+                            seed,
+                            split,
+                            name,
+                            sample.index,
+                            sample.scene.key,
+                            float(reward.value),
+                            response,
+                            sample.answer,
+                            seconds,
+                        )
+                    )
                 if tick is not None:
                     tick(done + len(part), total)
             write_answers(path, part)

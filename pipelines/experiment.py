@@ -19,7 +19,8 @@ TrainerFlags = Annotated[
 View = Literal["question", "withheld", "described", "captions", "scenes"]
 """What a stage sees of a sample.
 
-question: pictures, question, answer. withheld: the same without the pictures. described: the scene in words in
+question: pictures, question, answer. withheld: the same without the pictures. described: the scene in words
+    in
 place of the pictures. captions: a picture and its caption. scenes: whole pictures and the things in them.
 """
 

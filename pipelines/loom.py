@@ -1,6 +1,7 @@
 """`Loom`: the root LightningModule, which trains one stage of an experiment.
 
-Only the root logs and has hooks. It descends the stage's objective, keeps the ledger of what was spent, sets the
+Only the root logs and has hooks. It descends the stage's objective, keeps the ledger of what was spent, sets
+the
 learning rate by the progress through the stage's share of the budget, and stops when that share is spent.
 """
 
@@ -55,7 +56,7 @@ class Loom(LightningModule):
         }
         self._clock: float | None = None
         self._paused = 0.0
-        self._kept_loss: float | None = None
+        self.kept_loss: float | None = None
         self.load: float | None = None
 
     @property
@@ -101,7 +102,7 @@ class Loom(LightningModule):
         value = float(loss.detach())
         if value != value or value in (float("inf"), float("-inf")):
             raise self._not_finite(value, batch)
-        self._kept_loss = value if self._kept_loss is None else 0.98 * self._kept_loss + 0.02 * value
+        self.kept_loss = value if self.kept_loss is None else 0.98 * self.kept_loss + 0.02 * value
         self._account(batch, value)
         if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             scalars = {f"train/{name}": part for name, part in metrics.items() if part.numel() == 1}
@@ -135,10 +136,16 @@ class Loom(LightningModule):
         }
         every = max(1, int(self.limit / max(self._pace_of_unit(), 1e-30) / CURVE_POINTS))
         if ledger.steps % every == 0 or self.progress >= 1.0:
-            ledger.curve.append({
-                "stage": self.stage.name, "step": ledger.steps, "flops": ledger.flops,
-                "seconds": round(ledger.seconds, 3), "samples": ledger.samples, "loss": self._kept_loss,
-            })  # fmt: skip
+            ledger.curve.append(
+                {
+                    "stage": self.stage.name,
+                    "step": ledger.steps,
+                    "flops": ledger.flops,
+                    "seconds": round(ledger.seconds, 3),
+                    "samples": ledger.samples,
+                    "loss": self.kept_loss,
+                }
+            )
         if self.progress >= 1.0:
             self.trainer.should_stop = True
 
@@ -149,16 +156,16 @@ class Loom(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The ledger goes along."""
         checkpoint["ledger"] = self.ledger.state_dict()
-        checkpoint["stage"] = {"start": self.start, "kept_loss": self._kept_loss, "name": self.stage.name}
+        checkpoint["stage"] = {"start": self.start, "kept_loss": self.kept_loss, "name": self.stage.name}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from a checkpoint of this stage."""
         self.ledger = Ledger.from_state(checkpoint["ledger"])
         self.start = checkpoint["stage"]["start"]
-        self._kept_loss = checkpoint["stage"]["kept_loss"]
+        self.kept_loss = checkpoint["stage"]["kept_loss"]
 
     def _account(self, batch: Packed | Pictures, loss: float) -> None:
-        """Charge a batch to the ledger before it is trained on, so that the budget is never overrun by more."""
+        """Charge a batch to the ledger as it is trained on."""
         ledger = self.ledger
         flops = training_flops(self.stage.objective.flops(self.assembly, batch), self.trained_parts)
         if isinstance(batch, Packed):
@@ -230,5 +237,3 @@ def freeze(assembly: Assembly, patterns: list[str], stage: str) -> dict[str, tup
 
 def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) or name == pattern or name.startswith(f"{pattern}.")
-
-

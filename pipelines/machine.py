@@ -8,7 +8,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("vlmloom", "torch", "torchvision", "lightning", "timm", "numpy", "tokenizers", "omegaconf", "jsonargparse")
+PACKAGES = (
+    "vlmloom",
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "numpy",
+    "tokenizers",
+    "omegaconf",
+    "jsonargparse",
+)
 
 
 def machine() -> dict[str, Any]:
@@ -18,7 +28,11 @@ def machine() -> dict[str, Any]:
     cpu = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
     if information.exists():
-        names = [line.partition(":")[2].strip() for line in information.read_text().splitlines() if "model name" in line]
+        names = [
+            line.partition(":")[2].strip()
+            for line in information.read_text().splitlines()
+            if "model name" in line
+        ]
         cpu = names[0] if names else cpu
     return {
         "processor": cpu,

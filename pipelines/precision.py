@@ -50,7 +50,9 @@ def choose(wanted: str, width: int = 256) -> Precision:
     gain = seconds["highest"] / seconds["medium"]
     matmul = "medium" if gain > WORTH else "highest"
     return Precision(
-        "32-true", matmul, f"precision 32-true, matmul {matmul}: medium is {gain:.1f} x at width {width} on this CPU"
+        "32-true",
+        matmul,
+        f"precision 32-true, matmul {matmul}: medium is {gain:.1f} x at width {width} on this CPU",
     )
 
 

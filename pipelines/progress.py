@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from vlmloom.pipelines.loom import Loom
 
 REFRESH_STEPS = 5
 PLAIN_LINES = 10
@@ -37,36 +46,46 @@ class BudgetBar(ProgressBar):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar."""
-        self._told = int(pl_module.progress * PLAIN_LINES)  # type: ignore[attr-defined]
+        loom = cast(Loom, pl_module)
+        self._told = int(loom.progress * PLAIN_LINES)
         if not self._enabled or not self.console.is_terminal:
             return
         self._bar = Progress(
-            TextColumn("[bold]{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"),
-            TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
             console=self.console,
-        )  # fmt: skip
+        )
         self._bar.start()
-        self._task = self._bar.add_task(pl_module.stage.name, total=1.0, told="")  # type: ignore[attr-defined]
+        self._task = self._bar.add_task(loom.stage.name, total=1.0, told="")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar."""
-        progress = pl_module.progress  # type: ignore[attr-defined]
+        loom = cast(Loom, pl_module)
+        progress = loom.progress
         if self._bar is not None and (batch_idx % REFRESH_STEPS == 0 or progress >= 1.0):
-            self._bar.update(self._task, completed=progress, told=self.line(pl_module))
+            self._bar.update(self._task, completed=progress, told=self.line(loom))
         elif self._bar is None and self._enabled and int(progress * PLAIN_LINES) > self._told:
             self._told = int(progress * PLAIN_LINES)
-            stage = pl_module.stage.name  # type: ignore[attr-defined]
-            self.console.print(f"{stage} {progress:4.0%} {self.line(pl_module)}", soft_wrap=True, highlight=False)
+            self.console.print(
+                f"{loom.stage.name} {progress:4.0%} {self.line(loom)}", soft_wrap=True, highlight=False
+            )
 
-    def line(self, loom: Any) -> str:
+    def line(self, loom: Loom) -> str:
         """Loss, tokens/s, visual share and, with experts, the busiest expert's load over the mean."""
         pace = loom.pace
         words = [
-            f"step {loom.ledger.steps}", f"loss {loom._kept_loss or 0.0:.3f}", f"{pace.get('tokens_per_second', 0):,.0f} tokens/s",
+            f"step {loom.ledger.steps}",
+            f"loss {loom.kept_loss or 0.0:.3f}",
+            f"{pace.get('tokens_per_second', 0):,.0f} tokens/s",
             f"visual {pace.get('visual_share', 0):.0%}",
-        ]  # fmt: skip
+        ]
         if loom.load is not None:
             words.append(f"expert load {loom.load:.1f}x")
         return "  ".join(words)

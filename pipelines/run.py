@@ -1,7 +1,9 @@
 """One experiment from random weights to `model.safetensors`, stage by stage, resumable at any point.
 
-A run's folder holds `config.yaml` (what was run, resolved; it runs again from there), `checkpoints/` of the stage
-under way, `stages/` with the state at the end of each finished one, `logs/`, and at the end `model.safetensors`
+A run's folder holds `config.yaml` (what was run, resolved; it runs again from there), `checkpoints/` of the
+stage
+under way, `stages/` with the state at the end of each finished one, `logs/`, and at the end
+`model.safetensors`
 and `ledger.json`.
 """
 
@@ -89,25 +91,44 @@ def train(
             continue
         limit = experiment.budget.amount * stage.share / shares
         loom = Loom(assembly, stage, experiment.budget, limit=limit, ledger=ledger)
-        console.print(f"{experiment.name}: stage {stage.name} ({stage.view}), {limit:.3g} {experiment.budget.unit}")
+        console.print(
+            f"{experiment.name}: stage {stage.name} ({stage.view}), {limit:.3g} {experiment.budget.unit}"
+        )
         for part, (trains, total) in loom.trained.items():
             what = "frozen" if not trains else "trains" if trains == total else f"trains {trains:,} of its"
             console.print(f"  {part:<12} {what} {total:,} parameters")
         checkpoints = folder / "checkpoints" / f"{number}-{stage.name}"
         before = (ledger.flops, ledger.seconds, ledger.samples, ledger.steps)
-        trainer = make_trainer(**_flags(flags, experiment.checkpoint_every_n_steps, precision.trainer, folder, checkpoints, f"{number}-{stage.name}", callbacks))
-        loader = data.loader(stage, rank=trainer.global_rank, world=trainer.world_size,
-                             accumulate=trainer.accumulate_grad_batches)  # fmt: skip
+        trainer = make_trainer(
+            **_flags(
+                flags,
+                experiment.checkpoint_every_n_steps,
+                precision.trainer,
+                folder,
+                checkpoints,
+                f"{number}-{stage.name}",
+                callbacks,
+            )
+        )
+        loader = data.loader(
+            stage,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+            accumulate=trainer.accumulate_grad_batches,
+        )
         trainer.fit(loom, loader, ckpt_path=_resume_from(checkpoints), weights_only=True)
         ledger = loom.ledger
         if trainer.interrupted or loom.progress < 1.0:
             _save_unfinished(trainer, checkpoints)
-            raise UserError(f"{folder}: stopped in stage {stage.name} at {loom.progress:.0%}; run it again to go on")
+            raise UserError(
+                f"{folder}: stopped in stage {stage.name} at {loom.progress:.0%}; run it again to go on"
+            )
         names = ("flops", "seconds", "samples", "steps")
         spent = {name: getattr(ledger, name) - was for name, was in zip(names, before, strict=True)}
         frozen = [part for part, (trains, _) in loom.trained.items() if not trains]
         ledger.stages.append(
-            {"name": stage.name, "view": stage.view, "trains": sorted(loom.trained_parts), "frozen": frozen} | spent
+            {"name": stage.name, "view": stage.view, "trains": sorted(loom.trained_parts), "frozen": frozen}
+            | spent
         )
         state = {"state_dict": assembly.state_dict(), "ledger": ledger.state_dict()}
         write_atomically(done, lambda part, state=state: torch.save(state, part))  # type: ignore[misc]
@@ -127,11 +148,15 @@ def claim(folder: Path, resolved: str) -> None:
     config = folder / "config.yaml"
     if config.exists() and config.read_text() != resolved:
         old, new = config.read_text().splitlines(), resolved.splitlines()
-        at = next((n for n, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new)))
+        at = next(
+            (n for n, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]),
+            min(len(old), len(new)),
+        )
         was = old[at].strip() if at < len(old) else "nothing"
         now = new[at].strip() if at < len(new) else "nothing"
         raise UserError(
-            f"{config}:{at + 1}: holds another experiment ({was!r}, now {now!r}); another --out would be right"
+            f"{config}:{at + 1}: holds another experiment ({was!r}, now {now!r}); "
+            "another --out would be right"
         )
     if not config.exists():
         write_atomically(config, lambda part: part.write_text(resolved))
@@ -155,22 +180,48 @@ def read_ledger(folder: Path) -> Ledger:
 
 
 def _flags(
-    flags: dict[str, Any], every: int, precision: str, folder: Path, checkpoints: Path, name: str, callbacks: list[Callback] | None
+    flags: dict[str, Any],
+    every: int,
+    precision: str,
+    folder: Path,
+    checkpoints: Path,
+    name: str,
+    callbacks: list[Callback] | None,
 ) -> dict[str, Any]:
     """The Trainer's flags: the experiment's over our defaults."""
-    saver = ModelCheckpoint(dirpath=checkpoints, filename="{step}", save_top_k=1, monitor="step", mode="max",
-                            every_n_train_steps=every, save_on_train_epoch_end=False)  # fmt: skip
-    loggers = [CSVLogger(folder / "logs", name="csv", version=name), TensorBoardLogger(folder / "logs", name="tensorboard", version=name)]
+    saver = ModelCheckpoint(
+        dirpath=checkpoints,
+        filename="{step}",
+        save_top_k=1,
+        monitor="step",
+        mode="max",
+        every_n_train_steps=every,
+        save_on_train_epoch_end=False,
+    )
+    loggers = [
+        CSVLogger(folder / "logs", name="csv", version=name),
+        TensorBoardLogger(folder / "logs", name="tensorboard", version=name),
+    ]
     defaults: dict[str, Any] = {
-        "accelerator": "auto", "devices": 1, "max_epochs": -1, "log_every_n_steps": 10, "num_sanity_val_steps": 0,
-        "enable_model_summary": False, "use_distributed_sampler": False, "gradient_clip_val": 1.0,
+        "accelerator": "auto",
+        "devices": 1,
+        "max_epochs": -1,
+        "log_every_n_steps": 10,
+        "num_sanity_val_steps": 0,
+        "enable_model_summary": False,
+        "use_distributed_sampler": False,
+        "gradient_clip_val": 1.0,
         "logger": loggers,
-    }  # fmt: skip
-    return defaults | flags | {
-        "precision": precision,
-        "callbacks": [Bookkeeping(), *(callbacks or []), BudgetBar(), saver],
-        "plugins": [AtomicCheckpointIO()],
     }
+    return (
+        defaults
+        | flags
+        | {
+            "precision": precision,
+            "callbacks": [Bookkeeping(), *(callbacks or []), BudgetBar(), saver],
+            "plugins": [AtomicCheckpointIO()],
+        }
+    )
 
 
 def _resume_from(checkpoints: Path) -> str | None:

@@ -30,17 +30,25 @@ class ValidationCurve(Callback):
         last = loom.stage is self.experiment.stages[-1]
         if not last or loom.stage.view == "scenes":
             return
-        measured = sum("accuracy" in point and point["stage"] == loom.stage.name for point in loom.ledger.curve)
+        measured = sum(
+            "accuracy" in point and point["stage"] == loom.stage.name for point in loom.ledger.curve
+        )
         if loom.progress * self.points < measured + 1:
             return
         ledger, clock = loom.ledger, time.perf_counter()
         accuracy = self.accuracy(loom)
         loom.pause(time.perf_counter() - clock)
-        ledger.curve.append({
-            "stage": loom.stage.name, "step": ledger.steps, "flops": ledger.flops,
-            "seconds": round(ledger.seconds, 3), "samples": ledger.samples, "loss": loom._kept_loss,
-            "accuracy": accuracy,
-        })  # fmt: skip
+        ledger.curve.append(
+            {
+                "stage": loom.stage.name,
+                "step": ledger.steps,
+                "flops": ledger.flops,
+                "seconds": round(ledger.seconds, 3),
+                "samples": ledger.samples,
+                "loss": loom.kept_loss,
+                "accuracy": accuracy,
+            }
+        )
 
     def accuracy(self, loom: Any) -> float:
         """Mean over the visual categories."""
@@ -52,7 +60,9 @@ class ValidationCurve(Callback):
         for task in suite.tasks.values():
             if task.visual:
                 samples = [task.plan("validation", index) for index in range(self.items)]
-                values = [task.check(sample, answer).value or 0.0 for sample, answer, _ in answerer.stream(samples)]
+                values = [
+                    task.check(sample, answer).value or 0.0 for sample, answer, _ in answerer.stream(samples)
+                ]
                 means.append(sum(values) / len(values))
         for name, part in loom.assembly.parts().items():
             part.train(modes[name])

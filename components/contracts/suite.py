@@ -34,6 +34,10 @@ class Suite(ABC):
         """Split -> the tasks that have it here; a split without tasks is absent."""
 
     @abstractmethod
+    def prepare(self) -> None:
+        """Prepare every source that is installed; safe in several processes at once."""
+
+    @abstractmethod
     def availability(self) -> dict[str, str]:
         """Source -> `ready`, or one line that says what to install."""
 

@@ -40,10 +40,13 @@ class Collate:
         self.seen, self.on_corrupt = seen, on_corrupt
 
     def __call__(self, items: list[Drawn]) -> Any:
+        """The batch of these items."""
         faults = [item for item in items if item.corrupt]
         if faults and self.on_corrupt == "raise":
             tag = faults[0].tag
-            raise UserError(f"{tag.task}#{tag.index}: {faults[0].corrupt}; data.on_corrupt: skip would leave it out")
+            raise UserError(
+                f"{tag.task}#{tag.index}: {faults[0].corrupt}; data.on_corrupt: skip would leave it out"
+            )
         return self.seen.collate(items)
 
 
@@ -125,18 +128,28 @@ class PackedData:
         """
         seen = self.view(stage.view, "train")
         sampler = PackSampler(
-            seen.size, capacity=stage.pack_tokens or self.pack_tokens, packs=self.packs_per_epoch,
-            rank=rank, world=world, accumulate=accumulate,
-        )  # fmt: skip
+            seen.size,
+            capacity=stage.pack_tokens or self.pack_tokens,
+            packs=self.packs_per_epoch,
+            rank=rank,
+            world=world,
+            accumulate=accumulate,
+        )
         return StatefulDataLoader(
-            Items(seen), batch_sampler=sampler, collate_fn=Collate(seen, self.on_corrupt), num_workers=self.workers,
-            persistent_workers=False, prefetch_factor=4 if self.workers else None,
-        )  # fmt: skip
+            Items(seen),
+            batch_sampler=sampler,
+            collate_fn=Collate(seen, self.on_corrupt),
+            num_workers=self.workers,
+            persistent_workers=False,
+            prefetch_factor=4 if self.workers else None,
+        )
 
 
 def labels(suite: Suite, items: int = CORPUS_ITEMS) -> tuple[list[str], list[str], str]:
     """Names, colours and characters of the things in the first training scenes, for specialists."""
-    names, colours, characters = set(), set(), set()
+    names: set[str] = set()
+    colours: set[str] = set()
+    characters: set[str] = set()
     for index in range(items):
         for thing in suite.plan("train", index).scene.things:
             names.add(thing.name)

@@ -1,6 +1,7 @@
 """What a stage sees of a sample: its size before it is drawn, its pixels and tokens, and a batch of them.
 
-Views of a question (with pictures, without them, with the scene in words instead) give `Packed`; `captions` gives
+Views of a question (with pictures, without them, with the scene in words instead) give `Packed`; `captions`
+gives
 `Packed` captions with one picture each; `scenes` gives `Pictures` with the truth about them.
 """
 
@@ -26,7 +27,7 @@ from vlmloom.pipelines.data.packing import Draw, Size
 PIXELS_A_TOKEN = 16 * 16
 """In the `scenes` view a frame weighs as many tokens as it has squares of this many pixels."""
 CORRUPT = Size(1)
-"""The size of an item whose picture has no readable size: it goes into a pack, is found out there and counted."""
+"""The size of an item whose picture has none to read: it goes into a pack, is found out there and counted."""
 
 
 @dataclass
@@ -111,9 +112,9 @@ class View:
         spec = self.specs.get("vision")
         if spec is None or not sample.pictures:
             return []
-        return self.assembly.merged_grids([
-            spec.grid(picture.frames, picture.height, picture.width) for picture in sample.pictures
-        ])
+        return self.assembly.merged_grids(
+            [spec.grid(picture.frames, picture.height, picture.width) for picture in sample.pictures]
+        )
 
     def size(self, index: int) -> Size:
         """See `Size`; drawn from the plan alone."""
@@ -129,7 +130,7 @@ class View:
 
     def draw(self, draw: Draw) -> Drawn:
         """Render and encode one item."""
-        sample = self.plan(draw.index)
+        sample = self.plan(draw.item)
         drawn = Drawn(tag_of(sample), sample, draw.normaliser)
         try:
             drawn.pixels = [picture.render() for picture in sample.pictures]
@@ -142,7 +143,9 @@ class View:
     def collate(self, items: Sequence[Drawn]) -> Packed:
         """One packed batch; what could not be decoded is left out and named in `extras["corrupt"]`."""
         good = [item for item in items if item.corrupt is None]
-        batch = pack(self.assembly, [item.encoded for item in good if item.encoded], [item.tag for item in good])
+        batch = pack(
+            self.assembly, [item.encoded for item in good if item.encoded], [item.tag for item in good]
+        )
         batch.normaliser = items[0].normaliser
         batch.extras["corrupt"] = [item.corrupt for item in items if item.corrupt]
         for tower, spec in self.specs.items():
@@ -215,7 +218,9 @@ class CaptionView(View):
             for item in items
             if item.corrupt is None
         ]
-        batch.extras["pairs"] = torch.tensor([int.from_bytes(digest) for digest in digests], dtype=torch.int64)
+        batch.extras["pairs"] = torch.tensor(
+            [int.from_bytes(digest) for digest in digests], dtype=torch.int64
+        )
         return batch
 
 
@@ -235,7 +240,7 @@ class SceneView(View):
         """Nothing: specialists read no tokens."""
 
     def collate(self, items: Sequence[Drawn]) -> Pictures:  # type: ignore[override]
-        """Frames with their things; a clip's frames and several pictures are numbered alike by `Thing.frame`."""
+        """Frames with their things; `Thing.frame` counts a clip's frames and several pictures alike."""
         batch = Pictures(frames=[], things=[], keys=[], owners=[])
         for item in items:
             if item.corrupt is not None:

@@ -21,12 +21,18 @@ BOX = re.compile(r"\[(\d{1,4}),(\d{1,4}),(\d{1,4}),(\d{1,4})\]")
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = subparsers.add_parser(
-        "ask", help=SUMMARY, description=SUMMARY, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        "ask",
+        help=SUMMARY,
+        description=SUMMARY,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, help="the folder of a finished run")
     parser.add_argument("image", type=Path, help="a picture")
     parser.add_argument("question", help="what is asked")
-    parser.add_argument("--out", type=Path, help="where to draw boxes of the answer (default: beside the picture)")
+    parser.add_argument(
+        "--out", type=Path, help="where to draw boxes of the answer (default: beside the picture)"
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -66,9 +72,17 @@ def draw(image: Path, boxes: list[tuple[int, ...]], out: Path) -> None:
         picture = ImageOps.exif_transpose(opened).convert("RGB")
     pen = ImageDraw.Draw(picture)
     for left, top, right, bottom in boxes:
-        corners = [left * picture.width / 1000, top * picture.height / 1000,
-                   right * picture.width / 1000, bottom * picture.height / 1000]  # fmt: skip
-        ordered = [min(corners[0], corners[2]), min(corners[1], corners[3]), max(corners[0], corners[2]),
-                   max(corners[1], corners[3])]  # fmt: skip
+        corners = [
+            left * picture.width / 1000,
+            top * picture.height / 1000,
+            right * picture.width / 1000,
+            bottom * picture.height / 1000,
+        ]
+        ordered = [
+            min(corners[0], corners[2]),
+            min(corners[1], corners[3]),
+            max(corners[0], corners[2]),
+            max(corners[1], corners[3]),
+        ]
         pen.rectangle(ordered, outline=(220, 30, 30), width=max(1, picture.width // 150))
     picture.save(out)

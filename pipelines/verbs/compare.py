@@ -23,21 +23,42 @@ EPILOG = """examples:
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = subparsers.add_parser(
-        "compare", help=SUMMARY, description=SUMMARY, epilog=EPILOG,
+        "compare",
+        help=SUMMARY,
+        description=SUMMARY,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("designs", nargs="+", help="names (configs/SCALE/NAME.yaml) or paths of experiments")
-    parser.add_argument("--budget", metavar="UNIT=AMOUNT", help="flops, samples or seconds of each design and seed, all "
-                        "stages included (default: the first design's own)")  # fmt: skip
+    parser.add_argument(
+        "--budget",
+        metavar="UNIT=AMOUNT",
+        help="flops, samples or seconds of each design and seed, all "
+        "stages included (default: the first design's own)",
+    )
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each design (default: 2)")
-    parser.add_argument("--out", type=Path, default=Path("runs/compare"), help="folder (default: runs/compare)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/compare"), help="folder (default: runs/compare)"
+    )
     parser.add_argument("--items", type=int, default=100, help="test items a category (default: 100)")
-    parser.add_argument("--other-items", type=int, default=40, help="items a category of other splits (default: 40)")
+    parser.add_argument(
+        "--other-items", type=int, default=40, help="items a category of other splits (default: 40)"
+    )
     parser.add_argument("--no-blind", action="store_true", help="leave the design without pictures out")
-    parser.add_argument("--scale", default="nano", help="the scale of designs named without one (default: nano)")
-    parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="for every design")
-    parser.add_argument("--swap", dest="swaps", action="append", default=[], metavar="PART=KIND/NAME[,KEY=VALUE]",
-                        help="for every design")  # fmt: skip
+    parser.add_argument(
+        "--scale", default="nano", help="the scale of designs named without one (default: nano)"
+    )
+    parser.add_argument(
+        "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="for every design"
+    )
+    parser.add_argument(
+        "--swap",
+        dest="swaps",
+        action="append",
+        default=[],
+        metavar="PART=KIND/NAME[,KEY=VALUE]",
+        help="for every design",
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -62,10 +83,17 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"compare: two designs are called {name!r}; other file names would be right")
         designs[name] = design if is_path or "/" in design else f"{args.scale}/{design}"
     plan = Plan(
-        designs=designs, out=args.out, budget=parse_budget(args.budget), seeds=args.seeds,
-        items=Items(args.items, args.other_items), blind=not args.no_blind, sets=tuple(args.sets),
-        swaps=tuple(args.swaps), scale=args.scale, command=shlex.join(["vlmloom", *sys.argv[1:]]),
-    )  # fmt: skip
+        designs=designs,
+        out=args.out,
+        budget=parse_budget(args.budget),
+        seeds=args.seeds,
+        items=Items(args.items, args.other_items),
+        blind=not args.no_blind,
+        sets=tuple(args.sets),
+        swaps=tuple(args.swaps),
+        scale=args.scale,
+        command=shlex.join(["vlmloom", *sys.argv[1:]]),
+    )
     print(compare(plan, Console(stderr=True, highlight=False)))
     return 0
 

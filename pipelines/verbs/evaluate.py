@@ -18,14 +18,23 @@ EPILOG = """examples:
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = subparsers.add_parser(
-        "evaluate", help=SUMMARY, description=SUMMARY, epilog=EPILOG,
+        "evaluate",
+        help=SUMMARY,
+        description=SUMMARY,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("folder", type=Path, help="the folder of a finished run")
     parser.add_argument("--items", type=int, default=100, help="test items a category (default: 100)")
-    parser.add_argument("--other-items", type=int, default=40, help="items a category of other splits (default: 40)")
-    parser.add_argument("--oracle", action="store_true", help="a cascade with the truth in place of its perception")
-    parser.add_argument("--json", action="store_true", help="a list of {split, category, items, accuracy, low, high}")
+    parser.add_argument(
+        "--other-items", type=int, default=40, help="items a category of other splits (default: 40)"
+    )
+    parser.add_argument(
+        "--oracle", action="store_true", help="a cascade with the truth in place of its perception"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="a list of {split, category, items, accuracy, low, high}"
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -50,13 +59,23 @@ def run(args: argparse.Namespace) -> int:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(design, total=None)
         answers = evaluate(
-            answerer, args.folder, design=design, seed=experiment.seed, items=Items(args.items, args.other_items),
+            answerer,
+            args.folder,
+            design=design,
+            seed=experiment.seed,
+            items=Items(args.items, args.other_items),
             tick=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
+        )
     comparison = Comparison(
-        budget={}, designs=[design], seeds=[experiment.seed], runs=[], answers=answers,
-        categories=categories(experiment.data.suite), reference=None, oracles={},
-    )  # fmt: skip
+        budget={},
+        designs=[design],
+        seeds=[experiment.seed],
+        runs=[],
+        answers=answers,
+        categories=categories(experiment.data.suite),
+        reference=None,
+        oracles={},
+    )
     rows = build_document(comparison)["results"]
     if args.json:
         keys = ("split", "category", "items", "accuracy", "low", "high")

@@ -22,14 +22,30 @@ EPILOG = """examples:
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's own options; what it does not know goes to Lightning's command line."""
     parser = subparsers.add_parser(
-        "fit", help=SUMMARY, description=SUMMARY, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        "fit",
+        help=SUMMARY,
+        description=SUMMARY,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-c", "--config", required=True, help="an experiment: a YAML's path, or its name in configs/")
+    parser.add_argument(
+        "-c", "--config", required=True, help="an experiment: a YAML's path, or its name in configs/"
+    )
     parser.add_argument("--out", type=Path, help="the run's folder (default: runs/NAME)")
-    parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="set a value")
-    parser.add_argument("--swap", dest="swaps", action="append", default=[], metavar="PART=KIND/NAME[,KEY=VALUE]",
-                        help="replace a part")  # fmt: skip
-    parser.add_argument("--scale", default="nano", help="the scale of what is named without one (default: nano)")
+    parser.add_argument(
+        "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="set a value"
+    )
+    parser.add_argument(
+        "--swap",
+        dest="swaps",
+        action="append",
+        default=[],
+        metavar="PART=KIND/NAME[,KEY=VALUE]",
+        help="replace a part",
+    )
+    parser.add_argument(
+        "--scale", default="nano", help="the scale of what is named without one (default: nano)"
+    )
     parser.set_defaults(run=run, passes_on=True)
     return parser
 
@@ -71,10 +87,16 @@ def trainer_factory(rest: Sequence[str]) -> Any:
     if unknown:
         raise UserError(f"fit: unknown option {unknown[0]}; Trainer flags are written --trainer.NAME=VALUE")
     cli = _cli(rest)
-    given = {flag.lstrip("-").split("=")[0].removeprefix("trainer.").split(".")[0] for flag in rest if flag.startswith("--trainer.")}
+    given = {
+        flag.lstrip("-").split("=")[0].removeprefix("trainer.").split(".")[0]
+        for flag in rest
+        if flag.startswith("--trainer.")
+    }
 
     def make(**flags: Any) -> Any:
-        kept = {key: value for key, value in flags.items() if key not in given or key in ("callbacks", "plugins")}
+        kept = {
+            key: value for key, value in flags.items() if key not in given or key in ("callbacks", "plugins")
+        }
         return cli.instantiate_trainer(**kept)
 
     return make
@@ -109,14 +131,19 @@ def _cli(rest: Sequence[str]) -> Any:
     try:
         with contextlib.redirect_stderr(stderr):
             return TrainerCLI(
-                LightningModule, run=False, save_config_callback=None, args=list(rest),
-                auto_configure_optimizers=False, seed_everything_default=False, parser_kwargs={"prog": "vlmloom fit"},
-            )  # fmt: skip
+                LightningModule,
+                run=False,
+                save_config_callback=None,
+                args=list(rest),
+                auto_configure_optimizers=False,
+                seed_everything_default=False,
+                parser_kwargs={"prog": "vlmloom fit"},
+            )
     except SystemExit:
         if asked:
             raise
         lines = [line.strip() for line in stderr.getvalue().splitlines() if line.strip()]
-        told = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "refused")
+        told = next(
+            (line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "refused"
+        )
         raise UserError(f"fit: {told.removeprefix('error: ')}") from None
-
-

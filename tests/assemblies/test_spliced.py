@@ -49,9 +49,13 @@ def processor() -> Chat:
 
 def batch_of(model, chat, prompts, normaliser=1.0):
     spec = model.patch_specs()["vision"]
-    samples = [Sample("t", "train", i, list(prompt), "an answer", Scene("")) for i, prompt in enumerate(prompts)]
+    samples = [
+        Sample("t", "train", i, list(prompt), "an answer", Scene("")) for i, prompt in enumerate(prompts)
+    ]
     encoded = [
-        chat.encode(sample, model.merged_grids([spec.grid(p.frames, p.height, p.width) for p in sample.pictures]))
+        chat.encode(
+            sample, model.merged_grids([spec.grid(p.frames, p.height, p.width) for p in sample.pictures])
+        )
         for sample in samples
     ]
     batch = pack(model, encoded, [Tag("t", i) for i in range(len(samples))])
@@ -94,7 +98,9 @@ def test_generation_from_a_ragged_pack_equals_one_prompt_at_a_time():
         samples = [Sample("t", "test", i, list(prompt), "", Scene("")) for i, prompt in enumerate(prompts)]
         encoded = [
             chat.encode(
-                s, model.merged_grids([spec.grid(p.frames, p.height, p.width) for p in s.pictures]), prompt_only=True
+                s,
+                model.merged_grids([spec.grid(p.frames, p.height, p.width) for p in s.pictures]),
+                prompt_only=True,
             )
             for s in samples
         ]

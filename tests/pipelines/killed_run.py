@@ -1,6 +1,7 @@
 """Train the tiny experiment in this process and, where it is told to, die by SIGKILL on the way.
 
-Arguments: the run's folder; `whole`, `step=N` (killed after N optimizer steps in all) or `checkpoint=N` (killed
+Arguments: the run's folder; `whole`, `step=N` (killed after N optimizer steps in all) or `checkpoint=N`
+    (killed
 when half of the Nth checkpoint's bytes are on disk).
 """
 

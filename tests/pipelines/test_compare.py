@@ -1,4 +1,4 @@
-"""The main job in small: a design with a part from outside the package beside a shipped kind, and the report."""
+"""The main job in small: a design with a part from outside the package beside another, and the report."""
 
 import json
 import re
@@ -48,10 +48,24 @@ def compared(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("compare")
     (folder / "mine.py").write_text(PLUGIN)
     (folder / "mine.yaml").write_text(
-        f"plugins: [mine.py]\nextends: {TINY}\nname: mine\nswap:\n  assembly.projector: {{use: projector/tanh}}\n"
+        f"plugins: [mine.py]\nextends: {TINY}\nname: mine\n"
+        "swap: {assembly.projector: {use: projector/tanh}}\n"
     )
-    call = ["compare", str(TINY), str(folder / "mine.yaml"), "--budget", "samples=150", "--seeds", "1",
-            "--items", "6", "--other-items", "4", "--out", str(folder / "out")]  # fmt: skip
+    call = [
+        "compare",
+        str(TINY),
+        str(folder / "mine.yaml"),
+        "--budget",
+        "samples=150",
+        "--seeds",
+        "1",
+        "--items",
+        "6",
+        "--other-items",
+        "4",
+        "--out",
+        str(folder / "out"),
+    ]
     assert main(call) == 0
     return folder
 
@@ -60,7 +74,9 @@ def test_the_report_holds_every_design_split_and_category(compared):
     report = json.loads((compared / "out" / "report.json").read_text())
     assert report["complete"] and report["budget"] == {"kind": "samples", "value": 150}
     assert [design["name"] for design in report["designs"]] == ["tiny", "mine", "blind"]
-    tested = {(row["design"], row["category"]): row["items"] for row in report["results"] if row["split"] == "test"}
+    tested = {
+        (row["design"], row["category"]): row["items"] for row in report["results"] if row["split"] == "test"
+    }
     assert tested == {(d, c): 6 for d in ("tiny", "mine", "blind") for c in ("count", "arithmetic")}
     assert "projector/tanh" in report["configs"]["mine"] and "withheld" in report["configs"]["blind"]
     spent = {design["name"]: design["samples"] for design in report["designs"]}
@@ -74,8 +90,21 @@ def test_a_finished_comparison_is_not_trained_again(compared, capsys):
     weights = sorted((compared / "out").rglob("model.safetensors"))
     before = [path.stat().st_mtime_ns for path in weights]
     assert len(weights) == 3
-    call = ["compare", str(TINY), str(compared / "mine.yaml"), "--budget", "samples=150", "--seeds", "1",
-            "--items", "6", "--other-items", "4", "--out", str(compared / "out")]  # fmt: skip
+    call = [
+        "compare",
+        str(TINY),
+        str(compared / "mine.yaml"),
+        "--budget",
+        "samples=150",
+        "--seeds",
+        "1",
+        "--items",
+        "6",
+        "--other-items",
+        "4",
+        "--out",
+        str(compared / "out"),
+    ]
     assert main(call) == 0
     assert [path.stat().st_mtime_ns for path in weights] == before
 

@@ -10,7 +10,13 @@ from lightning.pytorch import Callback
 from rich.console import Console
 
 from vlmloom.components.contracts.sample import CorruptPicture, Picture
-from vlmloom.pipelines.checkpoints import latest_checkpoint, load_checkpoint, load_weights, save_weights, write_atomically
+from vlmloom.pipelines.checkpoints import (
+    latest_checkpoint,
+    load_checkpoint,
+    load_weights,
+    save_weights,
+    write_atomically,
+)
 from vlmloom.pipelines.loading import TOKENIZER, build_experiment, compose_experiment, load_run
 from vlmloom.pipelines.run import train
 from vlmloom.registry.errors import UserError
@@ -116,7 +122,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
         part.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(UserError, match="could not be written .*No space left"):
+    with pytest.raises(UserError, match=r"could not be written .*No space left"):
         write_atomically(path, full)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 

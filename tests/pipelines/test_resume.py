@@ -11,7 +11,9 @@ SCRIPT = Path(__file__).with_name("killed_run.py")
 
 
 def run(folder: Path, how: str, *sets: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, SCRIPT, folder, how, *sets], capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [sys.executable, SCRIPT, folder, how, *sets], capture_output=True, text=True, timeout=300
+    )
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,11 @@ def curve(folder: Path) -> list[dict]:
 @pytest.mark.parametrize(
     "deaths",
     [["step=3"], ["step=7", "step=2"], ["checkpoint=2", "step=9"]],
-    ids=["before the first checkpoint", "twice in mid-epoch", "half-way through a checkpoint, then in the second stage"],
+    ids=[
+        "before the first checkpoint",
+        "twice in mid-epoch",
+        "half-way through a checkpoint, then in the second stage",
+    ],
 )
 def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path, deaths):
     for how in deaths:

@@ -30,7 +30,7 @@ def size_of(index: int) -> Size:
 
 
 def indices(packs):
-    return [[draw.index for draw in pack] for pack in packs]
+    return [[draw.item for draw in pack] for pack in packs]
 
 
 def test_stream_gives_every_item_once_and_nearly_full_packs():
@@ -63,10 +63,12 @@ def test_ranks_share_the_stream_and_its_normaliser():
     ranks = [PackSampler(size_of, capacity=200, packs=8, rank=rank, world=2, accumulate=2) for rank in (0, 1)]
     left, right = (list(sampler) for sampler in ranks)
     alone = list(PackSampler(size_of, capacity=200, packs=16))
-    assert [pack for pair in zip(indices(left), indices(right), strict=True) for pack in pair] == indices(alone)
+    assert [pack for pair in zip(indices(left), indices(right), strict=True) for pack in pair] == indices(
+        alone
+    )
     for start in range(0, 8, 2):
         step = left[start : start + 2] + right[start : start + 2]
-        weight = sum(size_of(draw.index).weight for pack in step for draw in pack)
+        weight = sum(size_of(draw.item).weight for pack in step for draw in pack)
         assert {draw.normaliser for pack in step for draw in pack} == {weight / 4}
 
 
