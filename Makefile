@@ -20,6 +20,9 @@ PYTHON ?= $(or $(shell for python in python3 python3.14 python3.13 python3.12 py
 BIN := .venv/bin
 JOBS ?= 2
 OUT ?= runs/compare
+# Wall time of each design and seed, all stages included, so that the job ends in time on any machine.
+BUDGET ?= seconds=170
+SEEDS ?= 2
 
 .PHONY: help
 help:
@@ -49,7 +52,7 @@ install: .venv/.installed-dev
 
 .PHONY: compare
 compare: .venv/.installed
-	$(BIN)/vlmloom compare native adapter cascade --seeds 2 --out $(OUT)
+	$(BIN)/vlmloom compare native adapter cascade --budget $(BUDGET) --seeds $(SEEDS) --out $(OUT)
 	@echo "report: $(abspath $(OUT))/report.html"
 
 # --- the checks ------------------------------------------------------------------------------------------
