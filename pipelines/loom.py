@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, cast
@@ -171,15 +172,14 @@ class Loom(LightningModule):
         if isinstance(batch, Packed):
             samples, visual = len(batch.lengths), int(batch.visual_slots.numel())
             tokens = int(batch.ids.numel())
-            ledger.labels.update(tag.task for tag in batch.tags)
         else:
             samples = len(batch.tags)
             tokens = visual = sum(frame.shape[0] * frame.shape[1] // 256 for frame in batch.frames)
-            ledger.labels["things"] += sum(len(things) for things in batch.things)
         for fault in batch.extras.get("corrupt", []) if isinstance(batch, Packed) else batch.corrupt:
             if fault not in ledger.corrupt:
                 print(f"left out: {fault}", file=sys.stderr)
             ledger.corrupt[fault] += 1
+        ledger.labels += labels(batch, self.stage)
         ledger.flops += flops
         ledger.samples += samples
         ledger.tokens += tokens
@@ -200,6 +200,28 @@ class Loom(LightningModule):
             f"{self.stage.name}: the loss is {value} at step {self.global_step}, on {where}{more}; {last}. "
             "A lower learning rate or a check of these items would be right"
         )
+
+
+def labels(batch: Packed | Pictures, stage: Stage) -> Counter[str]:
+    """How many labels of each kind a batch trains on.
+
+    Answers count under their task, captions as `caption`, answers to a scene told in words as `answer from
+    words`; what a specialist is trained on counts under the task that asks for the same (box, name, colour,
+    read).
+    """
+    if isinstance(batch, Packed):
+        aside = {"captions": "caption", "described": "answer from words"}.get(stage.view)
+        return Counter(aside or tag.task for tag in batch.tags)
+    things = [thing for frame in batch.things for thing in frame]
+    kinds = {
+        "box": len(things),
+        "name": sum(not thing.text for thing in things),
+        "colour": sum(bool(thing.colour) for thing in things),
+        "read": sum(bool(thing.text) for thing in things),
+    }
+    taught = {"detector": ("box",), "tagger": ("name", "colour"), "reader": ("read",)}
+    part = str(getattr(stage.objective, "part", None))
+    return Counter({kind: kinds[kind] for kind in taught.get(part, tuple(kinds)) if kinds[kind]})
 
 
 class Bookkeeping(Callback):

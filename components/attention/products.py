@@ -1,7 +1,7 @@
 """Attention of short segments as two batched matrix products.
 
-On a CPU the fused kernel tiles its work for long segments: with 16 to 64 tokens a segment its backward takes
-several times as long as plain products (docs/performance.md).
+On a CPU the fused kernel tiles its work for long segments. With two threads a forward and backward of 8 to 20
+tokens a segment is up to a third faster as plain products (docs/log.md); with one thread the two are about even.
 """
 
 from __future__ import annotations
