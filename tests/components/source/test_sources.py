@@ -62,8 +62,6 @@ def test_openmoji_is_there_named_and_distinct():
     assert abs(ys.min() - top) <= 1 and abs(ys.max() + 1 - bottom) <= 1
     rows = range(0, len(sprites), 7)
     assert len({sprites.pixels[row].tobytes() for row in rows}) == len(rows)
-        range(0, len(sprites), 7)
-    )
     assert not any("skin tone" in name for name in sprites.names)
 
 
@@ -101,7 +99,8 @@ def test_tuxpaint_reads_captions(tmp_path, monkeypatch):
     [
         (
             lambda path: NotoEmoji(folder=str(path)),
-            "source/noto_emoji: npm pack emoji-datasource-google, and unpack it so that {path}/emoji.json is there",
+            "source/noto_emoji: npm pack emoji-datasource-google,"
+            " and unpack it so that {path}/emoji.json is there",
         ),
         (
             lambda path: TuxPaint(folder=str(path / "x")),
