@@ -59,6 +59,7 @@ class Loom(LightningModule):
         self._paused = 0.0
         self.kept_loss: float | None = None
         self.load: float | None = None
+        self.capacity = 0
 
     @property
     def progress(self) -> float:
@@ -133,6 +134,7 @@ class Loom(LightningModule):
         self.pace = {
             "tokens_per_second": tokens / max(spent, 1e-9),
             "visual_share": visual / max(tokens, 1),
+            "fill": tokens / self.capacity if self.capacity else 1.0,
             "gflops_per_second": flops / max(spent, 1e-9) / 1e9,
         }
         every = max(1, int(self.limit / max(self._pace_of_unit(), 1e-30) / CURVE_POINTS))

@@ -30,7 +30,7 @@ from vlmloom.pipelines.checkpoints import (
 )
 from vlmloom.pipelines.experiment import Experiment
 from vlmloom.pipelines.ledger import Ledger
-from vlmloom.pipelines.loom import Bookkeeping, Loom
+from vlmloom.pipelines.loom import Bookkeeping, Loom, freeze
 from vlmloom.pipelines.precision import choose
 from vlmloom.pipelines.progress import BudgetBar
 from vlmloom.registry.errors import UserError
@@ -80,6 +80,10 @@ def train(
     precision = choose(str(flags.pop("precision", "auto")), width=_width(assembly))
     precision.apply()
     console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
+    for stage in experiment.stages:
+        freeze(
+            assembly, stage.train, stage.name
+        )  # A pattern that matches nothing is told before any stage trains.
     shares = sum(stage.share for stage in experiment.stages)
     ledger = Ledger()
     for number, stage in enumerate(experiment.stages):
@@ -116,12 +120,16 @@ def train(
             world=trainer.world_size,
             accumulate=trainer.accumulate_grad_batches,
         )
+        loom.capacity = stage.pack_tokens or data.pack_tokens
         trainer.fit(loom, loader, ckpt_path=_resume_from(checkpoints), weights_only=True)
         ledger = loom.ledger
-        if trainer.interrupted or loom.progress < 1.0:
-            _save_unfinished(trainer, checkpoints)
+        if trainer.interrupted:
             raise UserError(
-                f"{folder}: stopped in stage {stage.name} at {loom.progress:.0%}; run it again to go on"
+                f"{folder}: interrupted in stage {stage.name} at {loom.progress:.0%}; run it again to go on"
+            )
+        if loom.progress < 1.0:
+            console.print(
+                f"  stage {stage.name} ended at {loom.progress:.0%} of its share, by a Trainer flag"
             )
         names = ("flops", "seconds", "samples", "steps")
         spent = {name: getattr(ledger, name) - was for name, was in zip(names, before, strict=True)}
@@ -227,11 +235,6 @@ def _flags(
 def _resume_from(checkpoints: Path) -> str | None:
     found = latest_checkpoint(checkpoints)
     return None if found is None else str(found)
-
-
-def _save_unfinished(trainer: Trainer, checkpoints: Path) -> None:
-    if trainer.global_step:
-        trainer.save_checkpoint(checkpoints / f"step={trainer.global_step}.ckpt")
 
 
 def _width(assembly: Any) -> int:
