@@ -33,7 +33,7 @@ def summarise(assembly: Assembly, *, context: int, image: tuple[int, int]) -> Su
     """
     shapes = _shapes(assembly)
     return {
-        "parameters": {"total": _total(assembly), "active": _active(assembly)},
+        "parameters": {"total": _total(assembly), "active": active_parameters(assembly)},
         "flops": _flops(assembly, context, image),
         "bytes": _bytes(assembly),
         "tree": _tree("", assembly, shapes),
@@ -44,7 +44,7 @@ def _total(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _active(module: nn.Module) -> int:
+def active_parameters(module: nn.Module) -> int:
     """Parameters that one token uses: all but the experts that it is not sent to."""
     return _total(module) - sum(_total(block) - block.active_parameters() for block in _routed(module))
 
@@ -126,7 +126,7 @@ def _tree(name: str, module: nn.Module, shapes: dict[int, Spec]) -> Summary:
         "name": name,
         "use": getattr(module, "registered_name", None),
         "class_path": f"{type(module).__module__}.{type(module).__qualname__}",
-        "parameters": {"total": _total(module), "active": _active(module)},
+        "parameters": {"total": _total(module), "active": active_parameters(module)},
         "output": output,
         "children": [_tree(path, child, shapes) for path, child in _parts_below(module)],
     }

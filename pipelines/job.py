@@ -1,0 +1,173 @@
+"""One run of a comparison: train a design with one seed, answer every split, note what it took.
+
+A run is a process of its own, so that its memory is its own and a fault stops nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import resource
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vlmloom.pipelines.checkpoints import write_atomically
+from vlmloom.pipelines.evaluate import Items
+from vlmloom.pipelines.report.record import CurvePoint, Run, Stage
+from vlmloom.registry.errors import UserError
+
+ORACLE = "oracle"
+LATENCY_ITEMS = 24
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of one design.
+
+    Attributes:
+        design: the name in the report.
+        source: the experiment's YAML or its name.
+        seed: of weights and data.
+        folder: of the run.
+        sets: overrides, the budget among them.
+        swaps: overrides.
+        scale: of what is named without one.
+        items: how many are asked afterwards.
+    """
+
+    design: str
+    source: str
+    seed: int
+    folder: Path
+    sets: tuple[str, ...] = ()
+    swaps: tuple[str, ...] = ()
+    scale: str = "nano"
+    items: Items = field(default_factory=Items)
+
+
+def in_process(job: Job) -> None:
+    """Run a job in a process of its own.
+
+    Raises:
+        UserError: it failed; what it printed says why.
+    """
+    import torch
+
+    method = "spawn" if torch.cuda.is_available() or sys.platform == "darwin" else "fork"
+    process = multiprocessing.get_context(method).Process(  # type: ignore[attr-defined]
+        target=_enter, args=(job,)
+    )
+    process.start()
+    try:
+        process.join()
+    except KeyboardInterrupt:
+        process.join()
+        raise
+    if process.exitcode:
+        raise UserError(
+            f"{job.design}, seed {job.seed}: stopped with status {process.exitcode}; run again to go on"
+        )
+
+
+def _enter(job: Job) -> None:
+    from vlmloom.pipelines.quiet import quiet
+
+    quiet()
+    console = Console(stderr=True, highlight=False)
+    try:
+        work(job, console)
+    except UserError as error:
+        for line in error.lines:
+            print(line, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def work(job: Job, console: Console) -> None:
+    """Train, answer, and write `run.json` last."""
+    from vlmloom.pipelines.answering import Answerer
+    from vlmloom.pipelines.checkpoints import load_weights
+    from vlmloom.pipelines.evaluate import evaluate
+    from vlmloom.pipelines.loading import TOKENIZER, build_experiment, compose_experiment
+    from vlmloom.pipelines.run import train
+    from vlmloom.pipelines.summary import active_parameters
+    from vlmloom.pipelines.validation import ValidationCurve
+
+    composed = compose_experiment(job.source, sets=job.sets, swaps=job.swaps, scale=job.scale)
+    experiment, resolved = build_experiment(composed)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    experiment.data.connect(experiment.assembly, job.folder / TOKENIZER)
+    ledger = train(
+        experiment, job.folder, resolved=resolved, console=console, callbacks=[ValidationCurve(experiment)]
+    )
+    load_weights(experiment.assembly, job.folder / "model.safetensors")
+    experiment.assembly.eval()
+    routes = {job.design: Answerer(experiment)}
+    if routes[job.design].perceives:
+        routes[ORACLE] = Answerer(experiment, oracle=True)
+    for name, answerer in routes.items():
+        clock = time.perf_counter()
+        answers = evaluate(answerer, job.folder, design=name, seed=job.seed, items=job.items)
+        visual = {category for category, task in experiment.data.suite.tasks.items() if task.visual}
+        scores = [
+            answer.correct for answer in answers if answer.split == "test" and answer.category in visual
+        ]
+        console.print(
+            f"{name}: {sum(scores) / max(len(scores), 1):.1%} of {len(scores)} visual test items "
+            f"({time.perf_counter() - clock:.0f} s)"
+        )
+    samples = [
+        task.plan("test", index) for task in experiment.data.suite.tasks.values() for index in range(2)
+    ]
+    latency = routes[job.design].latency(samples[:LATENCY_ITEMS])
+    parts = experiment.assembly.parts()
+    answering = {name: part for name, part in parts.items() if name not in ("text", "align")}
+    record = Run(
+        design=job.design,
+        seed=job.seed,
+        parameters_total=sum(p.numel() for part in parts.values() for p in part.parameters()),
+        parameters_active=sum(active_parameters(part) for part in answering.values()),
+        flops=ledger.flops,
+        samples=ledger.samples,
+        seconds_training=ledger.seconds,
+        latency_ms=1000 * latency,
+        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        curve=[_point(point) for point in ledger.curve],
+        labels_seen=dict(ledger.labels),
+        stages=[
+            Stage(
+                stage["name"],
+                ", ".join(stage["trains"]),
+                ", ".join(stage["frozen"]),
+                stage["flops"],
+                stage["seconds"],
+            )
+            for stage in ledger.stages
+        ],
+        config=resolved,
+    )
+    text = json.dumps(
+        record.to_dict() | {"pretrained": experiment.pretrained, "corrupt": dict(ledger.corrupt)}
+    )
+    write_atomically(job.folder / "run.json", lambda part: part.write_text(text))
+
+
+def _point(point: dict[str, Any]) -> CurvePoint:
+    return CurvePoint(
+        point["flops"],
+        point["seconds"],
+        point["step"],
+        point.get("loss"),
+        point["stage"],
+        point.get("accuracy"),
+    )
