@@ -1,0 +1,83 @@
+"""Greedy decoding after ragged prompts, each side with its own cache."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks.batches import Ragged, pack, pad
+from benchmarks.models import Shape, build_ours, build_theirs, experts_for
+from benchmarks.timing import PRECISIONS, interleave, median, precision, quickest, trial
+from vlmloom.assemblies.native.native import Native
+
+Answer = Callable[[], list[list[int]]]
+
+
+def ours_answers(model: Native, shape: Shape, ragged: Ragged, cast: str, new: int) -> Answer:
+    """Our side; id -1 stops, so every answer has `new` tokens."""
+    batch = pack(ragged, shape, model)
+    model = (copy.deepcopy(model).bfloat16() if cast == "bf16" else model).eval()
+
+    def answer() -> list[list[int]]:
+        with precision(cast, autocast=False):
+            return model.generate(batch, stop=-1, limit=new)
+
+    return answer
+
+
+def theirs_answers(model: Any, shape: Shape, ragged: Ragged, experts: str, cast: str, new: int) -> Answer:
+    """Their side, padded on the left."""
+    batch = pad(ragged, shape, model, left=True)
+    model = (copy.deepcopy(model).bfloat16() if cast == "bf16" else model).eval()
+
+    def answer() -> list[list[int]]:
+        model.set_experts_implementation(experts)
+        with precision(cast, autocast=False), torch.inference_mode():
+            ids = model.generate(**batch, max_new_tokens=new, do_sample=False, use_cache=True)
+        return ids[:, batch["input_ids"].shape[1] :].tolist()
+
+    return answer
+
+
+def agreement(ours: list[list[int]], theirs: list[list[int]]) -> float:
+    """The share of tokens before the first difference; a greedy answer goes its own way after it."""
+    equal = total = 0
+    for one, other in zip(ours, theirs, strict=True):
+        total += len(one)
+        differing = [place for place, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1]]
+        equal += differing[0] if differing else len(one)
+    return equal / total
+
+
+def run(
+    shape: Shape, repeats: int, batch: int, tokens: tuple[int, int] = (40, 300), new: int = 64
+) -> dict[str, Any]:
+    """Time both sides at one batch size; answers are compared in fp32, where weights are equal."""
+    ours = build_ours(shape)
+    theirs = build_theirs(shape, ours)
+    prompt = tokens if batch > 1 else (sum(tokens) // 2,) * 2
+    ragged = Ragged.draw(shape, batch, prompt)
+    own_runs = {cast: ours_answers(ours, shape, ragged, cast, new) for cast in PRECISIONS}
+    peer_runs = {
+        f"{experts}, {cast}": theirs_answers(theirs, shape, ragged, experts, cast, new)
+        for experts in experts_for(shape, ragged.tokens(shape)[1])
+        for cast in PRECISIONS
+    }
+    equal = agreement(own_runs["fp32"](), peer_runs["eager, fp32"]())
+    own_trials, peer_trials = trial(own_runs), trial(peer_runs)
+    own_best, peer_best = quickest(own_trials), quickest(peer_trials)
+    taken = interleave({"ours": own_runs[own_best], "theirs": peer_runs[peer_best]}, repeats)
+    mine, other = median(taken["ours"]), median(taken["theirs"])
+    return {
+        "batch": batch,
+        "new_tokens": batch * new,
+        "equal_tokens": equal,
+        "best": {"ours": own_best, "theirs": peer_best},
+        "trials": {"ours": own_trials, "theirs": peer_trials},
+        "seconds": taken,
+        "tokens_per_second": {"ours": batch * new / mine, "theirs": batch * new / other},
+        "ratio": other / mine,
+    }

@@ -1,0 +1,76 @@
+"""Timing that a noisy machine cannot tilt: both sides take turns, and medians are compared."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+Run = Callable[[], object]
+PRECISIONS = ("fp32", "medium", "bf16")
+"""fp32; fp32 with matrix products in bf16 passes; bf16 (autocast in training, weights in decoding)."""
+
+
+def seconds(run: Run) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def interleave(sides: Mapping[str, Run], repeats: int) -> dict[str, list[float]]:
+    """Seconds of every side, taking turns; one turn to warm up is not counted."""
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(repeats + 1):
+        for name, run in sides.items():
+            spent = seconds(run)
+            if turn:
+                taken[name].append(spent)
+    return taken
+
+
+def trial(candidates: Mapping[str, Run]) -> dict[str, float]:
+    """The better of two interleaved runs of each candidate, warmed up."""
+    return {name: min(spent) for name, spent in interleave(candidates, 2).items()}
+
+
+def quickest(trials: Mapping[str, float]) -> str:
+    return min(trials, key=trials.__getitem__)
+
+
+def median(values: list[float]) -> float:
+    return statistics.median(values)
+
+
+@contextmanager
+def precision(name: str, autocast: bool) -> Iterator[None]:
+    """Run in one of `PRECISIONS`; `autocast` casts on the fly where bf16 is not in the weights."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium" if name == "medium" else "highest")
+    try:
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast and name == "bf16"):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def machine() -> dict[str, object]:
+    """What a number of this run depends on."""
+    information = Path("/proc/cpuinfo")
+    text = information.read_text() if information.exists() else ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    flags = set(next((line.split() for line in text.splitlines() if line.startswith("flags")), []))
+    classes = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": names[0] if names else platform.machine(),
+        "cores": cores,
+        "threads": torch.get_num_threads(),
+        "flags": [name for name in classes if name in flags],
+        "torch": torch.__version__,
+    }
