@@ -50,7 +50,7 @@ class SceneTask(Task):
     name: str
     visual: bool = True
     family: ClassVar[str] = "recognition"
-    held: ClassVar[bool] = True
+    held: bool = True
     styled: ClassVar[bool] = True
 
     def __init__(self, *, world: World) -> None:

@@ -30,6 +30,8 @@ class Count(SceneTask):
             )
         self.largest = largest
         self.others = others
+        # What is held out are pairs: where a picture shows one kind of thing, there is nothing to compose.
+        self.held = others > 0
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """So many of one thing, and perhaps some of another."""

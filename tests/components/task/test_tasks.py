@@ -18,6 +18,7 @@ from vlmloom.components.task.base import normal
 from vlmloom.components.task.suite import NANO
 from vlmloom.components.task.vocabulary import VOCABULARY
 from vlmloom.components.task.world import word_pairs
+from vlmloom.registry import build, compose
 
 TASKS = list(NANO)
 MANY = 1000
@@ -289,3 +290,12 @@ def test_numbers_are_exact(suite):
         0,
         0,
     ]
+
+
+def test_the_shipped_suite_plans_every_split_that_it_says_it_has():
+    suite = build(compose("data/nano").root.value["suite"])
+    assert "compositional" not in suite.tasks["count"].splits(), "uniform counting has nothing to compose"
+    for split, names in suite.splits().items():
+        for name in names:
+            for index in range(20):
+                assert suite.tasks[name].plan(split, index).answer
