@@ -10,7 +10,7 @@ import torch
 
 from vlmloom.components.contracts.patches import cut, join
 from vlmloom.components.contracts.sample import Sample
-from vlmloom.pipelines.data.views import SceneView, View, in_words, pack, tag_of, without_pictures
+from vlmloom.pipelines.data.views import Drawn, SceneView, View, in_words, pack, tag_of, without_pictures
 from vlmloom.pipelines.experiment import Experiment
 
 BATCH = 128
@@ -47,8 +47,6 @@ class Answerer:
             return [in_words(sample) if sample.pictures else sample for sample in samples]
         if not self.perceives:
             return list(samples)
-        from vlmloom.pipelines.data.views import Drawn
-
         drawn = [
             Drawn(tag_of(sample), sample, 1.0, pixels=[picture.render() for picture in sample.pictures])
             for sample in samples
