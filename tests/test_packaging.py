@@ -71,7 +71,8 @@ def imported(folder: str) -> set[str]:
                 names |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.partition(".")[0])
-    return names - set(sys.stdlib_module_names) - {"vlmloom"}
+    own = {"vlmloom"} if folder in PACKAGES else {"vlmloom", "benchmarks"}
+    return names - set(sys.stdlib_module_names) - own
 
 
 @pytest.mark.parametrize("folder", [*PACKAGES, "tests", "benchmarks"])

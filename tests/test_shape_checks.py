@@ -13,7 +13,9 @@ from vlmloom.components.ffn import SwiGLU
 def test_every_folder_with_tensors_is_checked() -> None:
     root = Path(__file__).parents[1]
     options = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
-    checked = next(option for option in options if option.startswith("--jaxtyping-packages=")).partition("=")[2]
+    checked = next(option for option in options if option.startswith("--jaxtyping-packages=")).partition("=")[
+        2
+    ]
     for folder in (root / "components").iterdir():
         annotated = any("from jaxtyping" in path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
         assert not annotated or f"vlmloom.components.{folder.name}" in checked.split(","), folder

@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from vlmloom.pipelines.cli import main
+from vlmloom.registry.catalog import catalog
 
 TINY = Path(__file__).with_name("tiny.yaml")
 
@@ -44,7 +46,7 @@ class Tanh(Projector):
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory) -> Path:
+def compared(tmp_path_factory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("compare")
     (folder / "mine.py").write_text(PLUGIN)
     (folder / "mine.yaml").write_text(
@@ -67,7 +69,8 @@ def compared(tmp_path_factory) -> Path:
         str(folder / "out"),
     ]
     assert main(call) == 0
-    return folder
+    yield folder
+    catalog.cache_clear()  # Other tests list the components of the package alone.
 
 
 def test_the_report_holds_every_design_split_and_category(compared):

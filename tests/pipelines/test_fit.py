@@ -63,6 +63,6 @@ def test_every_trainer_flag_is_listed(capsys):
 
 
 def test_a_pattern_that_trains_nothing_is_one_line(tmp_path, capsys):
-    assert main(["fit", "-c", TINY, "--out", str(tmp_path), "--set", "stages.1.train=[langauge]"]) == 2
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "langauge" in line]
+    assert main(["fit", "-c", TINY, "--out", str(tmp_path), "--set", "stages.1.train=[tongue]"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "tongue" in line]
     assert "matches no parameter; the parts are vision, projector, language, head.lm, head.mmtp" in line
