@@ -1,8 +1,8 @@
 """Attention of short segments as two batched matrix products.
 
 On a CPU the fused kernel tiles its work for long segments. With two threads a forward and backward of
-segments of 8 to 20 tokens is up to a third faster as plain products (docs/log.md); with one thread the two are
-about even.
+segments of 8 to 20 tokens is up to a third faster as plain products (docs/log.md); with one thread the two
+are about even.
 """
 
 from __future__ import annotations
