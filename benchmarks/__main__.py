@@ -61,8 +61,8 @@ def show(found: dict[str, Any]) -> None:
             f"Parameters: {sizes['ours']:.1f} M and {sizes['theirs']:.1f} M. Language weights are equal: the "
             f"first loss on the text alone is {text['ours']:.5f} and {text['theirs']:.5f}.\n"
             "Vision weights cannot be equal: CogViT norms queries and keys, the peer's tower norms its "
-            "patches and adds learned positions. Widths and depths are equal; the first loss with pictures is "
-            f"{losses['ours']:.5f} and {losses['theirs']:.5f}."
+            "patches and adds learned positions. Widths and depths are equal; the first loss with pictures "
+            f"is {losses['ours']:.5f} and {losses['theirs']:.5f}."
         )
     for part in found.get("decoding", []):
         console.print(
@@ -70,10 +70,10 @@ def show(found: dict[str, Any]) -> None:
             "equal up to the first difference, both sides in fp32 with equal weights."
         )
     console.print("The peer's experts and each side's precision were chosen by trial (seconds):")
-    for name, part in [("training", training)] + [
-        (f"decoding {part['batch']}", part) for part in found.get("decoding", [])
-    ]:
-        for side in ("ours", "theirs") if part else ():
+    named = [("training", training)] if training else []
+    named += [(f"decoding {part['batch']}", part) for part in found.get("decoding", [])]
+    for name, part in named:
+        for side in ("ours", "theirs"):
             trials = "; ".join(f"{key} {value:.2f}" for key, value in part["trials"][side].items())
             console.print(f"  {name}, {side}: {trials}", style="dim")
 

@@ -50,13 +50,14 @@ class Ragged:
             seed: of the draws.
         """
         dice = np.random.default_rng(seed)
-        texts, grids = [], []
+        texts: list[list[Tensor]] = []
+        grids: list[list[Grid]] = []
         # Lengths spread evenly over the range, so that a short list is as ragged as a long one.
         for length in dice.permutation(np.linspace(*tokens, count).round().astype(int)):
-            own = [
-                (1, *(2 * int(side) for side in dice.integers(sides[0], sides[1] + 1, 2)))
-                for _ in range(dice.integers(pictures[0], pictures[1] + 1))
-            ]
+            own: list[Grid] = []
+            for _ in range(dice.integers(pictures[0], pictures[1] + 1)):
+                rows, columns = dice.integers(sides[0], sides[1] + 1, 2).tolist()
+                own.append((1, 2 * rows, 2 * columns))
             cuts = np.sort(dice.choice(np.arange(1, length), len(own), replace=False)).tolist()
             ids = torch.from_numpy(dice.integers(1, shape.image_id, length))
             texts.append(list(ids.tensor_split(cuts)))

@@ -12,7 +12,7 @@ from torch import nn
 from vlmloom.assemblies.native.native import Native
 from vlmloom.components.ffn import SwiGLU
 from vlmloom.components.head.lm import LMHead
-from vlmloom.components.language import GLM, Block
+from vlmloom.components.language import GLM, Block, Layer
 from vlmloom.components.moe import SigmoidBias
 from vlmloom.components.projector.merger import Merger
 from vlmloom.components.vision.cogvit import CogViT
@@ -23,7 +23,7 @@ EXPERTS = ("eager", "grouped_mm", "batched_mm")
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of both models; about 19 M parameters as they stand."""
+    """The sizes of both models; about 21 M parameters as they stand."""
 
     vocab: int = 8192
     width: int = 256
@@ -58,6 +58,8 @@ def build_ours(shape: Shape, seed: int = 0) -> Native:
         shared=shared,
         balance_loss=0.0,
     )
+    layers: list[Layer] = [{"ffn": partial(SwiGLU, hidden=shape.dense)}]
+    layers += [{"ffn": sparse} for _ in range(shape.depth - 1)]
     return Native(
         vision=CogViT(
             width=shape.vision_width,
@@ -74,7 +76,7 @@ def build_ours(shape: Shape, seed: int = 0) -> Native:
             depth=shape.depth,
             heads=shape.heads,
             kv_heads=shape.kv_heads,
-            layers=[{"ffn": partial(SwiGLU, hidden=shape.dense)}] + [{"ffn": sparse}] * (shape.depth - 1),
+            layers=layers,
         ),
         head={"lm": LMHead},
     )
