@@ -17,8 +17,8 @@ from typing import Any
 
 from rich.console import Console
 
-from vlmloom.pipelines.checkpoints import write_atomically
 from vlmloom.pipelines.evaluate import Items
+from vlmloom.pipelines.files import write_text
 from vlmloom.pipelines.report.record import CurvePoint, Run, Stage
 from vlmloom.registry.errors import UserError
 
@@ -159,7 +159,7 @@ def work(job: Job, console: Console) -> None:
     text = json.dumps(
         record.to_dict() | {"pretrained": experiment.pretrained, "corrupt": dict(ledger.corrupt)}
     )
-    write_atomically(job.folder / "run.json", lambda part: part.write_text(text))
+    write_text(job.folder / "run.json", text)
 
 
 def _point(point: dict[str, Any]) -> CurvePoint:

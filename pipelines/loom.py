@@ -75,10 +75,7 @@ class Loom(LightningModule):
                     (value for part, value in self.stage.learning_rates.items() if _matches(name, part)), 1.0
                 )
                 groups.setdefault(factor, []).append((name, parameter))
-        optimizer = self.stage.optimizer.build([(named, factor) for factor, named in groups.items()])
-        for group in optimizer.param_groups:
-            group.setdefault("initial_lr", group["lr"])
-        return optimizer
+        return self.stage.optimizer.build([(named, factor) for factor, named in groups.items()])
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move what is a tensor; Lightning's own walk refuses the frozen parts of a batch."""
@@ -97,9 +94,7 @@ class Loom(LightningModule):
 
     def training_step(self, batch: Packed | Pictures, batch_idx: int) -> Tensor:
         """The objective's loss; a loss that is not finite stops the run."""
-        factor = self.stage.optimizer.factor(self.progress)
-        for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
-            group["lr"] = group["initial_lr"] * factor
+        factor = self.stage.optimizer.schedule(self.optimizers(use_pl_optimizer=False), self.progress)  # type: ignore[arg-type]
         loss, metrics = self.stage.objective(self.assembly, batch)
         value = float(loss.detach())
         if value != value or value in (float("inf"), float("-inf")):

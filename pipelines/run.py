@@ -26,9 +26,9 @@ from vlmloom.pipelines.checkpoints import (
     latest_checkpoint,
     load_checkpoint,
     save_weights,
-    write_atomically,
 )
 from vlmloom.pipelines.experiment import Experiment
+from vlmloom.pipelines.files import write_atomically, write_text
 from vlmloom.pipelines.ledger import Ledger
 from vlmloom.pipelines.loom import Bookkeeping, Loom, freeze
 from vlmloom.pipelines.precision import choose
@@ -143,7 +143,7 @@ def train(
         shutil.rmtree(checkpoints, ignore_errors=True)
     save_weights(assembly, folder / "model.safetensors")
     text = json.dumps(ledger.state_dict(), indent=1)
-    write_atomically(folder / "ledger.json", lambda part: part.write_text(text))
+    write_text(folder / "ledger.json", text)
     return ledger
 
 
@@ -167,7 +167,7 @@ def claim(folder: Path, resolved: str) -> None:
             "another --out would be right"
         )
     if not config.exists():
-        write_atomically(config, lambda part: part.write_text(resolved))
+        write_text(config, resolved)
 
 
 def finished(folder: Path) -> bool:

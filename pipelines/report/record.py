@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from vlmloom.pipelines.files import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ def write_answers(path: Path, answers: Iterable[Answer]) -> None:
     lines = (
         json.dumps({name: getattr(answer, name) for name in names}, allow_nan=False) for answer in answers
     )
-    write_atomically(path, "".join(f"{line}\n" for line in lines))
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def read_answers(path: Path) -> list[Answer]:
@@ -215,17 +216,3 @@ def check_answer(answer: Answer) -> None:
             f"answer of {answer.design}, seed {answer.seed}, {answer.split}/{answer.category} "
             f"item {answer.item}: correct is {answer.correct}; it must be from 0 to 1"
         )
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file that is either the old one or the whole new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

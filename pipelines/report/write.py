@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vlmloom.pipelines.files import write_text
 from vlmloom.pipelines.report.document import build_document, dump
 from vlmloom.pipelines.report.page import render
-from vlmloom.pipelines.report.record import Comparison, write_atomically
+from vlmloom.pipelines.report.record import Comparison
 
 
 def write_report(comparison: Comparison, folder: Path | str) -> Path:
@@ -21,6 +22,6 @@ def write_report(comparison: Comparison, folder: Path | str) -> Path:
     folder = Path(folder)
     document = build_document(comparison)
     page = render(document, comparison.examples)
-    write_atomically(folder / "report.json", dump(document))
-    write_atomically(folder / "report.html", page)
+    write_text(folder / "report.json", dump(document))
+    write_text(folder / "report.html", page)
     return folder / "report.html"

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from vlmloom.pipelines.arguments import verb_parser
+
 SUMMARY = "ask a trained run one question about a picture"
 
 EPILOG = """examples:
@@ -20,13 +22,7 @@ BOX = re.compile(r"\[(\d{1,4}),(\d{1,4}),(\d{1,4}),(\d{1,4})\]")
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
-    parser = subparsers.add_parser(
-        "ask",
-        help=SUMMARY,
-        description=SUMMARY,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(subparsers, "ask", SUMMARY, EPILOG)
     parser.add_argument("folder", type=Path, help="the folder of a finished run")
     parser.add_argument("image", type=Path, help="a picture")
     parser.add_argument("question", help="what is asked")

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vlmloom.pipelines.arguments import add_composition, verb_parser
+
 SUMMARY = "train designs under one budget and report how they differ"
 
 EPILOG = """examples:
@@ -22,13 +24,7 @@ EPILOG = """examples:
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
-    parser = subparsers.add_parser(
-        "compare",
-        help=SUMMARY,
-        description=SUMMARY,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(subparsers, "compare", SUMMARY, EPILOG)
     parser.add_argument("designs", nargs="+", help="names (configs/SCALE/NAME.yaml) or paths of experiments")
     parser.add_argument(
         "--budget",
@@ -45,20 +41,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--other-items", type=int, default=40, help="items a category of other splits (default: 40)"
     )
     parser.add_argument("--no-blind", action="store_true", help="leave the design without pictures out")
-    parser.add_argument(
-        "--scale", default="nano", help="the scale of designs named without one (default: nano)"
-    )
-    parser.add_argument(
-        "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="for every design"
-    )
-    parser.add_argument(
-        "--swap",
-        dest="swaps",
-        action="append",
-        default=[],
-        metavar="PART=KIND/NAME[,KEY=VALUE]",
-        help="for every design",
-    )
+    add_composition(parser)
     parser.set_defaults(run=run)
     return parser
 

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vlmloom.pipelines.arguments import verb_parser
+
 SUMMARY = "score a trained run on every split and category"
 
 EPILOG = """examples:
@@ -17,13 +19,7 @@ EPILOG = """examples:
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
-    parser = subparsers.add_parser(
-        "evaluate",
-        help=SUMMARY,
-        description=SUMMARY,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(subparsers, "evaluate", SUMMARY, EPILOG)
     parser.add_argument("folder", type=Path, help="the folder of a finished run")
     parser.add_argument("--items", type=int, default=100, help="test items a category (default: 100)")
     parser.add_argument(

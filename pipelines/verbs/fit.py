@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vlmloom.pipelines.arguments import add_composition, verb_parser
+
 SUMMARY = "train an experiment, stage by stage, under its budget"
 
 EPILOG = """examples:
@@ -21,31 +23,12 @@ EPILOG = """examples:
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's own options; what it does not know goes to Lightning's command line."""
-    parser = subparsers.add_parser(
-        "fit",
-        help=SUMMARY,
-        description=SUMMARY,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(subparsers, "fit", SUMMARY, EPILOG)
     parser.add_argument(
         "-c", "--config", required=True, help="an experiment: a YAML's path, or its name in configs/"
     )
     parser.add_argument("--out", type=Path, help="the run's folder (default: runs/NAME)")
-    parser.add_argument(
-        "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="set a value"
-    )
-    parser.add_argument(
-        "--swap",
-        dest="swaps",
-        action="append",
-        default=[],
-        metavar="PART=KIND/NAME[,KEY=VALUE]",
-        help="replace a part",
-    )
-    parser.add_argument(
-        "--scale", default="nano", help="the scale of what is named without one (default: nano)"
-    )
+    add_composition(parser)
     parser.set_defaults(run=run, passes_on=True)
     return parser
 

@@ -15,8 +15,8 @@ from vlmloom.pipelines.checkpoints import (
     load_checkpoint,
     load_weights,
     save_weights,
-    write_atomically,
 )
+from vlmloom.pipelines.files import write_atomically
 from vlmloom.pipelines.loading import TOKENIZER, build_experiment, compose_experiment, load_run
 from vlmloom.pipelines.run import train
 from vlmloom.registry.errors import UserError
