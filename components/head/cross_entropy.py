@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from vlmloom.components.contracts.packed import IGNORE, Packed, shift
+from vlmloom.components.kernels import linear_cross_entropy
 
 
 def supervised_loss(
-    hidden: Tensor, batch: Packed, ahead: int, logits: Callable[[Tensor], Tensor], skip_visual: bool = False
+    hidden: Tensor, batch: Packed, ahead: int, weight: Tensor, skip_visual: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The loss of predicting what stands `ahead` tokens later, and the share that was right.
 
-    Logits are computed at supervised places alone: hidden states are gathered first.
+    Logits are computed at supervised places alone, a few at a time: hidden states are gathered first.
 
     Args:
         hidden: `[T, D]`.
         batch: the pack.
         ahead: 1 for the next token.
-        logits: hidden states to logits.
+        weight: the output matrix `[V, D]`.
         skip_visual: ignore targets that are visual, whatever their labels.
 
     Returns:
@@ -34,10 +31,6 @@ def supervised_loss(
     if skip_visual:
         taken &= shift(batch.modality, batch.boundaries, ahead, 0) == 0
     places = taken.nonzero().squeeze(1)
-    target = labels.index_select(0, places)
-    scores = logits(hidden.index_select(0, places)).float()
-    ce = F.cross_entropy(scores, target, reduction="none")
-    loss = (ce * weights.index_select(0, places)).sum() / batch.normaliser
-    with torch.no_grad():
-        accuracy = (scores.argmax(-1) == target).sum() / max(len(target), 1)
-    return loss, accuracy
+    target, factor = (values.index_select(0, places) for values in (labels, weights / batch.normaliser))
+    loss, right = linear_cross_entropy(hidden.index_select(0, places), weight, target, factor)
+    return loss, right / max(len(target), 1)

@@ -74,7 +74,7 @@ class LMHead(Head):
 
     def forward(self, hidden: Float[Tensor, "tokens width"], batch: Packed) -> tuple[Tensor, Metrics]:
         """The next-token loss over the batch, divided by its normaliser; `loss` and `accuracy`."""
-        loss, accuracy = supervised_loss(hidden, batch, 1, self.logits)
+        loss, accuracy = supervised_loss(hidden, batch, 1, self.weight)
         return loss, {"loss": loss.detach(), "accuracy": accuracy}
 
     def logits(self, hidden: Float[Tensor, "*tokens width"]) -> Float[Tensor, "*tokens vocab"]:

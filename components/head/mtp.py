@@ -15,6 +15,7 @@ from vlmloom.components.contracts.packed import Packed, shift
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.head.cross_entropy import supervised_loss
 from vlmloom.components.head.lm import LMHead
+from vlmloom.components.kernels import RMSNorm
 from vlmloom.registry import register
 
 
@@ -32,11 +33,11 @@ class MTPModule(nn.Module):
 
     def __init__(self, *, width: int, block: nn.Module, norm_eps: float, init_std: float) -> None:
         super().__init__()
-        self.enorm = nn.RMSNorm(width, eps=norm_eps)
-        self.hnorm = nn.RMSNorm(width, eps=norm_eps)
+        self.enorm = RMSNorm(width, eps=norm_eps)
+        self.hnorm = RMSNorm(width, eps=norm_eps)
         self.eh_proj = nn.Linear(2 * width, width, bias=False)
         self.block = block
-        self.post_norm = nn.RMSNorm(width, eps=norm_eps)
+        self.post_norm = RMSNorm(width, eps=norm_eps)
         nn.init.normal_(self.eh_proj.weight, std=init_std)
 
     def forward(
@@ -152,7 +153,7 @@ class MTPHead(Head):
         metrics: Metrics = {}
         for depth in range(self.depth):
             hidden, parts = self._advance(hidden, batch, depth)
-            loss, accuracy = supervised_loss(hidden, batch, 2 + depth, lm.logits, self.skip_visual)
+            loss, accuracy = supervised_loss(hidden, batch, 2 + depth, lm.weight, self.skip_visual)
             losses.append(loss)
             metrics["accuracy" if depth == 0 else f"accuracy_{depth + 1}"] = accuracy
             for name, value in parts.items():

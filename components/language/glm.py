@@ -16,6 +16,7 @@ from vlmloom.components.contracts.kinds import FFN, Attention, Cache, Language
 from vlmloom.components.contracts.mask import Causal, CausalWithImages, Mask
 from vlmloom.components.contracts.packed import Layout
 from vlmloom.components.contracts.spec import Spec
+from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.language.block import Block
 from vlmloom.components.language.cache import KVCache
 from vlmloom.components.language.rotary import Rotary, Rotation, default_sections, positions_of
@@ -147,7 +148,7 @@ class GLM(Language):
             init_std=init_std,
         )
         self.blocks = nn.ModuleList(block(ffn=layer["ffn"]) for layer in layers)
-        self.norm = nn.RMSNorm(width, eps=norm_eps)
+        self.norm = RMSNorm(width, eps=norm_eps)
         self._last_block = partial(block, ffn=layers[-1]["ffn"])
 
     def forward(

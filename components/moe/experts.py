@@ -88,7 +88,7 @@ class _LoopLinear(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         gradient = gradient.contiguous()
-        to_x, to_weight = torch.empty_like(x), torch.zeros_like(weight)
+        to_x, to_weight = torch.empty_like(x), torch.empty_like(weight)
         for rows, got, own, matrix, to_matrix in zip(
             x.split(ctx.counts),
             gradient.split(ctx.counts),
@@ -100,6 +100,8 @@ class _LoopLinear(torch.autograd.Function):
             if len(rows):
                 torch.mm(got, matrix, out=own)
                 torch.mm(got.t(), rows, out=to_matrix)
+            else:
+                to_matrix.zero_()
         return to_x, to_weight, None
 
 

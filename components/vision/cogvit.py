@@ -24,6 +24,7 @@ from vlmloom.components.contracts.visuals import (
     VisualFeatures,
     Visuals,
 )
+from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.vision.rotary import axial_tables, norm_and_rotate
 from vlmloom.registry import build, register
 
@@ -118,7 +119,7 @@ class CogViT(Vision):
             for _ in range(depth)
         ]
         self.blocks = nn.ModuleList(blocks)
-        self.norm = nn.RMSNorm(width, eps=eps)
+        self.norm = RMSNorm(width, eps=eps)
         nn.init.normal_(self.patch_embed.weight, std=(temporal * pixels) ** -0.5)
         nn.init.zeros_(self.patch_embed.bias)
 
@@ -221,8 +222,8 @@ class Block(nn.Module):
         """Build the block; `gain` scales the initial output projection."""
         super().__init__()
         self.heads, self.eps = heads, eps
-        self.norm1 = nn.RMSNorm(width, eps=eps)
-        self.norm2 = nn.RMSNorm(width, eps=eps)
+        self.norm1 = RMSNorm(width, eps=eps)
+        self.norm2 = RMSNorm(width, eps=eps)
         self.qkv = nn.Linear(width, 3 * width, bias=bias)
         self.proj = nn.Linear(width, width, bias=bias)
         self.qkv.weight.muon_splits = (width, width, width)  # type: ignore[attr-defined]

@@ -1,0 +1,6 @@
+"""Arithmetic that several kinds share, written so that it costs few passes over memory."""
+
+from vlmloom.components.kernels.linear_cross_entropy import linear_cross_entropy
+from vlmloom.components.kernels.rms_norm import RMSNorm, rms_norm
+
+__all__ = ["RMSNorm", "linear_cross_entropy", "rms_norm"]
