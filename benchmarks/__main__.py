@@ -69,6 +69,8 @@ def show(found: dict[str, Any]) -> None:
             f"Decoding, batch {part['batch']}: {part['equal_tokens']:.0%} of {part['new_tokens']} tokens are "
             "equal up to the first difference, both sides in fp32 with equal weights."
         )
+    if len(here["precisions"]) == 1:
+        console.print("This CPU has no bf16 instructions, so both sides run in fp32.")
     console.print("The peer's experts and each side's precision were chosen by trial (seconds):")
     named = [("training", training)] if training else []
     named += [(f"decoding {part['batch']}", part) for part in found.get("decoding", [])]

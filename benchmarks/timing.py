@@ -12,9 +12,14 @@ from pathlib import Path
 
 import torch
 
+from vlmloom.components.optimizer.muon import native_bfloat16
+
 Run = Callable[[], object]
-PRECISIONS = ("fp32", "medium", "bf16")
-"""fp32; fp32 with matrix products in bf16 passes; bf16 (autocast in training, weights in decoding)."""
+PRECISIONS = ("fp32", "medium", "bf16") if native_bfloat16(torch.device("cpu")) else ("fp32",)
+"""fp32; fp32 with matrix products in bf16 passes; bf16 (autocast in training, weights in decoding).
+
+Without bf16 instructions a CPU emulates it, a hundred times slower than fp32: fp32 is best without a trial.
+"""
 
 
 def seconds(run: Run) -> float:
@@ -73,4 +78,5 @@ def machine() -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "flags": [name for name in classes if name in flags],
         "torch": torch.__version__,
+        "precisions": list(PRECISIONS),
     }

@@ -20,7 +20,9 @@ TINY = Shape(
 )  # fmt: skip
 
 
-def test_training():
+def test_training(monkeypatch):
+    """At this size every precision can be tried, also where bf16 is emulated."""
+    monkeypatch.setattr(training, "PRECISIONS", ("fp32", "medium", "bf16"))
     found = training.run(TINY, 1, tokens=(5, 20), count=3, sides=(1, 2))
     assert found["text_losses"]["ours"] == pytest.approx(found["text_losses"]["theirs"], rel=1e-5)
     assert all(math.isfinite(loss) for loss in found["losses"].values())
