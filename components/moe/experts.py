@@ -40,7 +40,7 @@ def sort_by_expert(chosen: Int[Tensor, "tokens choices"], experts: int) -> Order
 
 
 class _Dispatch(torch.autograd.Function):
-    """A row for every assignment, sorted by expert; the way back gathers and adds the K rows of a token."""
+    """A row for every assignment, sorted by expert; the way back adds the K rows of a token in one pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, forth: Tensor, back: Tensor, choices: int) -> Tensor:
@@ -51,21 +51,23 @@ class _Dispatch(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (back,) = ctx.saved_tensors
-        return gradient.index_select(0, back).unflatten(0, (-1, ctx.choices)).sum(1), None, None, None
+        return F.embedding_bag(back.view(-1, ctx.choices), gradient, mode="sum"), None, None, None
 
 
-class _Permute(torch.autograd.Function):
-    """Rows in the order of `back`; the way back is the inverse order, no sums."""
+class _Combine(torch.autograd.Function):
+    """The sum over a token's rows of share * row, in one pass: a bag of weighted rows."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, back: Tensor, forth: Tensor) -> Tensor:
-        ctx.save_for_backward(forth)
-        return x.index_select(0, back)
+    def forward(ctx: Any, rows: Tensor, shares: Tensor, forth: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, shares, forth, back)
+        return F.embedding_bag(back.view_as(shares), rows, mode="sum", per_sample_weights=shares)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (forth,) = ctx.saved_tensors
-        return gradient.index_select(0, forth), None, None
+        rows, shares, forth, back = ctx.saved_tensors
+        to_rows = gradient.index_select(0, forth // shares.shape[1])
+        to_shares = torch.linalg.vecdot(to_rows, rows).index_select(0, back).view_as(shares)
+        return to_rows.mul_(shares.flatten().index_select(0, forth)[:, None]), to_shares, None, None
 
 
 class _LoopLinear(torch.autograd.Function):
@@ -174,5 +176,4 @@ class Experts(nn.Module):
         if limit is not None:
             gate, up = gate.clamp(max=limit), up.clamp(-limit, limit)
         result = linear(F.silu(gate) * up, self.down, order.counts)
-        result = _Permute.apply(result, order.back, order.forth).unflatten(0, (-1, choices))
-        return torch.bmm(shares.to(result.dtype)[:, None], result).squeeze(1)
+        return _Combine.apply(result, shares.to(result.dtype), order.forth, order.back)
