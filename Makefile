@@ -21,7 +21,7 @@ BIN := .venv/bin
 JOBS ?= 2
 OUT ?= runs/compare
 # Wall time of each design and seed, all stages included, so that the job ends in time on any machine.
-BUDGET ?= seconds=170
+BUDGET ?= seconds=180
 SEEDS ?= 2
 
 .PHONY: help
