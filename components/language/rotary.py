@@ -65,21 +65,25 @@ class Rotary(nn.Module):
         return angles.cos().to(dtype)[:, None], angles.sin().to(dtype)[:, None]
 
 
-def _turn(x: Tensor, cos: Tensor, sin: Tensor, heads: int, interleaved: bool, back: bool) -> Tensor:
+def _turn(
+    x: Tensor, cos: Tensor, sin: Tensor, heads: int, interleaved: bool, skip: int, back: bool
+) -> Tensor:
     pairs = cos.shape[-1]
+    end = skip + 2 * pairs
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     if interleaved:
         (x1, x2), (out1, out2) = (
-            part[:, :heads, : 2 * pairs].unflatten(-1, (pairs, 2)).unbind(-1) for part in (x, out)
+            part[:, :heads, skip:end].unflatten(-1, (pairs, 2)).unbind(-1) for part in (x, out)
         )
     else:
         (x1, x2), (out1, out2) = (
-            part[:, :heads, : 2 * pairs].unflatten(-1, (2, pairs)).unbind(-2) for part in (x, out)
+            part[:, :heads, skip:end].unflatten(-1, (2, pairs)).unbind(-2) for part in (x, out)
         )
     sign = -1 if back else 1
     torch.mul(x1, cos, out=out1).addcmul_(x2, sin, value=-sign)
     torch.mul(x2, cos, out=out2).addcmul_(x1, sin, value=sign)
-    out[:, :heads, 2 * pairs :] = x[:, :heads, 2 * pairs :]
+    out[:, :heads, :skip] = x[:, :heads, :skip]
+    out[:, :heads, end:] = x[:, :heads, end:]
     out[:, heads:] = x[:, heads:]
     return out
 
@@ -88,28 +92,30 @@ class _Rotate(torch.autograd.Function):
     """A rotation; the way back is the rotation by the opposite angle, so nothing but angles is kept."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor, heads: int, interleaved: bool) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, cos: Tensor, sin: Tensor, heads: int, interleaved: bool, skip: int
+    ) -> Tensor:
         ctx.save_for_backward(cos, sin)
-        ctx.heads, ctx.interleaved = heads, interleaved
-        return _turn(x, cos, sin, heads, interleaved, back=False)
+        ctx.heads, ctx.interleaved, ctx.skip = heads, interleaved, skip
+        return _turn(x, cos, sin, heads, interleaved, skip, back=False)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         cos, sin = ctx.saved_tensors
-        turned = _turn(gradient, cos, sin, ctx.heads, ctx.interleaved, back=True)
-        return turned, None, None, None, None
+        turned = _turn(gradient, cos, sin, ctx.heads, ctx.interleaved, ctx.skip, back=True)
+        return turned, None, None, None, None, None
 
 
 def rotate(
-    x: Float[Tensor, "tokens all_heads size"], angles: Angles, heads: int, rotation: Rotation
+    x: Float[Tensor, "tokens all_heads size"], angles: Angles, heads: int, rotation: Rotation, skip: int = 0
 ) -> Float[Tensor, "tokens all_heads size"]:
-    """Rotate the first R components of the first `heads` heads; the rest passes.
+    """Rotate the R components after the first `skip` of the first `heads` heads; the rest passes.
 
     Queries, keys and values come as one tensor, of which all but the values turn: one pass forth and one
     back. `half` pairs component i with i + R / 2 (GLM-4.5V), `interleaved` 2i with 2i + 1 (GLM-4.1V).
     """
     cos, sin = (angle.to(x.dtype) for angle in angles)
-    return _Rotate.apply(x, cos, sin, heads, rotation == "interleaved")
+    return _Rotate.apply(x, cos, sin, heads, rotation == "interleaved", skip)
 
 
 def positions_of(layout: Layout) -> np.ndarray:
