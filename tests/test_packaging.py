@@ -72,6 +72,8 @@ def imported(folder: str) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.partition(".")[0])
     own = {"vlmloom"} if folder in PACKAGES else {"vlmloom", "benchmarks"}
+    if folder == "tests":
+        own |= {path.stem for path in (ROOT / "tests" / "support").glob("*.py")}
     return names - set(sys.stdlib_module_names) - own
 
 

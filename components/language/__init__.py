@@ -1,7 +1,9 @@
 """Language backbones."""
 
+from vlmloom.components.language.backbone import Layer
 from vlmloom.components.language.block import Block
 from vlmloom.components.language.cache import KVCache
-from vlmloom.components.language.glm import GLM, Layer
+from vlmloom.components.language.glm import GLM
+from vlmloom.components.language.glm_dsa import GLMDSA
 
-__all__ = ["GLM", "Block", "KVCache", "Layer"]
+__all__ = ["GLM", "GLMDSA", "Block", "KVCache", "Layer"]

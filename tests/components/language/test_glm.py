@@ -8,6 +8,7 @@ from torch import nn
 
 from vlmloom.components.attention import SDPA
 from vlmloom.components.contracts.mask import Causal, CausalWithImages, MessageTree
+from vlmloom.components.contracts.packed import Span
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.ffn import SwiGLU
 from vlmloom.components.language import GLM
@@ -293,6 +294,33 @@ def test_errors_are_one_line(arguments, message):
     with pytest.raises(ValueError, match=f"^language/glm: {message}") as caught:
         GLM(**whole)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ids", [[3, 29, 1], [3, -1, 1]])
+def test_ids_outside_the_vocabulary(ids):
+    message = f"^language/glm: id {ids[1]} at place 1 is outside the vocabulary of 29; ids are 0 to 28$"
+    with pytest.raises(ValueError, match=message):
+        make().embed(torch.tensor(ids))
+
+
+def test_contexts_longer_than_the_positions():
+    """A picture of 4 x 4 reaches no further than four positions, whatever its tokens."""
+    glm = make(max_positions=6)
+    message = "^language/glm: a context of 7 positions, but max_positions is 6; shorten it, or raise max_posi"
+    assert glm.positions([Span(2), Span(16, (1, 4, 4))]).max() == 5
+    with pytest.raises(ValueError, match=message):
+        glm.positions([Span(2), Span(16, (1, 4, 4)), Span(1)])
+    hidden = torch.zeros(7, WIDTH)
+    with pytest.raises(ValueError, match=message):
+        glm(hidden, torch.arange(7).expand(3, -1), [7])
+    cache = glm.cache(2, 9)
+    glm(hidden[:5], cache.positions([4, 1]), [4, 1], cache=cache)
+    glm(hidden[:2], cache.positions([2, 0]), [2, 0], cache=cache)
+    with pytest.raises(ValueError, match=message):
+        glm(hidden[:2], cache.positions([1, 1]), [1, 1], cache=cache)
+    assert cache.lengths == [6, 1]
+    with pytest.raises(ValueError, match="max_positions is 0; it must be at least 1"):
+        make(max_positions=0)
 
 
 def test_errors_of_the_forward_pass():

@@ -14,7 +14,7 @@ from vlmloom.components.attention import SDPA
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.ffn import SwiGLU
 from vlmloom.components.head import LMHead, MMTPHead, MTPHead
-from vlmloom.components.language import GLM
+from vlmloom.components.language import GLM, GLMDSA, selection
 from vlmloom.components.moe import SigmoidBias
 
 WIDTH, VOCAB = 32, 50
@@ -96,3 +96,45 @@ def test_heads(cls, tied):
     hidden = torch.randn(len(batch.ids), WIDTH)
     targets = int((batch.labels >= 0).sum())
     assert counted(lambda: head(hidden, batch)) == head.flops(LENGTHS, targets)
+
+
+def selective(top_k, *layers, **arguments):
+    return GLMDSA(
+        vocab=VOCAB, width=WIDTH, depth=len(layers), heads=3, query_rank=12, kv_rank=10, nope_size=6,
+        rope_size=4, value_size=10, index_heads=8, index_size=16, index_top_k=top_k, layers=layers,
+        attention=SDPA(), **arguments,
+    )  # fmt: skip
+
+
+def test_latent_attention_to_all_that_is_seen():
+    glm, batch = selective(72, DENSE), pack()
+    hidden = glm.embed(batch.ids)
+    assert counted(lambda: glm(hidden, batch.positions, LENGTHS)) == glm.flops(LENGTHS)
+
+
+def test_latent_attention_to_what_is_selected(monkeypatch):
+    """A row at a time, what is done differs from what is declared by what reading latents costs."""
+    monkeypatch.setattr(selection, "WORK", 1)
+    length, top_k = 80, 72
+    glm = selective(top_k, DENSE, {**DENSE, "indexer": "shared"})
+    hidden = torch.randn(length, WIDTH)
+    done = counted(lambda: glm(hidden, torch.arange(length).expand(3, -1), [length]))
+    chosen = length - top_k
+    latents = 2 * chosen * top_k * 3 * ((10 + 4 + 10) - (6 + 4 + 10))
+    diagonal = chosen * 8 * (16 + 1)
+    assert done - glm.flops([length]) == 2 * latents + diagonal
+
+
+def test_the_loss_of_an_indexer(monkeypatch):
+    """A row at a time, each row compares its half of the diagonal more than is declared."""
+    monkeypatch.setattr(selection, "WORK", 1)
+    glm, batch = selective(72, DENSE, index_loss=1.0, select=False), pack()
+    hidden = glm.embed(batch.ids)
+    done = counted(lambda: glm(hidden, batch.positions, LENGTHS))
+    assert done - glm.flops(LENGTHS) == sum(LENGTHS) * (8 * (16 + 1) + 3 * 10)
+
+
+def test_pairs_are_half_the_square_and_then_top_k():
+    for length in (1, 5, 9):
+        assert selection.pairs(length, 5) == sum(2 * row + 1 if row < 5 else 10 for row in range(length))
+        assert selection.pairs(length, None) == length**2

@@ -1,0 +1,79 @@
+"""`LatentCache`: latent keys and values of what has been read, and the keys of the indexers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vlmloom.components.language.cache import KVCache, Step
+
+
+class LatentCache(KVCache):
+    """A `KVCache` whose keys are the memories of latent attention and whose values are the indexers' keys.
+
+    Memories are `[layers, batch, 1, capacity, size]` and index keys `[indexers, batch, 1, capacity,
+    index_size]`: one row a token and layer, whatever the number of heads.
+
+    Args:
+        indexers: the layers that have an indexer.
+        layers: number of layers.
+        batch: sequences.
+        capacity: tokens a sequence.
+        size: of a memory.
+        index_size: of an indexer's key.
+        device: of the tensors.
+        dtype: of the tensors.
+    """
+
+    def __init__(
+        self,
+        *,
+        indexers: list[int],
+        layers: int,
+        batch: int,
+        capacity: int,
+        size: int,
+        index_size: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__(
+            layers=layers, batch=batch, capacity=capacity, kv_heads=1, size=size, device=device, dtype=dtype
+        )
+        shape = (len(indexers), batch, 1, capacity, index_size)
+        self.values = torch.zeros(shape, device=device, dtype=dtype)
+        self.places = {layer: place for place, layer in enumerate(indexers)}
+
+    def write_memory(self, layer: int, step: Step, memory: Tensor) -> None:
+        """Store the memories `[T, size]` of one layer's new tokens."""
+        _put(self.keys[layer], step, memory)
+
+    def write_index(self, layer: int, step: Step, keys: Tensor) -> None:
+        """Store the index keys `[T, index_size]` of one layer's new tokens."""
+        _put(self.values[self.places[layer]], step, keys)
+
+    def memories(self, layer: int, step: Step) -> Tensor:
+        """`[batch, read, size]`."""
+        return self.keys[layer, :, 0, : step.read]
+
+    def gather(self, layer: int, places: Tensor) -> Tensor:
+        """The memories at places `[batch, queries, K]` of each sequence, `[batch * queries, K, size]`."""
+        first = torch.arange(self.batch, device=places.device)[:, None, None] * self.capacity
+        rows = (places + first).flatten()
+        return (
+            self.keys[layer]
+            .flatten(0, 2)
+            .index_select(0, rows)
+            .view(-1, places.shape[-1], self.keys.shape[-1])
+        )
+
+    def index_keys(self, layer: int, step: Step) -> Tensor:
+        """`[batch, read, index_size]`."""
+        return self.values[self.places[layer], :, 0, : step.read]
+
+
+def _put(store: Tensor, step: Step, new: Tensor) -> None:
+    if step.even is not None:
+        store[:, 0, step.even] = new
+    else:
+        store[step.row, 0, step.column] = new.to(store.dtype)
