@@ -35,10 +35,16 @@ def grouped_mm(x, weight, *rest, out_shape=None, **options):
     return 2 * x[0] * x[1] * weight[2]
 
 
+def weighted_bags(weight, places, *rest, out_shape=None, **options):
+    return 2 * places[0] * weight[1]
+
+
 def counted(call):
     mapping = {
         torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa,
         torch.ops.aten._grouped_mm: grouped_mm,
+        torch.ops.aten._embedding_bag: weighted_bags,
+        torch.ops.aten._embedding_bag_forward_only: weighted_bags,
     }
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         call()
