@@ -65,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 where the verb found something amiss, 2 for a mistake of the user (told in one
         line an error), 130 when interrupted.
     """
+    # OpenMP reads this when torch is loaded. Threads that spin while they wait stall one another as soon as
+    # another process wants a core: a nano step on two cores then takes four times as long (docs/log.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if argv is None else argv)
     only = arguments[0] if arguments and arguments[0] in verbs() else None
     try:

@@ -1,6 +1,7 @@
 """The command: exit statuses, JSON that is stable, and nothing heavy imported before it is needed."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,18 @@ def test_help_of_every_verb_imports_no_torch() -> None:
     for verb in verbs():
         assert f"usage: vlmloom {verb}" in done.stdout
     assert done.stdout.count("examples:") == len(verbs()) + 1
+
+
+@pytest.mark.parametrize(("asked", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_wait_passively_unless_the_user_says_otherwise(
+    asked: str | None, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is set before torch is loaded, which `--help` of no verb does."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", asked or "")
+    if asked is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert main(["ls", "--help"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == found
 
 
 def test_mistakes_on_the_command_line_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
