@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vlmloom.components.contracts.cache import Cache
 from vlmloom.components.contracts.component import Component, Metrics
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.contracts.packed import Layout, Packed
@@ -103,10 +104,6 @@ class FFN(Component):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-class Cache:
-    """Keys and values of what has been read; made by `Language.cache`."""
-
-
 class Language(Component):
     """Hidden states in, final-normed hidden states out. Owns the embedding and the rotary positions.
 
@@ -124,7 +121,7 @@ class Language(Component):
     def forward(
         self,
         hidden: Float[Tensor, "tokens width"],
-        positions: Tensor,
+        positions: Tensor | None,
         lengths: Sequence[int],
         mask: Mask | None = None,
         inject: dict[int, Tensor] | None = None,
@@ -136,7 +133,7 @@ class Language(Component):
 
         Args:
             hidden: `[T, width]` token and visual embeddings.
-            positions: `[3, T]`.
+            positions: `[3, T]`; None with a cache, where text goes on.
             lengths: of the samples; with a cache, of the new tokens of each sequence.
             mask: None is causal.
             inject: layer -> `[V, width]`, added at `visual_slots` after that layer (DeepStack).
@@ -167,8 +164,22 @@ class Language(Component):
         positions: Tensor,
         lengths: Sequence[int],
         mask: Mask | None = None,
+        cache: Cache | None = None,
     ) -> tuple[Tensor, Metrics]:
-        """Run such a block over `[T, width]` with this part's rotary positions and attention."""
+        """Run such a block over `[T, width]` with this part's rotary positions and attention.
+
+        Args:
+            block: from `make_block`.
+            hidden: `[T, width]`.
+            positions: `[3, T]`.
+            lengths: of the samples; with a cache, of the new tokens of each sequence.
+            mask: None is causal.
+            cache: from `block_cache`; it is extended.
+        """
+        raise NotImplementedError(f"{type(self).__name__} offers no block to a multi-token head")
+
+    def block_cache(self, batch: int, capacity: int) -> Cache:
+        """An empty cache of one such block."""
         raise NotImplementedError(f"{type(self).__name__} offers no block to a multi-token head")
 
     @abstractmethod

@@ -16,12 +16,12 @@ from vlmloom.components.contracts.kinds import FFN, Attention, Cache, Language
 from vlmloom.components.contracts.mask import Causal, CausalWithImages, Mask
 from vlmloom.components.contracts.packed import Layout
 from vlmloom.components.contracts.spec import Spec
-from vlmloom.components.language.cache import KVCache, Step
+from vlmloom.components.language.cache import PaddedCache, Step
 from vlmloom.components.language.embedding import Embedding
 from vlmloom.components.language.rotary import Angles, Rotary, Rotation, default_sections, positions_of
 
 ImageMask = Literal["causal", "bidirectional", "everywhere"]
-At = tuple[KVCache, int, Step] | None
+At = tuple[Any, int, Step] | None
 """The cache, the number of a layer in it and where new tokens go."""
 
 
@@ -110,7 +110,7 @@ class Backbone(Language):
     def forward(
         self,
         hidden: Float[Tensor, "tokens width"],
-        positions: Int[Tensor, "3 tokens"],
+        positions: Int[Tensor, "3 tokens"] | None,
         lengths: Sequence[int],
         mask: Mask | None = None,
         inject: dict[int, Tensor] | None = None,
@@ -134,9 +134,14 @@ class Backbone(Language):
                     f"{self.registered_name}: layer {layer} was asked for; "
                     f"there are layers 0 to {self.depth - 1}"
                 )
+        store = cast("PaddedCache | None", cache)
+        going_on = positions is None
+        if positions is None:
+            if store is None:
+                raise ValueError(f"{self.registered_name}: positions may be None only where a cache goes on")
+            positions = store.positions(lengths)
         if mask is None:
             mask = self._mask(positions, visual_slots)
-        store = cast("KVCache | None", cache)
         self._check_reach(positions, lengths, store)
         angles = self.rotary(positions, hidden.dtype)
         step = None if store is None else store.plan(lengths, mask)
@@ -157,7 +162,7 @@ class Backbone(Language):
             for name, value in metrics.items():
                 collected.setdefault(name, []).append(value)
         if store is not None:
-            store.advance(lengths, positions)
+            store.advance(lengths, None if going_on else positions)
         return self.norm(hidden), {
             name: torch.stack(values).sum() if name.startswith("loss/") else torch.stack(values).mean()
             for name, values in collected.items()
@@ -191,7 +196,7 @@ class Backbone(Language):
         picture[slots] = new.cumsum(0) - 1
         return CausalWithImages(picture, everywhere=self.image_mask == "everywhere")
 
-    def _check_reach(self, positions: Tensor, lengths: Sequence[int], store: KVCache | None) -> None:
+    def _check_reach(self, positions: Tensor, lengths: Sequence[int], store: PaddedCache | None) -> None:
         """Refuse what lies beyond `max_positions`; a GPU is not asked, `positions` has seen what it reads."""
         if self.max_positions is None or not positions.shape[1]:
             return
@@ -219,6 +224,37 @@ class Backbone(Language):
         positions = positions_of(layout)
         self._refuse(int(positions.max(initial=-1)) + 1)
         return positions
+
+    def cache(self, batch: int, capacity: int) -> PaddedCache:
+        """An empty cache for `batch` sequences of at most `capacity` tokens."""
+        return self._cache(self.depth, batch, capacity)
+
+    def block_cache(self, batch: int, capacity: int) -> PaddedCache:
+        """An empty cache of one block that `make_block` made."""
+        return self._cache(1, batch, capacity)
+
+    @abstractmethod
+    def _cache(self, layers: int, batch: int, capacity: int) -> PaddedCache:
+        """An empty cache of so many layers."""
+
+    def run_block(
+        self,
+        block: nn.Module,
+        hidden: Float[Tensor, "tokens width"],
+        positions: Int[Tensor, "3 tokens"],
+        lengths: Sequence[int],
+        mask: Mask | None = None,
+        cache: Cache | None = None,
+    ) -> tuple[Float[Tensor, "tokens width"], Metrics]:
+        """Run a block that `make_block` made with this part's rotary positions and attention."""
+        mask = Causal() if mask is None else mask
+        store = cast("PaddedCache | None", cache)
+        at = None if store is None else (store, 0, store.plan(lengths, mask))
+        angles = self.rotary(positions, hidden.dtype)
+        out, metrics, _ = self._layer(block, hidden, angles, lengths, mask, at, None)
+        if store is not None:
+            store.advance(lengths)
+        return out, metrics
 
     def flops(self, lengths: Sequence[int]) -> int:
         """Forward FLOPs for samples of these lengths; causal attention counts half, on every backend."""

@@ -106,14 +106,13 @@ class Block(nn.Module):
             query, key, value = qkv.split([heads, kv_heads, kv_heads], dim=1)
             qkv = torch.cat([self.query_norm(query), self.key_norm(key), value], dim=1)
         turned = rotate(qkv, angles, heads + kv_heads, self.rotation)
+        if cache is not None:
+            store, layer, step = cache
+            store.write(layer, step, turned[:, heads:])
+            if not step.packed:
+                return self.out(store.attend(layer, step, turned[:, :heads].contiguous()).flatten(1))
         query, key, value = turned.split([heads, kv_heads, kv_heads], dim=1)
-        if cache is None:
-            return self.out(attention(query, key, value, lengths, mask).flatten(1))
-        store, layer, step = cache
-        store.write(layer, step, key, value)
-        if step.packed:
-            return self.out(attention(query, key, value, lengths, mask).flatten(1))
-        return self.out(store.attend(layer, step, query.contiguous()).flatten(1))
+        return self.out(attention(query, key, value, lengths, mask).flatten(1))
 
     def flops(self, lengths: Sequence[int]) -> int:
         """Forward FLOPs for samples of these lengths; causal attention counts half."""

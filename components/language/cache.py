@@ -1,4 +1,4 @@
-"""`KVCache`: keys and values of what a language part has read, padded per sequence."""
+"""`PaddedCache`, `KVCache`: what a language part has read, with places for `capacity` tokens a sequence."""
 
 from __future__ import annotations
 
@@ -37,54 +37,34 @@ class Step(NamedTuple):
     packed: bool
 
 
-class KVCache(Cache):
-    """Preallocated keys and values: `[layers, batch, kv_heads, capacity, size]` each.
+class PaddedCache(Cache):
+    """A cache whose tensors hold `capacity` places a sequence.
 
     Sequences may differ in length. The prompt is read packed; later each forward pass adds any number of
     tokens to each sequence.
 
-    Attributes:
-        lengths: how much of each sequence has been read.
-        following: the rotary position of the next text token of each sequence (a picture takes more tokens
-            than positions).
+    Args:
+        stores: names of the attributes that hold tensors `[layers, batch, heads, capacity, size]`.
+        batch: sequences.
+        capacity: the most tokens of a sequence.
+        device: of the tensors.
     """
 
-    def __init__(
-        self,
-        *,
-        layers: int,
-        batch: int,
-        capacity: int,
-        kv_heads: int,
-        size: int,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
-        shape = (layers, batch, kv_heads, capacity, size)
-        self.keys = torch.zeros(shape, device=device, dtype=dtype)
-        self.values = torch.zeros(shape, device=device, dtype=dtype)
-        self.capacity = capacity
-        self.lengths = [0] * batch
-        self.following = [0] * batch
+    def __init__(self, *, stores: Sequence[str], batch: int, capacity: int, device: torch.device) -> None:
+        super().__init__(batch=batch, capacity=capacity, device=device)
+        self._stores = tuple(stores)
 
-    @property
-    def batch(self) -> int:
-        """The number of sequences."""
-        return len(self.lengths)
+    def _keep(self, rows: Tensor) -> None:
+        for name in self._stores:
+            setattr(self, name, getattr(self, name).index_select(1, rows))
 
-    def positions(self, lengths: Sequence[int]) -> Tensor:
-        """Positions `[3, sum(lengths)]` of the next so many text tokens of each sequence."""
-        places = [
-            start + step for start, new in zip(self.following, lengths, strict=True) for step in range(new)
-        ]
-        return torch.tensor(places, dtype=torch.long, device=self.keys.device).expand(3, -1)
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these sequences only, in this order (finished ones are dropped)."""
-        index = torch.tensor(rows, dtype=torch.long, device=self.keys.device)
-        self.keys, self.values = self.keys.index_select(1, index), self.values.index_select(1, index)
-        self.lengths = [self.lengths[row] for row in rows]
-        self.following = [self.following[row] for row in rows]
+    def _reserve(self, capacity: int) -> None:
+        read = max(self.lengths, default=0)
+        for name in self._stores:
+            store = getattr(self, name)
+            larger = store.new_zeros(*store.shape[:3], capacity, store.shape[4])
+            larger[:, :, :, :read] = store[:, :, :, :read]
+            setattr(self, name, larger)
 
     def plan(self, lengths: Sequence[int], mask: Mask) -> Step:
         """Where `lengths` new tokens of each sequence go.
@@ -100,7 +80,7 @@ class KVCache(Cache):
             raise ValueError(
                 f"the cache holds {self.capacity} tokens a sequence, but {max(after)} are needed"
             )
-        device = self.keys.device
+        device = self.device
         query, read = max(lengths, default=0), max(after, default=0)
         packed = not any(self.lengths)
         if query == 1 and min(lengths) == 1 and len(set(after)) == 1 and not packed:
@@ -136,22 +116,51 @@ class KVCache(Cache):
             & (torch.ones_like(own, dtype=torch.bool) if mask.everywhere else own == all_of)
         )
 
-    def write(self, layer: int, step: Step, key: Tensor, value: Tensor) -> None:
-        """Store the keys and values `[T, kv_heads, size]` of one layer's new tokens."""
-        for store, new in ((self.keys[layer], key), (self.values[layer], value)):
-            if step.even is not None:
-                store[:, :, step.even] = new
-            else:
-                store[step.row, :, step.column] = new.to(store.dtype)
+
+class KVCache(PaddedCache):
+    """Preallocated keys and values: one tensor `[layers, batch, 2 * kv_heads, capacity, size]`.
+
+    Args:
+        layers: number of layers.
+        batch: sequences.
+        capacity: tokens a sequence.
+        kv_heads: heads of keys, and of values.
+        size: of a head.
+        device: of the tensor.
+        dtype: of the tensor.
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: int,
+        batch: int,
+        capacity: int,
+        kv_heads: int,
+        size: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__(stores=["both"], batch=batch, capacity=capacity, device=device)
+        self.kv_heads = kv_heads
+        self.both = torch.zeros(layers, batch, 2 * kv_heads, capacity, size, device=device, dtype=dtype)
+
+    def write(self, layer: int, step: Step, both: Tensor) -> None:
+        """Store the keys and then the values, `[T, 2 * kv_heads, size]`, of one layer's new tokens."""
+        store = self.both[layer]
+        if step.even is not None:
+            store[:, :, step.even] = both
+        else:
+            store[step.row, :, step.column] = both.to(store.dtype)
 
     def attend(self, layer: int, step: Step, query: Tensor) -> Tensor:
         """What new tokens `[T, heads, size]` read from the cache.
 
         Query heads that share a kv head become rows of one product, so that the cache is never repeated.
         """
-        keys, values = self.keys[layer, :, :, : step.read], self.values[layer, :, :, : step.read]
         heads, size = query.shape[1:]
-        kv_heads = keys.shape[1]
+        kv_heads = self.kv_heads
+        keys, values = self.both[layer, :, :, : step.read].split(kv_heads, dim=1)
         if step.even is not None:
             grouped = query.view(self.batch, kv_heads, heads // kv_heads, size)
             return F.scaled_dot_product_attention(grouped, keys, values).view(-1, heads, size)
@@ -163,13 +172,3 @@ class KVCache(Cache):
         out = F.scaled_dot_product_attention(grouped.flatten(2, 3), keys, values, attn_mask=seen)
         out = out.unflatten(2, (share, step.query)).permute(0, 3, 1, 2, 4).flatten(2, 3)
         return out[step.row, step.slot]
-
-    def advance(self, lengths: Sequence[int], positions: Tensor) -> None:
-        """Count the new tokens as read, once all layers have stored them."""
-        highest = positions.amax(0).tolist()
-        start = 0
-        for row, new in enumerate(lengths):
-            if new:
-                self.following[row] = max(highest[start : start + new]) + 1
-                self.lengths[row] += new
-                start += new

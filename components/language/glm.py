@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.kinds import Attention
-from vlmloom.components.contracts.mask import Causal, Mask
+from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.language.backbone import At, Backbone, ImageMask, Layer
 from vlmloom.components.language.block import Block
@@ -134,11 +133,10 @@ class GLM(Backbone):
     ) -> tuple[Tensor, Metrics, None]:
         return *block(hidden, angles, lengths, mask, self.attention, at), None
 
-    def cache(self, batch: int, capacity: int) -> KVCache:
-        """An empty cache for `batch` sequences of at most `capacity` tokens."""
+    def _cache(self, layers: int, batch: int, capacity: int) -> KVCache:
         weight = self.embed.weight
         return KVCache(
-            layers=self.depth,
+            layers=layers,
             batch=batch,
             capacity=capacity,
             kv_heads=self.kv_heads,
@@ -150,15 +148,3 @@ class GLM(Backbone):
     def make_block(self) -> Block:
         """A fresh block of the kind of the last layer, for a head that predicts with one."""
         return self._last_block()
-
-    def run_block(
-        self,
-        block: nn.Module,
-        hidden: Float[Tensor, "tokens width"],
-        positions: Int[Tensor, "3 tokens"],
-        lengths: Sequence[int],
-        mask: Mask | None = None,
-    ) -> tuple[Float[Tensor, "tokens width"], Metrics]:
-        """Run such a block with this part's rotary positions and attention."""
-        angles = self.rotary(positions, hidden.dtype)
-        return block(hidden, angles, lengths, Causal() if mask is None else mask, self.attention)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal, cast
+from typing import Literal
 
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.kinds import Attention
-from vlmloom.components.contracts.mask import Causal, Mask
+from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.language.backbone import At, Backbone, ImageMask, Layer
 from vlmloom.components.language.indexer import Indexer
@@ -196,12 +195,11 @@ class GLMDSA(Backbone):
     ) -> tuple[Tensor, Metrics, Selected]:
         return block(hidden, angles, lengths, mask, self.attention, carried, at)
 
-    def cache(self, batch: int, capacity: int) -> LatentCache:
-        """An empty cache for `batch` sequences of at most `capacity` tokens, one row a token and layer."""
+    def _cache(self, layers: int, batch: int, capacity: int) -> LatentCache:
         weight = self.embed.weight
         return LatentCache(
-            indexers=self.indexers,
-            layers=self.depth,
+            indexers=[number for number in self.indexers if number < layers],
+            layers=layers,
             batch=batch,
             capacity=capacity,
             size=self.memory_size,
@@ -213,17 +211,3 @@ class GLMDSA(Backbone):
     def make_block(self) -> LatentBlock:
         """A fresh block of the last layer's kind, with an indexer of its own, for a head with a block."""
         return self._last_block()
-
-    def run_block(
-        self,
-        block: nn.Module,
-        hidden: Float[Tensor, "tokens width"],
-        positions: Int[Tensor, "3 tokens"],
-        lengths: Sequence[int],
-        mask: Mask | None = None,
-    ) -> tuple[Float[Tensor, "tokens width"], Metrics]:
-        """Run such a block with this part's rotary positions and attention."""
-        angles = self.rotary(positions, hidden.dtype)
-        mask = Causal() if mask is None else mask
-        out, metrics, _ = cast(LatentBlock, block)(hidden, angles, lengths, mask, self.attention)
-        return out, metrics

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vlmloom.components.language.cache import KVCache, Step
+from vlmloom.components.language.cache import PaddedCache, Step
 
 
-class LatentCache(KVCache):
-    """A `KVCache` whose keys are the memories of latent attention and whose values are the indexers' keys.
+class LatentCache(PaddedCache):
+    """The memories of latent attention, and the indexers' keys.
 
     Memories are `[layers, batch, 1, capacity, size]` and index keys `[indexers, batch, 1, capacity,
     index_size]`: one row a token and layer, whatever the number of heads.
@@ -37,39 +37,37 @@ class LatentCache(KVCache):
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        super().__init__(
-            layers=layers, batch=batch, capacity=capacity, kv_heads=1, size=size, device=device, dtype=dtype
-        )
-        shape = (len(indexers), batch, 1, capacity, index_size)
-        self.values = torch.zeros(shape, device=device, dtype=dtype)
+        super().__init__(stores=["latent", "index"], batch=batch, capacity=capacity, device=device)
+        self.latent = torch.zeros(layers, batch, 1, capacity, size, device=device, dtype=dtype)
+        self.index = torch.zeros(len(indexers), batch, 1, capacity, index_size, device=device, dtype=dtype)
         self.places = {layer: place for place, layer in enumerate(indexers)}
 
     def write_memory(self, layer: int, step: Step, memory: Tensor) -> None:
         """Store the memories `[T, size]` of one layer's new tokens."""
-        _put(self.keys[layer], step, memory)
+        _put(self.latent[layer], step, memory)
 
     def write_index(self, layer: int, step: Step, keys: Tensor) -> None:
         """Store the index keys `[T, index_size]` of one layer's new tokens."""
-        _put(self.values[self.places[layer]], step, keys)
+        _put(self.index[self.places[layer]], step, keys)
 
     def memories(self, layer: int, step: Step) -> Tensor:
         """`[batch, read, size]`."""
-        return self.keys[layer, :, 0, : step.read]
+        return self.latent[layer, :, 0, : step.read]
 
     def gather(self, layer: int, places: Tensor) -> Tensor:
         """The memories at places `[batch, queries, K]` of each sequence, `[batch * queries, K, size]`."""
         first = torch.arange(self.batch, device=places.device)[:, None, None] * self.capacity
         rows = (places + first).flatten()
         return (
-            self.keys[layer]
+            self.latent[layer]
             .flatten(0, 2)
             .index_select(0, rows)
-            .view(-1, places.shape[-1], self.keys.shape[-1])
+            .view(-1, places.shape[-1], self.latent.shape[-1])
         )
 
     def index_keys(self, layer: int, step: Step) -> Tensor:
         """`[batch, read, index_size]`."""
-        return self.values[self.places[layer], :, 0, : step.read]
+        return self.index[self.places[layer], :, 0, : step.read]
 
 
 def _put(store: Tensor, step: Step, new: Tensor) -> None:
