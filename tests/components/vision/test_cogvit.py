@@ -4,15 +4,12 @@ from functools import partial
 
 import pytest
 import torch
-from einops import rearrange
-from torch import nn
+from glm_towers import PlainProducts, draw
 
 from vlmloom.components.attention.sdpa import SDPA
-from vlmloom.components.contracts.kinds import Attention
 from vlmloom.components.contracts.spec import ShapeMismatch, Spec
 from vlmloom.components.contracts.visuals import Visuals
 from vlmloom.components.ffn.swiglu import SwiGLU
-from vlmloom.components.projector.merger import Merger
 from vlmloom.components.vision.cogvit import CogViT
 
 PATCH, PIXELS = 4, 48
@@ -25,91 +22,30 @@ def tower(**changes) -> CogViT:
     return CogViT(**{**arguments, "attention": SDPA(), "ffn": ffn, **changes})
 
 
-def visuals(*shapes, block=2) -> Visuals:
-    generator = torch.Generator().manual_seed(1)
-    count = sum(frames * rows * columns for frames, rows, columns in shapes)
-    patches = torch.randn(count, PIXELS, generator=generator)
-    return Visuals(patches, torch.tensor(shapes), list(shapes), block)
+def visuals(*shapes) -> Visuals:
+    return draw(list(shapes), PATCH)
 
 
-def reference():
-    from transformers import GlmOcrVisionConfig, GlmOcrVisionModel
-
-    torch.manual_seed(2)
-    config = GlmOcrVisionConfig(
-        depth=2,
-        hidden_size=32,
-        num_heads=2,
-        intermediate_size=48,
-        patch_size=PATCH,
-        out_hidden_size=24,
-        attn_implementation="eager",
-    )
-    model = GlmOcrVisionModel(config).eval()
-    for name, parameter in model.named_parameters():
-        nn.init.normal_(parameter, mean=float("norm" in name and "bias" not in name), std=0.1)
-    return model
-
-
-def copy_weights(model, cogvit: CogViT, merger: Merger) -> None:
-    given = model.state_dict()
-    kernel = rearrange(given["patch_embed.proj.weight"], "w c t y x -> w (t c y x)")
-    state = {"patch_embed.weight": kernel, "patch_embed.bias": given["patch_embed.proj.bias"]}
-    state["norm.weight"] = given["post_layernorm.weight"]
-    for index in range(2):
-        here = {key.removeprefix(f"blocks.{index}."): value for key, value in given.items()}
-        for ours, theirs in (("norm1.weight", "norm1.weight"), ("norm2.weight", "norm2.weight")):
-            state[f"blocks.{index}.{ours}"] = here[theirs]
-        for name in ("qkv.weight", "qkv.bias", "proj.weight", "proj.bias"):
-            state[f"blocks.{index}.{name}"] = here[f"attn.{name}"]
-        for name in ("q_norm", "k_norm"):
-            state[f"blocks.{index}.{name}"] = here[f"attn.{name}.weight"]
-        for end in ("weight", "bias"):
-            gate, up = here[f"mlp.gate_proj.{end}"], here[f"mlp.up_proj.{end}"]
-            state[f"blocks.{index}.ffn.gate_up.{end}"] = torch.cat((gate, up))
-            state[f"blocks.{index}.ffn.down.{end}"] = here[f"mlp.down_proj.{end}"]
-    cogvit.load_state_dict(state)
-    gate, up = given["merger.gate_proj.weight"], given["merger.up_proj.weight"]
-    merger.load_state_dict(
-        {
-            "downsample.weight": rearrange(given["downsample.weight"], "o i y x -> o (y x i)"),
-            "downsample.bias": given["downsample.bias"],
-            "proj.weight": given["merger.proj.weight"],
-            "norm.weight": given["merger.post_projection_norm.weight"],
-            "norm.bias": given["merger.post_projection_norm.bias"],
-            "gate_up.weight": torch.cat((gate, up)),
-            "down.weight": given["merger.down_proj.weight"],
-        }
-    )
-
-
-@pytest.mark.parametrize(
-    "shapes", [[(1, 4, 6)], [(1, 4, 6), (1, 2, 2), (1, 6, 2)], [(4, 2, 4)], [(1, 4, 4), (4, 2, 4), (1, 2, 6)]]
-)
-def test_equals_the_shipped_tower_and_merger(shapes):
-    model, cogvit = reference(), tower()
-    merger = Merger(in_width=32, out_width=24)
-    copy_weights(model, cogvit, merger)
-    given = visuals(*shapes)
-    # The reference takes both frames of a token side by side, channel first; a still is stored twice there.
-    rows, grids = [], []
-    for patches, (frames, height, width) in zip(
-        given.patches.split([f * h * w for f, h, w in shapes]), shapes, strict=True
-    ):
-        stored = patches.view(frames, height * width, 3, PIXELS // 3)
-        pairs = stored.repeat(2, 1, 1, 1)[None] if frames == 1 else stored.unflatten(0, (-1, 2))
-        rows.append(rearrange(pairs, "f t n c p -> (f n) (c t p)"))
-        grids.append((max(1, frames // 2), height, width))
-    seen = {}
-    model.post_layernorm.register_forward_hook(lambda *call: seen.update(encoded=call[-1]))
-    with torch.no_grad():
-        merged = model(torch.cat(rows), grid_thw=torch.tensor(grids)).pooler_output
-        features, _ = cogvit(given)
-        projected, _ = merger(features)
-    assert features.shapes == grids
-    torch.testing.assert_close(features.tokens, seen["encoded"], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(projected.tokens, merged, atol=1e-4, rtol=1e-4)
-    assert projected.shapes == [(f, r // 2, c // 2) for f, r, c in grids]
+def test_names_of_the_weights_are_fixed():
+    """Checkpoints are mapped onto these names."""
+    made = tower(depth=1)
+    assert {name: tuple(value.shape) for name, value in made.state_dict().items()} == {
+        "patch_embed.weight": (32, 2 * PIXELS),
+        "patch_embed.bias": (32,),
+        "blocks.0.norm1.weight": (32,),
+        "blocks.0.norm2.weight": (32,),
+        "blocks.0.q_norm": (16,),
+        "blocks.0.k_norm": (16,),
+        "blocks.0.qkv.weight": (96, 32),
+        "blocks.0.qkv.bias": (96,),
+        "blocks.0.proj.weight": (32, 32),
+        "blocks.0.proj.bias": (32,),
+        "blocks.0.ffn.gate_up.weight": (96, 32),
+        "blocks.0.ffn.gate_up.bias": (96,),
+        "blocks.0.ffn.down.weight": (32, 48),
+        "blocks.0.ffn.down.bias": (32,),
+        "norm.weight": (32,),
+    }
 
 
 def test_packed_equals_one_by_one():
@@ -158,7 +94,10 @@ def test_taps_are_the_blocks_outputs_before_the_final_norm():
 
 
 def test_a_table_made_in_inference_mode_serves_training_afterwards():
-    cogvit, given = tower(rope_theta=123.0, attention=Counted()), visuals((1, 4, 4), (2, 2, 2), (1, 2, 2))
+    cogvit, given = (
+        tower(rope_theta=123.0, attention=PlainProducts()),
+        visuals((1, 4, 4), (2, 2, 2), (1, 2, 2)),
+    )
     with torch.inference_mode():
         cogvit(given)
     cogvit(given)[0].tokens.sum().backward()
@@ -175,23 +114,11 @@ def test_published_size_has_403_million_parameters_in_its_blocks():
     assert round(sum(parameter.numel() for parameter in cogvit.parameters()) / 1e6, 1) == 404.2
 
 
-class Counted(Attention):
-    """Attention by plain products, which the counter of FLOPs sees."""
-
-    def forward(self, query, key, value, lengths, mask, scale=None):
-        parts = zip(
-            *(tensor.transpose(0, 1).split(lengths, 1) for tensor in (query, key, value)), strict=True
-        )
-        size = query.shape[-1] ** -0.5
-        out = [torch.softmax(q @ k.mT * size, -1) @ v for q, k, v in parts]
-        return torch.cat(out, 1).transpose(0, 1)
-
-
 @pytest.mark.parametrize("shapes", [[(1, 4, 6), (1, 2, 2)], [(4, 2, 4)], [(1, 2, 2), (2, 4, 4)]])
 def test_flops_are_those_counted(shapes):
     from torch.utils.flop_counter import FlopCounterMode
 
-    cogvit = tower(attention=Counted())
+    cogvit = tower(attention=PlainProducts())
     with FlopCounterMode(display=False) as counter:
         cogvit(visuals(*shapes))
     assert cogvit.flops(shapes) == counter.get_total_flops()
@@ -200,7 +127,7 @@ def test_flops_are_those_counted(shapes):
 def test_attention_backends_agree():
     given = visuals((1, 4, 6), (2, 2, 2))
     torch.testing.assert_close(
-        tower()(given)[0].tokens, tower(attention=Counted())(given)[0].tokens, atol=1e-5, rtol=1e-5
+        tower()(given)[0].tokens, tower(attention=PlainProducts())(given)[0].tokens, atol=1e-5, rtol=1e-5
     )
 
 

@@ -23,6 +23,7 @@ TOWERS = {
         "attention": SDPA(),
         "ffn": partial(SwiGLU, bias=True),
     },
+    "vision/aimv2_glm": {"width": 32, "depth": 2, "heads": 2, "hidden": 48, "patch": 8, "table": 3},
     "vision/timm": {"model": "naflexvit_base_patch16_gap", "options": SMALL},
 }
 NAMES = [entry.name for entry in catalog().list() if entry.name.startswith("vision/")]

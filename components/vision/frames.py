@@ -1,0 +1,168 @@
+"""`FrameTower`: what GLM's towers share, from packed patches to normed features."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vlmloom.components.contracts.component import Metrics
+from vlmloom.components.contracts.kinds import FFN, Attention, Vision
+from vlmloom.components.contracts.spec import Spec
+from vlmloom.components.contracts.visuals import Grid, PatchSpec, VisualFeatures, Visuals
+from vlmloom.components.kernels import RMSNorm
+from vlmloom.components.vision.block import Block
+from vlmloom.components.vision.embedding import PatchEmbed
+from vlmloom.components.vision.rotary import axial_tables
+from vlmloom.registry import build
+
+
+class FrameTower(Vision):
+    """Pre-norm blocks over packed frames with axial rotary positions, then a norm.
+
+    A token attends to the tokens of its own frame. `temporal` frames of a clip become one frame of tokens; a
+    still is stored once and counts as `temporal` equal frames. A tower overrides `embed` and `embed_flops`.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: PatchSpec,
+        width: int,
+        depth: int,
+        heads: int,
+        hidden: int,
+        qk_norm: bool,
+        qkv_bias: bool,
+        proj_bias: bool,
+        rope_theta: float,
+        eps: float,
+        ffn: Callable[..., FFN],
+        attention: Attention | None,
+    ) -> None:
+        """Build embedding, blocks and norm.
+
+        Raises:
+            ValueError: the heads do not divide the width into multiples of four.
+        """
+        super().__init__()
+        if heads < 1 or width % heads or (width // heads) % 4:
+            raise ValueError(
+                f"{self.registered_name}: width {width} over {heads} heads is no multiple of four a head; "
+                f"width {4 * heads * max(1, round(width / (4 * max(heads, 1))))} would be right"
+            )
+        if attention is None:
+            attention = build({"use": "attention/sdpa"})
+        self.out_width = self.width = width
+        self.depth, self.heads, self.temporal, self.rope_theta = depth, heads, spec.temporal, rope_theta
+        self.patch_spec = spec
+        self.patch_embed = PatchEmbed(patch=spec.patch, temporal=spec.temporal, width=width)
+        self.blocks = nn.ModuleList(
+            [
+                Block(
+                    width=width,
+                    heads=heads,
+                    qkv_bias=qkv_bias,
+                    proj_bias=proj_bias,
+                    qk_norm=qk_norm,
+                    eps=eps,
+                    ffn=_fill(ffn, width=width, hidden=hidden),
+                    attention=attention,
+                    gain=(2 * depth) ** -0.5,
+                )
+                for _ in range(depth)
+            ]
+        )
+        self.norm = RMSNorm(width, eps=eps)
+
+    def embed(self, visuals: Visuals, shapes: list[Grid]) -> Float[Tensor, "tokens width"]:
+        """What enters the first block, on grids of tokens `shapes`."""
+        return self.patch_embed(visuals)
+
+    def embed_flops(self, tokens: int, stored: int) -> int:
+        """Forward FLOPs of `embed` for so many tokens, folded from so many stored patches."""
+        return 2 * stored * (self.patch_embed.in_features // self.temporal) * self.width
+
+    def forward(self, visuals: Visuals, taps: Sequence[int] = ()) -> tuple[VisualFeatures, Metrics]:
+        """Encode packed patches.
+
+        Args:
+            visuals: `[P, 3 * patch * patch]` patches with their grids.
+            taps: blocks (from 0) whose outputs are wanted, before the final norm.
+
+        Returns:
+            `[T, width]` features on `token_grids`, and the feed-forward blocks' metrics by block.
+
+        Raises:
+            ValueError: a tap names no block, or a clip's frames are no multiple of `temporal`.
+        """
+        if wrong := [tap for tap in taps if not 0 <= tap < self.depth]:
+            raise ValueError(
+                f"{self.registered_name}: there is no block {wrong[0]} to tap; "
+                f"0 to {self.depth - 1} would be right"
+            )
+        shapes = self.token_grids(visuals.shapes)
+        x = self.embed(visuals, shapes)
+        lengths = [rows * columns for frames, rows, columns in shapes for _ in range(frames)]
+        tables = axial_tables(
+            tuple(shapes), visuals.block, self.width // self.heads, self.rope_theta, x.device, x.dtype
+        )
+        tapped: dict[int, Tensor] = {}
+        metrics: Metrics = {}
+        for index, block in enumerate(self.blocks):
+            x, parts = block(x, tables, lengths)
+            metrics.update({f"block{index}/{name}": value for name, value in parts.items()})
+            if index in taps:
+                tapped[index] = x
+        return VisualFeatures(self.norm(x), shapes, visuals.block, tapped), metrics
+
+    def token_grids(self, grids: Sequence[Grid]) -> list[Grid]:
+        """Stills keep their grid; `temporal` frames of a clip become one. Pure and tensor-free."""
+        for frames, rows, columns in grids:
+            if frames > 1 and frames % self.temporal:
+                raise ValueError(
+                    f"{self.registered_name}: found a clip of {frames} frames ({rows} x {columns} patches); "
+                    f"a multiple of {self.temporal} would be right"
+                )
+        return [(max(1, frames // self.temporal), rows, columns) for frames, rows, columns in grids]
+
+    def flops(self, grids: Sequence[Grid]) -> int:
+        """Forward FLOPs of the matrix products; every frame attends within itself, in both directions."""
+        tokens = pairs = stored = 0
+        for (frames, rows, columns), (kept, *_) in zip(self.token_grids(grids), grids, strict=True):
+            area = rows * columns
+            tokens += frames * area
+            stored += kept * area
+            pairs += frames * area * area
+        return (
+            self.embed_flops(tokens, stored)
+            + self.depth * (2 * tokens * 4 * self.width**2 + 4 * pairs * self.width)
+            + sum(cast(Block, block).ffn.flops(tokens) for block in self.blocks)
+        )
+
+    def shapes(self, spec: Spec) -> Spec:
+        """`patches` of 3 * patch * patch become `visual` of the tower's width."""
+        spec.need(self.registered_name, "patches", 3 * self.patch_spec.patch**2)
+        return Spec("visual", self.width, tuple(self.token_grids(spec.grids)))
+
+
+def swiglu(*, width: int, hidden: int, **arguments: Any) -> FFN:
+    """The default feed-forward block by its registered name, so that this folder imports no other kind."""
+    return build({"use": "ffn/swiglu", "width": width, "hidden": hidden, **arguments})
+
+
+def _fill(template: Callable[..., FFN], **offers: Any) -> FFN:
+    """Call a template with those offers that it needs and has left open; the width always."""
+    fixed = template.keywords if isinstance(template, partial) else {}
+    parameters = inspect.signature(template).parameters
+    needed = {
+        name: value
+        for name, value in offers.items()
+        if name == "width"
+        or (name not in fixed and name in parameters and parameters[name].default is inspect.Parameter.empty)
+    }
+    return template(**needed)
