@@ -106,7 +106,7 @@ class Spliced(Assembly):
         return hidden, metrics | inside
 
     def loss(self, batch: Packed) -> tuple[Tensor, Metrics]:
-        """See `Assembly.loss`: the sum of the heads' losses and of what parts report under `loss/`."""
+        """See `Assembly.loss`: the sum of the heads' losses and of what parts report below `loss/`."""
         hidden, metrics = self.hidden(batch)
         total = hidden.new_zeros(())
         for name, head in self.heads().items():
@@ -114,7 +114,7 @@ class Spliced(Assembly):
             total = total + value
             metrics |= {f"{name}/{key}": part for key, part in parts.items()}
         for key, value in metrics.items():
-            if key.startswith("loss/"):
+            if "loss" in key.split("/")[:-1]:
                 total = total + value
         return total, metrics
 

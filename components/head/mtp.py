@@ -145,28 +145,46 @@ class MTPHead(Head):
         """The mean loss of the depths times `loss_weight`.
 
         Returns:
-            The loss; `loss` (mean over depths, before the factor), `accuracy` of depth 0 and `accuracy_k` of
-            deeper ones, and what the blocks report.
+            The loss; `loss` (mean over depths, before the factor), `loss_k` and `accuracy_k` of the kth
+            depth, from 1, and what the blocks report.
         """
         lm = self._parts()[1]
         losses: list[Tensor] = []
-        metrics: Metrics = {}
+        visual, metrics = self.visual_tokens(batch)
         for depth in range(self.depth):
-            hidden, parts = self._advance(hidden, batch, depth)
+            hidden, parts = self.advance(hidden, batch, depth, visual)
             loss, accuracy = supervised_loss(hidden, batch, 2 + depth, lm.weight, self.skip_visual)
             losses.append(loss)
-            metrics["accuracy" if depth == 0 else f"accuracy_{depth + 1}"] = accuracy
+            metrics[f"loss_{depth + 1}"], metrics[f"accuracy_{depth + 1}"] = loss.detach(), accuracy
             for name, value in parts.items():
                 share = value if name.startswith("loss/") else value / self.depth
                 metrics[name] = metrics[name] + share if name in metrics else share
         loss = torch.stack(losses).mean()
         return self.loss_weight * loss, {"loss": loss.detach(), **metrics}
 
-    def _advance(self, hidden: Tensor, batch: Packed, depth: int) -> tuple[Tensor, Metrics]:
-        """The hidden states after one depth."""
+    def visual_tokens(self, batch: Packed) -> tuple[Float[Tensor, "visual width"] | None, Metrics]:
+        """What stands at visual slots at this head's input; None is the embedding of the placeholder."""
+        return None, {}
+
+    def advance(
+        self, hidden: Float[Tensor, "tokens width"], batch: Packed, depth: int, visual: Tensor | None = None
+    ) -> tuple[Float[Tensor, "tokens width"], Metrics]:
+        """The hidden states after one depth, from those of the depth before (the trunk's at depth 0).
+
+        Args:
+            hidden: `[T, width]`.
+            batch: the pack.
+            depth: from 0.
+            visual: `[V, width]`, from `visual_tokens`.
+        """
         ahead = places_ahead(batch, 1 + depth)
-        embedding = self._parts()[0].embed(batch.ids.index_select(0, ahead))
-        return self.step(embedding, hidden, batch.positions.index_select(1, ahead), batch.lengths, depth)
+        inputs = self.inputs(batch, visual).index_select(0, ahead)
+        return self.step(inputs, hidden, batch.positions.index_select(1, ahead), batch.lengths, depth)
+
+    def inputs(self, batch: Packed, visual: Tensor | None) -> Float[Tensor, "tokens width"]:
+        """What stands for each token: its embedding, or at visual slots what `visual` holds."""
+        embedded = self._parts()[0].embed(batch.ids)
+        return embedded if visual is None else embedded.index_copy(0, batch.visual_slots, visual.to(embedded))
 
     def flops(self, lengths: Sequence[int], targets: int) -> int:
         """Forward FLOPs: projection, block and output matrix of every depth."""

@@ -175,7 +175,10 @@ def test_multi_token_loss_equals_reference(language, visual_input, depth, shared
         atol=1e-5,
         rtol=1e-4,
     )
-    assert {f"accuracy_{k + 1}" for k in range(1, depth)} <= metrics.keys()
+    assert {f"{what}_{k + 1}" for what in ("loss", "accuracy") for k in range(depth)} <= metrics.keys()
+    torch.testing.assert_close(
+        torch.stack([metrics[f"loss_{k + 1}"] for k in range(depth)]).mean(), metrics["loss"]
+    )
 
 
 @pytest.mark.parametrize("visual_input", ["shared_token", "masked"])
