@@ -32,7 +32,15 @@ class Encoded:
 
 
 class Processor(ABC):
-    """Samples to tokens; `grids` are the merged grids (frames, rows, columns), one a picture."""
+    """Samples to tokens; `grids` are the merged grids (frames, rows, columns), one a picture.
+
+    Attributes:
+        stops: the ids that end an answer.
+        never: ids that stand for pictures in a prompt and are never an answer.
+    """
+
+    stops: tuple[int, ...]
+    never: tuple[int, ...]
 
     @abstractmethod
     def encode(self, sample: Sample, grids: Sequence[Grid], *, prompt_only: bool = False) -> Encoded:

@@ -7,6 +7,7 @@ at once) and drawn later, so that packing never renders anything.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,9 +22,11 @@ class Picture(ABC):
         height: in pixels.
         width: in pixels.
         key: says which picture this is; equal keys mean equal pixels.
+        times: when each frame of a clip was taken, in seconds; empty for a still, and where it is not known.
     """
 
     frames: int = 1
+    times: Sequence[float] = ()
     height: int
     width: int
     key: str

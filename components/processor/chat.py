@@ -53,8 +53,11 @@ class Chat(Processor):
         self.image = special("<|image|>")
         self.begin_image = special("<|begin_of_image|>")
         self.end_image = special("<|end_of_image|>")
-        encode = self.tokenizer.encode
-        self._text = lru_cache(self.cached_texts)(lambda text: tuple(encode(lead(text))))
+        self.stops = (self.end,)
+        controls = self.tokenizer.controls
+        self.never = tuple(controls[token] for token in ("<|image|>", "<|pad|>") if token in controls)
+        plain = self.tokenizer.plain
+        self._text = lru_cache(self.cached_texts)(lambda text: tuple(plain(lead(text))))
 
     def encode(self, sample: Sample, grids: Sequence[Grid], *, prompt_only: bool = False) -> Encoded:
         """The sample as tokens.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from vlmloom.components.contracts.boxes import permille
 from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.task.base import Item, SceneTask
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import Backdrop, Block, Drawing, Layer
 from vlmloom.components.task.numbers import SmallNumbers
-from vlmloom.components.task.world import World, permille
+from vlmloom.components.task.world import World
 from vlmloom.registry import register
 
 TOP = 9

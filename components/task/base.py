@@ -7,6 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from vlmloom.components.contracts.boxes import permille
 from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import (
     Episode,
@@ -22,7 +23,7 @@ from vlmloom.components.contracts.suite import SPLITS
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import RGB, Cutout, Drawing
 from vlmloom.components.task.vocabulary import Entry
-from vlmloom.components.task.world import Style, World, arrangement, permille
+from vlmloom.components.task.world import Style, World, arrangement
 
 ATTEMPTS = 2000
 

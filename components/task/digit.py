@@ -6,11 +6,12 @@ from functools import cached_property
 
 import numpy as np
 
+from vlmloom.components.contracts.boxes import permille
 from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.task.base import Item, SceneTask, spread
 from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.drawing import Backdrop, Drawing, Pixels
-from vlmloom.components.task.world import World, permille, split_of
+from vlmloom.components.task.world import World, split_of
 from vlmloom.registry import register
 
 

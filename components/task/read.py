@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from vlmloom.components.contracts.boxes import permille
 from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.task.base import Item, SceneTask, placed, spread
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import Drawing, Writing, writing_width
-from vlmloom.components.task.world import World, permille
+from vlmloom.components.task.world import World
 from vlmloom.registry import register
 
 WORDS = (

@@ -15,8 +15,6 @@ from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.drawing import Backdrop
 from vlmloom.components.task.vocabulary import CATEGORIES, COLOURS, VOCABULARY, Entry
 
-Box = tuple[int, int, int, int]
-
 
 @dataclass(frozen=True)
 class Style:
@@ -198,14 +196,3 @@ def arrangement(things: Iterable[Thing]) -> int:
 def split_of(digest: int) -> str:
     """Which of train, validation and test a digest falls into: a half, a quarter, a quarter."""
     return ("train", "train", "validation", "test")[digest & 3]
-
-
-def permille(box: tuple[float, float, float, float], width: int, height: int) -> Box:
-    """A box in pixels as integers from 0 to 1000."""
-    x1, y1, x2, y2 = box
-    return (
-        round(1000 * max(x1, 0) / width),
-        round(1000 * max(y1, 0) / height),
-        round(1000 * min(x2, width) / width),
-        round(1000 * min(y2, height) / height),
-    )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Engine
 
-from vlmloom.components.contracts.kinds import Tokenizer
+from vlmloom.components.contracts.marks import GLM_TOKENS
 from vlmloom.components.contracts.processor import lead
+from vlmloom.components.tokenizer.engine import EngineTokenizer
 from vlmloom.registry import register
 
 SPECIAL = (
@@ -23,30 +24,40 @@ SPECIAL = (
     "<|user|>",
     "<|assistant|>",
 )
-"""GLM's names."""
+"""What a prompt of one turn needs, by GLM's names."""
+
+EVERY_SPECIAL = (*SPECIAL, *(token for token in GLM_TOKENS if token not in SPECIAL))
+"""All of GLM's names: reasoning, tools, clips and boxes too."""
 
 # A word keeps the space before it; every digit, and every mark of a box, stands alone.
 PIECES = r" ?\p{L}+|\p{N}| ?\[|[\],;]| ?[^\s\p{L}\p{N}\[\],;]+|\s+"
 
 
 @register("tokenizer/bpe")
-class BPE(Tokenizer):
+class BPE(EngineTokenizer):
     """Byte-level BPE with digits split one by one and GLM's special tokens.
 
     It is empty until it is trained (`train`) or read (`file`, `from_file`).
 
     Args:
         vocab: the number of ids; at least 256 bytes and the special tokens.
-        file: a `tokenizer.json` to start from.
+        file: a `tokenizer.json` to start from; it says itself which special tokens it has.
+        special: which special tokens it learns: `chat`, what one turn of question and answer needs
+            (`processor/chat`), or `glm`, all that GLM has (`processor/glm_chat`).
     """
 
-    def __init__(self, *, vocab: int = 1024, file: str | None = None) -> None:
-        if vocab < 256 + len(SPECIAL):
+    leads = True
+
+    def __init__(
+        self, *, vocab: int = 1024, file: str | None = None, special: Literal["chat", "glm"] = "chat"
+    ) -> None:
+        self._specials = SPECIAL if special == "chat" else EVERY_SPECIAL
+        if vocab < 256 + len(self._specials):
             raise ValueError(
-                f"tokenizer/bpe: vocab is {vocab}, but bytes and special tokens take {256 + len(SPECIAL)}"
+                f"tokenizer/bpe: vocab is {vocab}, "
+                f"but bytes and special tokens take {256 + len(self._specials)}"
             )
         self.vocab = vocab
-        self._engine: Engine | None = None
         if file is not None:
             self._read(Path(file))
 
@@ -79,25 +90,25 @@ class BPE(Tokenizer):
         trainer = trainers.BpeTrainer(
             vocab_size=self.vocab,
             min_frequency=1,
-            special_tokens=[AddedToken(token, special=True, normalized=False) for token in SPECIAL],
+            special_tokens=[AddedToken(token, special=True, normalized=False) for token in self._specials],
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
         )
         # Identical lines are counted once each: the counts of a sample of tasks say nothing about words.
         engine.train_from_iterator(sorted({lead(text) for text in texts}), trainer)
-        self._engine = engine
+        self._take(engine)
         return self
 
     def train_cached(self, texts: Iterable[str], folder: Path) -> BPE:
         """`train`, or read what the same texts and settings gave before; `folder` keeps the files."""
         lines = sorted({lead(text) for text in texts})
         digest = hashlib.sha256(
-            "\n".join([f"1 {self.vocab} {PIECES}", *SPECIAL, *lines]).encode()
+            "\n".join([f"1 {self.vocab} {PIECES}", *self._specials, *lines]).encode()
         ).hexdigest()[:16]
         file = folder / f"tokenizer-bpe-{digest}.json"
         if file.is_file():
             try:
-                self._engine = _engine(file)
+                self._take(_engine(file))
                 return self
             except ValueError:
                 pass  # Damaged: it is made again below.
@@ -105,23 +116,9 @@ class BPE(Tokenizer):
         self.save(file)
         return self
 
-    def save(self, file: str | Path) -> None:
-        """Write it as `tokenizer.json`, whole or not at all."""
-        file = Path(file)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f".{file.name}.{os.getpid()}.part")
-        try:
-            with part.open("w", encoding="utf-8") as stream:
-                stream.write(self.engine.to_str())
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
-
     def _read(self, file: Path) -> None:
-        self._engine = _engine(file)
-        self.vocab = self._engine.get_vocab_size()
+        self._take(_engine(file))
+        self.vocab = self.engine.get_vocab_size()
 
     @property
     def engine(self) -> Engine:
@@ -134,34 +131,8 @@ class BPE(Tokenizer):
             raise RuntimeError("tokenizer/bpe: train it on a suite's text, or give file=tokenizer.json")
         return self._engine
 
-    def encode(self, text: str) -> list[int]:
-        """The ids of a text; special tokens written out in it become their ids."""
-        return self.engine.encode(text).ids
-
-    def decode(self, ids: Sequence[int], keep_special: bool = False) -> str:
-        """The text of ids."""
-        return self.engine.decode(list(ids), skip_special_tokens=not keep_special)
-
-    def special(self, token: str) -> int:
-        """The id of a special token.
-
-        Raises:
-            KeyError: there is no such token.
-        """
-        found = self.engine.token_to_id(token)
-        if found is None or token not in SPECIAL:
-            raise KeyError(f"tokenizer/bpe has no special token {token!r}; it has {', '.join(SPECIAL)}")
-        return found
-
-    def __getstate__(self) -> dict[str, object]:
-        state = dict(self.__dict__)
-        state["_engine"] = None if self._engine is None else self._engine.to_str()
-        return state
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        text = state["_engine"]
-        self.__dict__.update(state)
-        self._engine = None if text is None else Engine.from_str(str(text))
+    def __str__(self) -> str:
+        return "tokenizer/bpe"
 
 
 def _engine(file: Path) -> Engine:

@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from vlmloom.components.contracts.marks import GLM_TOKENS
 from vlmloom.components.contracts.processor import lead
 from vlmloom.components.tokenizer.bpe import BPE, SPECIAL
 
@@ -52,6 +53,23 @@ def test_special_tokens_are_ids_and_leave_the_text(tokenizer):
         tokenizer.special("<|video|>")
     with pytest.raises(KeyError, match="no special token"):
         tokenizer.special("dog")
+
+
+def test_written_out_special_tokens_can_stay_text(tokenizer):
+    ids = tokenizer.plain("<|user|> dog")
+    assert tokenizer.special("<|user|>") not in ids and tokenizer.decode(ids) == "<|user|> dog"
+    assert tokenizer.plain(" dog") == tokenizer.encode(" dog")
+
+
+def test_all_of_glm_s_special_tokens(tmp_path):
+    tokenizer = BPE(special="glm").train(TEXTS)
+    assert set(GLM_TOKENS) <= set(tokenizer.controls) and tokenizer.decode(tokenizer.encode("dog")) == "dog"
+    assert set(SPECIAL) == set(BPE().train(TEXTS).controls)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    assert BPE.from_file(tmp_path / "tokenizer.json").controls == tokenizer.controls
+    assert BPE(special="glm").train_cached(TEXTS, tmp_path).controls == tokenizer.controls
+    with pytest.raises(ValueError, match="vocab is 263, but bytes and special tokens take 293"):
+        BPE(vocab=263, special="glm")
 
 
 def test_the_order_and_number_of_texts_do_not_matter(tokenizer):
