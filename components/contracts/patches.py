@@ -11,15 +11,16 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from vlmloom.components.contracts.resizing import Fit
 from vlmloom.components.contracts.visuals import Grid, PatchSpec, Visuals, raster
 
 
 def cut(frames: np.ndarray, spec: PatchSpec) -> tuple[Float[Tensor, "patches pixels"], Grid]:
     """Cut one item, a still or a clip, into normalised patches.
 
-    The frames are resized to `spec.target_size` (bicubic, antialiased) unless they fit already, and a clip is
-    padded to a multiple of `spec.temporal` by repeating its last frame. Normalisation is one multiplication
-    and one addition in patch space.
+    The frames are brought to the sizes of `spec.fit` (bicubic, antialiased) unless they fit already, and a
+    clip is padded to a multiple of `spec.temporal` by repeating its last frame. Normalisation is one
+    multiplication and one addition in patch space.
 
     Args:
         frames: uint8 `[frames, height, width, 3]`.
@@ -31,6 +32,7 @@ def cut(frames: np.ndarray, spec: PatchSpec) -> tuple[Float[Tensor, "patches pix
 
     Raises:
         ValueError: the frames are not uint8 `[frames, height, width, 3]`, or there are none.
+        UnfitPicture: their size cannot be fitted.
     """
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise ValueError(
@@ -38,9 +40,7 @@ def cut(frames: np.ndarray, spec: PatchSpec) -> tuple[Float[Tensor, "patches pix
             "uint8 [frames, height, width, 3] would be right"
         )
     count, rows, columns = grid = spec.grid(frames.shape[0], frames.shape[1], frames.shape[2])
-    height, width = rows * spec.patch, columns * spec.patch
-    if frames.shape[1:3] != (height, width):
-        frames = np.stack([_resize(frame, height, width) for frame in frames])
+    frames = _brought(frames, spec.fit(*frames.shape[:3]), spec)
     if count > frames.shape[0]:
         frames = np.concatenate([frames, np.repeat(frames[-1:], count - frames.shape[0], axis=0)])
     block, patch = spec.block, spec.patch
@@ -104,5 +104,29 @@ def _affine(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[np.ndarray
     return (1 / (255 * deviation)).astype(np.float32), offset.astype(np.float32)
 
 
-def _resize(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
+def _brought(frames: np.ndarray, fit: Fit, spec: PatchSpec) -> np.ndarray:
+    """Frames resized to the content and laid on the canvas."""
+    if frames.shape[1:3] != fit.content:
+        # The two rules resample by two libraries, whose bicubic kernels differ: each as its models were made.
+        resample = _resize if spec.resize is None else _interpolate
+        frames = resample(frames, *fit.content)
+    if fit.content != fit.canvas:
+        height, width = fit.content
+        canvas = np.zeros((len(frames), *fit.canvas, 3), np.uint8)
+        canvas[:, :height, :width] = frames
+        return canvas
+    return frames
+
+
+def _resize(frames: np.ndarray, height: int, width: int) -> np.ndarray:
+    size, kernel = (width, height), Image.Resampling.BICUBIC
+    return np.stack([np.asarray(Image.fromarray(frame).resize(size, kernel)) for frame in frames])
+
+
+def _interpolate(frames: np.ndarray, height: int, width: int) -> np.ndarray:
+    """As torchvision resizes uint8 tensors, which is how the published processors do it."""
+    pixels = torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)
+    resized = torch.nn.functional.interpolate(
+        pixels, (height, width), mode="bicubic", align_corners=False, antialias=True
+    )
+    return resized.permute(0, 2, 3, 1).numpy()

@@ -14,6 +14,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vlmloom.components.contracts.resizing import Fit, PixelBudget
+from vlmloom.components.contracts.sampling import Sampling
+
 Grid: TypeAlias = tuple[int, int, int]
 """(frames, rows, columns) of one item, counted in patches (or in tokens after a projector)."""
 
@@ -36,6 +39,8 @@ class PatchSpec:
         size: a fixed square side in pixels instead of the native aspect.
         mean: per channel, of pixels in [0, 1].
         std: per channel, of pixels in [0, 1].
+        resize: GLM's rule instead of the three above.
+        sampling: which frames of a video are looked at.
     """
 
     patch: int
@@ -46,13 +51,25 @@ class PatchSpec:
     size: int | None = None
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
+    resize: PixelBudget | None = None
+    sampling: Sampling = "all"
 
     def with_block(self, block: int) -> PatchSpec:
         """The same spec in the patch order of a projector that merges `block` x `block` patches."""
         return replace(self, block=block)
 
-    def target_size(self, height: int, width: int) -> tuple[int, int]:
-        """The pixel size, (height, width), to which an item of this size is resized. Pure and tensor-free."""
+    def fit(self, frames: int, height: int, width: int) -> Fit:
+        """The pixel sizes, (height, width), to which an item of this size is brought. Pure and tensor-free.
+
+        Raises:
+            UnfitPicture: there is no such size.
+        """
+        if self.resize is not None:
+            return self.resize.fit(frames, height, width, self.patch * self.block, self.temporal)
+        canvas = self._nearest(height, width)
+        return Fit(canvas, canvas)
+
+    def _nearest(self, height: int, width: int) -> tuple[int, int]:
         step = self.patch * self.block
         if self.size is not None:
             side = max(step, round(self.size / step) * step)
@@ -70,7 +87,7 @@ class PatchSpec:
 
     def grid(self, frames: int, height: int, width: int) -> Grid:
         """The grid of an item, in stored frames and patches. Pure and tensor-free."""
-        height, width = self.target_size(height, width)
+        height, width = self.fit(frames, height, width).canvas
         if frames > 1:
             frames = -(-frames // self.temporal) * self.temporal
         return frames, height // self.patch, width // self.patch

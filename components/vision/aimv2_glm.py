@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlmloom.components.contracts.kinds import FFN, Attention
+from vlmloom.components.contracts.resizing import PixelBudget
+from vlmloom.components.contracts.sampling import Sampling
 from vlmloom.components.contracts.visuals import CLIP_MEAN, CLIP_STD, Grid, PatchSpec, Visuals
 from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.vision.embedding import LearnedPositions
@@ -44,6 +46,8 @@ class AIMv2GLM(FrameTower):
         size: int | None = None,
         mean: tuple[float, float, float] = CLIP_MEAN,
         std: tuple[float, float, float] = CLIP_STD,
+        resize: PixelBudget | None = None,
+        sampling: Sampling = "all",
         qkv_bias: bool = False,
         rope_theta: float = 1e4,
         eps: float = 1e-5,
@@ -66,6 +70,8 @@ class AIMv2GLM(FrameTower):
             size: a fixed square side in pixels instead of the native aspect.
             mean: per channel, of pixels in [0, 1].
             std: per channel, of pixels in [0, 1].
+            resize: GLM's rule of sizes in place of min_patches, max_patches and size.
+            sampling: which frames of a video are looked at.
             qkv_bias: bias in qkv alone.
             rope_theta: base of the rotary frequencies.
             eps: of the norms.
@@ -76,7 +82,18 @@ class AIMv2GLM(FrameTower):
             ValueError: the heads do not divide the width into multiples of four, or the table is empty.
         """
         super().__init__(
-            spec=PatchSpec(patch, temporal, 1, min_patches, max_patches, size, mean, std),
+            spec=PatchSpec(
+                patch,
+                temporal,
+                1,
+                min_patches,
+                max_patches,
+                size,
+                mean,
+                std,
+                resize=resize,
+                sampling=sampling,
+            ),
             width=width,
             depth=depth,
             heads=heads,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 from vlmloom.components.contracts.kinds import FFN, Attention
+from vlmloom.components.contracts.resizing import PixelBudget
+from vlmloom.components.contracts.sampling import Sampling
 from vlmloom.components.contracts.visuals import CLIP_MEAN, CLIP_STD, PatchSpec
 from vlmloom.components.vision.frames import FrameTower, swiglu
 from vlmloom.registry import register
@@ -38,6 +40,8 @@ class CogViT(FrameTower):
         size: int | None = None,
         mean: tuple[float, float, float] = CLIP_MEAN,
         std: tuple[float, float, float] = CLIP_STD,
+        resize: PixelBudget | None = None,
+        sampling: Sampling = "all",
         qk_norm: bool = True,
         qkv_bias: bool = True,
         rope_theta: float = 1e4,
@@ -60,6 +64,8 @@ class CogViT(FrameTower):
             size: a fixed square side in pixels instead of the native aspect.
             mean: per channel, of pixels in [0, 1].
             std: per channel, of pixels in [0, 1].
+            resize: GLM's rule of sizes in place of min_patches, max_patches and size.
+            sampling: which frames of a video are looked at.
             qk_norm: RMS-normalise each head of queries and keys before the rotation.
             qkv_bias: bias in qkv, proj and the feed-forward blocks.
             rope_theta: base of the rotary frequencies.
@@ -72,7 +78,18 @@ class CogViT(FrameTower):
             ValueError: the heads do not divide the width into multiples of four.
         """
         super().__init__(
-            spec=PatchSpec(patch, temporal, 1, min_patches, max_patches, size, mean, std),
+            spec=PatchSpec(
+                patch,
+                temporal,
+                1,
+                min_patches,
+                max_patches,
+                size,
+                mean,
+                std,
+                resize=resize,
+                sampling=sampling,
+            ),
             width=width,
             depth=depth,
             heads=heads,

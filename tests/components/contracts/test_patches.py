@@ -3,8 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vlmloom.components.contracts.patches import cut, join, reorder
+from vlmloom.components.contracts.resizing import PixelBudget, UnfitPicture
+from vlmloom.components.contracts.sampling import sample
 from vlmloom.components.contracts.visuals import PatchSpec, raster
 
 
@@ -44,6 +47,49 @@ def test_pictures_that_do_not_fit_are_resized():
     patches, grid = cut(np.full((1, 21, 9, 3), 51, np.uint8), spec)
     assert grid == spec.grid(1, 21, 9) == (1, 6, 2)
     torch.testing.assert_close(patches, torch.full_like(patches, 0.2))
+
+
+def test_without_a_budget_pillow_resizes():
+    """What was trained at nano scale saw these pixels, to the bit."""
+    frame, spec = noise(1, 21, 9, 3), PatchSpec(4, block=2, mean=(0, 0, 0), std=(1 / 255, 1 / 255, 1 / 255))
+    resized = np.asarray(Image.fromarray(frame[0]).resize((8, 24), Image.Resampling.BICUBIC))
+    assert torch.equal(cut(frame, spec)[0], cut(resized[None], spec)[0])
+
+
+@pytest.mark.parametrize(
+    ("budget", "frames", "size", "message"),
+    [
+        (PixelBudget(), 1, (1, 4000), "4000 x 1 pixels are 4000 times as long as broad; at most 200"),
+        (PixelBudget(), 3, (4000, 1), "1 x 4000 pixels are 4000 times as long as broad; at most 200"),
+        (
+            PixelBudget(clip=(1, 9999), pad=True),
+            40,
+            (9, 9),
+            "40 frames have 31360 pixels in one merged patch",
+        ),
+    ],
+)
+def test_sizes_that_cannot_be_fitted_are_named(budget, frames, size, message):
+    with pytest.raises(UnfitPicture, match=message):
+        PatchSpec(14, temporal=2, block=2, resize=budget).grid(frames, *size)
+
+
+def test_a_budget_that_nothing_meets_is_refused():
+    with pytest.raises(ValueError, match=r"PixelBudget: still is \[9, 8\]; the least and the most pixels"):
+        PixelBudget(still=(9, 8))
+
+
+@pytest.mark.parametrize(
+    ("rule", "total", "rate", "message"),
+    [
+        ("glm4", 9, 1.0, "sampling: found rule 'glm4'; all, glm4v, glm46v, glm5_next would be right"),
+        ("glm4v", 0, 1.0, "sampling: found 0 frames at 1 a second; one or more, at a positive rate"),
+        ("glm4v", 9, 0.0, "sampling: found 9 frames at 0 a second; one or more, at a positive rate"),
+    ],
+)
+def test_frames_that_cannot_be_sampled_are_named(rule, total, rate, message):
+    with pytest.raises(ValueError, match=message):
+        sample(rule, total, rate)
 
 
 def test_join_of_nothing_is_blank():

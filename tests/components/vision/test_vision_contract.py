@@ -7,11 +7,14 @@ from functools import partial
 import pytest
 import torch
 
+from vlmloom import registry
 from vlmloom.components.attention.sdpa import SDPA
+from vlmloom.components.contracts.resizing import PixelBudget
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.contracts.visuals import Visuals
 from vlmloom.components.ffn.swiglu import SwiGLU
 from vlmloom.registry import catalog
+from vlmloom.registry.errors import ConfigError
 
 SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 2}
 TOWERS = {
@@ -108,3 +111,14 @@ def test_bfloat16_stays_bfloat16_and_near(name):
 def test_flops_add_up_over_pictures(name):
     tower = build(name)
     assert tower.flops(SHAPES) == sum(tower.flops([shape]) for shape in SHAPES) > 0
+
+
+@pytest.mark.parametrize("name", ["vision/cogvit", "vision/aimv2_glm"])
+def test_a_yaml_names_the_rules_of_size_and_frames(name):
+    plain = {key: value for key, value in TOWERS["vision/aimv2_glm"].items() if key != "table"}
+    resize = {"still": [12544, 47040000], "pad": True}
+    made = registry.build({"use": name, **plain, "resize": resize, "sampling": "glm46v"})
+    assert made.patch_spec.resize == PixelBudget(still=(12544, 47040000), pad=True)
+    assert made.patch_spec.sampling == "glm46v"
+    with pytest.raises(ConfigError, match=r"resize\.stills: PixelBudget has no such key"):
+        registry.build({"use": name, **plain, "resize": {"stills": [1, 2]}})
