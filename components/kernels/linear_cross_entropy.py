@@ -26,12 +26,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
         wanted = ctx.needs_input_grad[:2]
         to_hidden = torch.empty_like(hidden) if wanted[0] else None
         to_weight = torch.zeros_like(weight) if wanted[1] else None
-        loss = hidden.new_zeros((), dtype=torch.float32)
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        loss = hidden.new_zeros((), dtype=wide)
         right = torch.zeros((), dtype=torch.long, device=hidden.device)
         for start in range(0, len(target), rows):
             part = slice(start, start + rows)
             own, goal, share = hidden[part], target[part, None], factor[part, None]
-            logits = (own @ weight.t()).float()
+            logits = (own @ weight.t()).to(wide)
             peak, best = logits.max(-1, keepdim=True)
             right += (best == goal).sum()
             gold = logits.gather(1, goal)
@@ -68,7 +69,7 @@ def linear_cross_entropy(
     """`sum(factor * cross_entropy(hidden @ weight.T, target))`, without ever holding all logits.
 
     Gradients are those of the plain formula; the factors get none. Logits are products in the dtype of
-    autocast where that is on, the softmax is fp32. There is no second derivative.
+    autocast where that is on, the softmax is at least fp32. There is no second derivative.
 
     Args:
         hidden: `[N, D]`.
@@ -88,4 +89,4 @@ def linear_cross_entropy(
         dtype = torch.get_autocast_dtype(device)
         hidden, weight = hidden.to(dtype), weight.to(dtype)
     with torch.autocast(device, enabled=False):
-        return _LinearCrossEntropy.apply(hidden, weight, target, factor.float(), rows)
+        return _LinearCrossEntropy.apply(hidden, weight, target, factor, rows)

@@ -1,0 +1,80 @@
+"""CLIP's softmax alignment."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vlmloom.components.alignment.exchange import blocks, counts, world
+from vlmloom.components.alignment.pairs import row_log_sum_exp
+from vlmloom.components.alignment.two_tower import TwoTower
+from vlmloom.components.contracts.component import Metrics
+from vlmloom.registry import register
+
+MAX_SCALE = 100.0
+"""CLIP clips its factor on cosines here."""
+
+
+@register("alignment/softmax")
+class SoftmaxAlignment(TwoTower):
+    """Softmax (InfoNCE) loss both ways between pooled pictures and pooled captions (CLIP).
+
+    Each picture is to tell its caption from all others, and each caption its picture; the factor on cosines
+    starts at 1 / 0.07 and is clipped at 100. Where captions are equal, each of their pictures is right, and
+    the mean of their log-probabilities is taken (UniCL).
+
+    Over several ranks the pairs of all of them take part, as in `alignment/sigmoid`.
+
+    Reference: CLIP, arXiv 2103.00020; UniCL, arXiv 2204.03610 (equal captions).
+    """
+
+    def __init__(self, *, vision_width: int, text_width: int, width: int = 128, heads: int = 4) -> None:
+        """Make the poolings and projections.
+
+        Args:
+            vision_width: of the picture's tokens.
+            text_width: of the caption's hidden states.
+            width: of the shared space.
+            heads: of the attention pooling.
+        """
+        super().__init__(
+            vision_width=vision_width, text_width=text_width, width=width, heads=heads, scale=1 / 0.07
+        )
+
+    def compare(
+        self,
+        pictures: Float[Tensor, "items width"],
+        captions: Float[Tensor, "items width"],
+        labels: Int[Tensor, "items"],
+    ) -> tuple[Tensor, Metrics]:
+        """The mean of both ways, `retrieval` and `scale` (see `alignment/sigmoid`).
+
+        Raises:
+            ValueError: there is one pair in all, so nothing to tell apart.
+        """
+        _, ranks = world()
+        total = sum(counts(len(labels), labels.device))
+        if total < 2:
+            raise ValueError(f"alignment/softmax: found {total} pair; at least 2 are needed to tell apart")
+        scale = self.log_scale.exp().clamp(max=MAX_SCALE)
+        forth, hit = self._one_way(pictures, captions, labels, scale)
+        back, _ = self._one_way(captions, pictures, labels, scale)
+        return (forth + back) * (ranks / total / 2), {"retrieval": hit, "scale": scale.detach()}
+
+    @staticmethod
+    def _one_way(x: Tensor, z: Tensor, labels: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """What it costs own rows to tell their partners from those of all ranks, and how often they do."""
+        found = []
+        best, own = x.new_full((len(labels),), -torch.inf), torch.zeros_like(labels, dtype=torch.bool)
+        for _, block, tags in blocks(z, labels):
+            rows = row_log_sum_exp(x, block, scale, labels, tags)
+            found.append(rows)
+            if len(tags):
+                own = torch.where(rows.best > best, tags[rows.place] == labels, own)
+                best = torch.maximum(best, rows.best)
+        total = torch.stack([rows.total for rows in found]).logsumexp(0)
+        positive, partners = (
+            torch.stack([getattr(rows, name) for rows in found]).sum(0) for name in ("positive", "partners")
+        )
+        return (total - positive / partners).sum(), own.float().mean()
