@@ -14,7 +14,7 @@ from vlmloom.registry.catalog import catalog, package_folder
 from vlmloom.registry.depth import expand, merge
 from vlmloom.registry.errors import ConfigError, Mark, Problem, UserError, nearest, one_line, show_path
 from vlmloom.registry.interpolate import mount, resolve_references
-from vlmloom.registry.marked import Node, load
+from vlmloom.registry.marked import Node, describe, load
 from vlmloom.registry.overrides import apply_command_line, apply_mapping
 from vlmloom.registry.register import DuplicateName
 
@@ -245,10 +245,3 @@ def load_plugins(plugins: Iterable[str], mark: Mark) -> list[Problem]:
         except (UserError, DuplicateName) as error:
             problems.append(Problem(mark, "plugins", one_line(error)))
     return problems
-
-
-def describe(node: Node) -> str:
-    """What stands there, for a message."""
-    if isinstance(node.value, dict):
-        return "a mapping"
-    return "a list" if isinstance(node.value, list) else repr(node.value)

@@ -13,7 +13,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from vlmloom.registry.errors import ConfigError, Problem, one_line
-from vlmloom.registry.plan import Broken, Fields, Items, Leaf, Part, Plan, construct, construct_part, refusal
+from vlmloom.registry.plan import (
+    Broken,
+    Fields,
+    Items,
+    Leaf,
+    Part,
+    Plan,
+    construct,
+    construct_fields,
+    construct_part,
+    refusal,
+)
 
 
 def dry_build(plan: Plan) -> list[Problem]:
@@ -55,7 +66,7 @@ def _build(plan: Plan, problems: list[Problem]) -> Plan:
         if any(value is _FAILED for value in values.values()):
             return _FAILED
         try:
-            return Leaf(construct(Fields(values, plan.make, plan.mark, plan.path)))
+            return Leaf(construct_fields(plan, {key: construct(value) for key, value in values.items()}))
         except ConfigError as error:
             problems.extend(error.problems)
             return _FAILED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
 from collections.abc import Iterable
@@ -66,6 +67,44 @@ class ConfigError(UserError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(_once(problems), key=lambda problem: problem.order)
         super().__init__(*(str(problem) for problem in self.problems))
+
+
+class Refusals(ValueError):
+    """Several values that a constructor refuses, each told on a line of its own.
+
+    A text may begin with the key that it is about, dotted from the constructor's own arguments
+    (`stages.1.train: ...`); it is then told at that key's place.
+
+    Attributes:
+        texts: one a value.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.texts = list(texts)
+        super().__init__("; ".join(self.texts))
+
+
+def told(error: BaseException) -> list[str] | None:
+    """The lines for an error that is no fault of the program; None for one that is.
+
+    A disk that is full, a file where a folder should be, a folder without permission: what stands in the way
+    is named, and a traceback would say no more.
+    """
+    if isinstance(error, UserError):
+        if error.lines and error.lines[0].startswith("Caught "):
+            # A worker of a data loader hands on its whole traceback; the last line has the point.
+            return [error.lines[0].strip().splitlines()[-1].partition(": ")[2]]
+        return error.lines
+    if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+        name = f"{error.filename}: " if error.filename else ""
+        return [f"{name}cannot be used: {error.strerror}; another path or more room would be right"]
+    return None
+
+
+_SURROUNDINGS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
+    *(errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+)
 
 
 def _once(problems: Iterable[Problem]) -> list[Problem]:

@@ -81,6 +81,13 @@ def mark_all(value: Any, mark: Mark) -> Node:
     return Node(value, mark)
 
 
+def describe(node: Node) -> str:
+    """What stands there, for a message."""
+    if isinstance(node.value, dict):
+        return "a mapping"
+    return "a list" if isinstance(node.value, list) else repr(node.value)
+
+
 class PlainLoader(yaml.SafeLoader):
     """YAML 1.2's core rules: `on`, `yes` and `4:8` are text, `1e-3` is a number."""
 
@@ -217,7 +224,8 @@ class _Reader:
                 case _:
                     value = _number(text)
         except (ValueError, KeyError):
-            return self.refuse(node, path, f"found {text!r}, which is no {kind}")
+            shown = text if len(text) <= 60 else f"{text[:57]}..."
+            return self.refuse(node, path, f"found {shown!r}, which is no {kind} that can be read")
         return Node(value, self.mark(node))
 
     def read_mapping(self, node: yaml.MappingNode, depth: int, path: str) -> Node:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vlmloom.registry.depth import Overlays, is_selector, merge, over_depth, select
 from vlmloom.registry.errors import ConfigError, Mark, Problem, UserError
-from vlmloom.registry.marked import Node, mark_all, parse
+from vlmloom.registry.marked import Node, describe, mark_all, parse
 
 Path = tuple[str, ...]
 
@@ -115,7 +115,7 @@ def apply_mapping(root: Node, what: str, changes: Node, prefix: str = "") -> lis
     if changes.value is None:
         return []
     if not isinstance(changes.value, dict):
-        text = f"found {changes.value!r}; a mapping of paths to values is needed"
+        text = f"found {describe(changes)}; a mapping of paths to values is needed"
         return [Problem(changes.mark, f"{prefix}{what}", text)]
     apply = apply_set if what == "set" else apply_swap
     problems = []

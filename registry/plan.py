@@ -6,9 +6,10 @@ import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, Union, cast
 
-from vlmloom.registry.errors import ConfigError, Mark, Problem, one_line
+from vlmloom.registry.errors import ConfigError, Mark, Problem, Refusals, one_line
+from vlmloom.registry.hints import signature
 
 Plan = Union["Leaf", "Items", "Fields", "Part", "Broken"]
 
@@ -30,12 +31,21 @@ class Items:
 
 @dataclass
 class Fields:
-    """A mapping, or with `make` a dataclass, which may refuse its values as a component does."""
+    """A mapping, or with `make` a dataclass, which may refuse its values as a component does.
+
+    Attributes:
+        values: by key.
+        make: what is called with them.
+        mark: where the mapping stands.
+        path: dotted, from the top.
+        marks: where each value is written.
+    """
 
     values: dict[str, Plan]
     make: Callable[..., Any] = dict
     mark: Mark = field(default_factory=lambda: Mark(""))
     path: str = ""
+    marks: dict[str, Mark] = field(default_factory=dict)
 
 
 @dataclass
@@ -72,7 +82,7 @@ class Broken:
 class BuildError(ConfigError):
     """A constructor refused its values; says where the component is named."""
 
-    def __init__(self, mark: Mark, path: str, who: str, error: Exception) -> None:
+    def __init__(self, mark: Mark, path: str, who: str, error: BaseException) -> None:
         said = one_line(error)
         if not isinstance(error, ValueError):
             said = f"{type(error).__name__}: {said}"
@@ -112,19 +122,49 @@ def construct(plan: Plan) -> Any:
     if isinstance(plan, Items):
         return plan.make([construct(item) for item in plan.items])
     if isinstance(plan, Fields):
-        values = {key: construct(value) for key, value in plan.values.items()}
-        if plan.make is dict:
-            return values
-        try:
-            return plan.make(**values)
-        except (ValueError, TypeError) as error:
-            raise BuildError(plan.mark, plan.path, "", error) from error
+        return construct_fields(plan, {key: construct(value) for key, value in plan.values.items()})
     if plan.template:
         leaves = {key: value.value for key, value in plan.arguments.items() if isinstance(value, Leaf)}
         template = Template(plan.cls, **leaves)
         template.part = plan
         return template
     return construct_part(plan, plan.supplied)
+
+
+def construct_fields(plan: Fields, values: dict[str, Any]) -> Any:
+    """Build a mapping, or the dataclass that it stands for, of values that are built already.
+
+    Raises:
+        ConfigError: the dataclass refuses its values; each refusal has the place of the key it speaks of.
+    """
+    if plan.make is dict:
+        return values
+    try:
+        return plan.make(**values)
+    except Refusals as refusals:
+        raise ConfigError(_placed(plan, text) for text in refusals.texts) from refusals
+    except ValueError as error:
+        raise ConfigError([_placed(plan, one_line(error))]) from error
+    except TypeError as error:
+        raise BuildError(plan.mark, plan.path, "", error) from error
+
+
+def _placed(plan: Fields, text: str) -> Problem:
+    """A refusal at the place of the key that it begins with, as far as that is written down."""
+    key, colon, rest = text.partition(": ")
+    keys = key.split(".") if colon else []
+    if not keys or keys[0] not in signature(plan.make).parameters:
+        return Problem(plan.mark, plan.path, text)
+    mark, at = plan.mark, cast(Plan, plan)
+    for name in keys:
+        if isinstance(at, Fields) and name in at.values:
+            mark, at = at.marks.get(name, mark), at.values[name]
+        elif isinstance(at, Items) and name.isdigit() and int(name) < len(at.items):
+            at = at.items[int(name)]
+            mark = at.mark if isinstance(at, Fields | Part) else mark
+        else:
+            break
+    return Problem(mark, ".".join(filter(None, (plan.path, *keys))), rest)
 
 
 def construct_part(part: Part, supplied: dict[str, Any]) -> Any:
@@ -138,11 +178,11 @@ def construct_part(part: Part, supplied: dict[str, Any]) -> Any:
         return part.cls(**arguments, **supplied)
     except (ConfigError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise refusal(part, error) from error
 
 
-def refusal(part: Part, error: Exception) -> BuildError:
+def refusal(part: Part, error: BaseException) -> BuildError:
     """What is told when a component refuses its values.
 
     The place is where the component is named; or, where the message speaks of an argument that another file

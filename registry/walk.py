@@ -31,7 +31,7 @@ from vlmloom.registry.hints import (
     unwrap,
 )
 from vlmloom.registry.leaf import WrongType, convert
-from vlmloom.registry.marked import UNKNOWN, Node
+from vlmloom.registry.marked import UNKNOWN, Node, describe
 from vlmloom.registry.plan import Broken, Fields, Items, Leaf, Part, Plan
 
 MISSING = "???"
@@ -187,7 +187,7 @@ class Walker:
         )  # fmt: skip
         if not isinstance(arguments.value, dict):
             return self.note(
-                arguments.mark, (*path, "init_args"), f"found {arguments.value!r}; needs a mapping"
+                arguments.mark, (*path, "init_args"), f"found {_shown(arguments)}; needs a mapping"
             )
         if found is None:
             return Broken([self._anything(child, (*path, key)) for key, child in arguments.value.items()])
@@ -228,7 +228,7 @@ class Walker:
             return None
         if not isinstance(named.value, str):
             self.note(
-                named.mark, (*path, "use"), f"found {_show(named.value)}; needs a name such as projector/mlp"
+                named.mark, (*path, "use"), f"found {_shown(named)}; needs a name such as projector/mlp"
             )
             return None
         try:
@@ -270,7 +270,8 @@ class Walker:
                 self.note(node.mark, (*path, name), text)
         if len(self.problems) > before:
             return Broken(list(values.values()))
-        return Fields(values, make, node.mark, ".".join(path))
+        marks = {key: child.mark for key, child in node.value.items()}
+        return Fields(values, make, node.mark, ".".join(path), marks)
 
     def candidates(self, hint: Any) -> str:
         """The components that a slot takes."""
@@ -299,11 +300,15 @@ def _import_class(path: str) -> type:
         raise UserError(f"found {path!r}; a class path is module.Class")
     try:
         found = getattr(importlib.import_module(module), name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{path} cannot be imported: {type(error).__name__}: {one_line(error)}") from error
     if not inspect.isclass(found):
         raise UserError(f"{path} is no class; a class path is module.Class")
     return found
+
+
+def _shown(node: Node) -> str:
+    return describe(node) if isinstance(node.value, dict | list) else _show(node.value)
 
 
 def _show(value: Any) -> str:

@@ -135,3 +135,23 @@ def test_lists_are_chosen_by_kind_name_and_wildcard() -> None:
 def test_bases_are_followed_by_name_without_imports() -> None:
     names = [entry.name for entry in catalog().deriving_from("FFN")]
     assert "ffn/swiglu" in names and "moe/sigmoid_bias" in names and "projector/mlp" not in names
+
+
+@pytest.mark.parametrize("text", ["", "import math\n", "class Mine:\n    pass\n"])
+def test_a_plugin_that_registers_nothing_says_so(write: Write, text: str) -> None:
+    with pytest.raises(UserError, match=r'registers nothing; a class .* with @register\("kind/name"\)'):
+        Catalog().add_plugin(str(write("mine.py", text)))
+
+
+def test_a_plugin_without_the_word_register_is_parsed_all_the_same(write: Write) -> None:
+    with pytest.raises(UserError, match=r"mine\.py:1: cannot be read as Python: invalid syntax"):
+        Catalog().add_plugin(str(write("mine.py", "def (:\n")))
+
+
+def test_a_plugin_that_leaves_the_process_does_not(write: Write) -> None:
+    found = Catalog()
+    found.add_plugin(
+        str(write("leaves.py", 'import sys\nsys.exit(0)\n@register("tower/x")\nclass X:\n    """X."""\n'))
+    )
+    with pytest.raises(UserError, match=r"tower/x cannot be imported \(.*leaves\.py:4\): SystemExit: 0"):
+        found.resolve("tower/x")

@@ -235,6 +235,19 @@ CASES = [
         ],
     ),
     Case(
+        "lists where a name or a mapping belongs",
+        override("tower: {use: [tower]}\nbridge: {class_path: torch.nn.Linear, init_args: [1]}"),
+        [
+            "bad.yaml:2: tower.use: found a list; needs a name such as projector/mlp",
+            "bad.yaml:3: bridge.init_args: found a list; needs a mapping",
+        ],
+    ),
+    Case(
+        "a set that is a list, a number beyond reading",
+        override(f"set: [tower.width]\ntower: {{width: {'9' * 5000}}}"),
+        ["bad.yaml:3: tower.width: found '999999...', which is no int that can be read"],
+    ),
+    Case(
         "plug-ins that are not there",
         "plugins: [gone.py, no_such_module_at_all]\nuse: attention/sdpa\n",
         [
