@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from vlmloom.assemblies.assembly import Assembly
 from vlmloom.components.contracts.kinds import Objective, OptimizerRecipe
 from vlmloom.pipelines.data.module import PackedData
+from vlmloom.pipelines.patterns import unmatched
+from vlmloom.registry.errors import Refusals
 from vlmloom.registry.hints import ArgumentsOf
 
 TrainerFlags = Annotated[
@@ -23,6 +27,18 @@ question: pictures, question, answer. withheld: the same without the pictures. d
     in
 place of the pictures. captions: a picture and its caption. scenes: whole pictures and the things in them.
 """
+
+
+LARGEST = 1e30
+"""More than any budget; a whole number beyond a float's range is not even compared with one."""
+
+NAME = re.compile(r"[\w][\w.+-]*")
+"""What names a folder."""
+NAMING = "letters, digits, `_`, `.`, `+` and `-`"
+"""The same in words."""
+
+LARGEST_SEED = 2**32 - 1
+"""Of numpy's generators."""
 
 
 @dataclass
@@ -42,9 +58,13 @@ class Budget:
     def __post_init__(self) -> None:
         given = [name for name in ("flops", "samples", "seconds") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"budget takes exactly one of flops, samples, seconds; found {given or 'none'}")
-        if self.amount <= 0:
-            raise ValueError(f"budget.{given[0]} must be above 0, found {self.amount}")
+            raise ValueError(
+                f"found {', '.join(given) or 'none'}; exactly one of flops, samples, seconds would be right"
+            )
+        amount = getattr(self, given[0])
+        if not 0 < amount < LARGEST:
+            found = "more than any" if amount > LARGEST else f"{amount:g}"
+            raise ValueError(f"{given[0]}: found {found}; an amount above 0, and finite, would be right")
 
     @property
     def unit(self) -> str:
@@ -81,6 +101,24 @@ class Stage:
     learning_rates: dict[str, float] = field(default_factory=dict)
     pack_tokens: int | None = None
 
+    def __post_init__(self) -> None:
+        refused = []
+        if not NAME.fullmatch(self.name):
+            refused.append(f"name: found {self.name!r}; {NAMING} would be right")
+        if not self.train:
+            refused.append("train: found an empty list; names of parts, or `*` for all, would be right")
+        if not 0 < self.share < LARGEST:
+            refused.append(f"share: found {self.share:g}; a number above 0, and finite, would be right")
+        if self.pack_tokens is not None and self.pack_tokens < 1:
+            refused.append(f"pack_tokens: found {self.pack_tokens}; 1 or more would be right")
+        refused += [
+            f"learning_rates.{part}: found {factor:g}; a factor of 0 or more, and finite, would be right"
+            for part, factor in self.learning_rates.items()
+            if not 0 <= factor < LARGEST
+        ]
+        if refused:
+            raise Refusals(refused)
+
 
 @dataclass
 class Experiment:
@@ -107,3 +145,47 @@ class Experiment:
     seed: int = 0
     name: str = "experiment"
     pretrained: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        refused = []
+        if not NAME.fullmatch(self.name):
+            refused.append(f"name: found {self.name!r}; {NAMING} would be right")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            refused.append(f"seed: found {self.seed}; 0 to {LARGEST_SEED} would be right")
+        if self.checkpoint_every_n_steps < 1:
+            refused.append(
+                f"checkpoint_every_n_steps: found {self.checkpoint_every_n_steps}; 1 or more would be right"
+            )
+        if not self.stages:
+            refused.append("stages: found an empty list; at least one stage would be right")
+        names = [stage.name for stage in self.stages]
+        for number, stage in enumerate(self.stages):
+            if stage.name in names[:number]:
+                refused.append(
+                    f"stages.{number}.name: {stage.name!r} is an earlier stage's; another is needed"
+                )
+            refused += [f"stages.{number}.{text}" for text in self._misfits(stage)]
+        if refused:
+            raise Refusals(refused)
+
+    def _misfits(self, stage: Stage) -> Iterator[str]:
+        """What a stage asks of the assembly and the data that they do not have."""
+        parts = ", ".join(self.assembly.parts())
+        for pattern in unmatched(self.assembly, stage.train):
+            yield f"train: {pattern} matches no parameter; the parts are {parts}"
+        for part in unmatched(self.assembly, stage.learning_rates):
+            yield f"learning_rates.{part}: {part} matches no parameter; the parts are {parts}"
+        views = stage.objective.views
+        named = getattr(stage.objective, "registered_name", type(stage.objective).__name__)
+        if views and stage.view not in views:
+            yield f"view: found {stage.view!r}; {named} takes {' or '.join(map(repr, views))}"
+        elif stage.view in ("question", "captions") and not self.assembly.patch_specs():
+            if any(task.visual for task in self.data.suite.tasks.values()):
+                yield (
+                    f"view: found {stage.view!r}, but the assembly has no vision part to see pictures with; "
+                    "'described' or 'withheld' would be right"
+                )
+        try:
+            stage.objective.check(self.assembly)
+        except ValueError as error:
+            yield f"objective: {error}"

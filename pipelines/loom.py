@@ -11,7 +11,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import Any, cast
 
 import torch
@@ -24,6 +23,7 @@ from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.visuals import Pictures
 from vlmloom.pipelines.experiment import Budget, Stage
 from vlmloom.pipelines.ledger import Ledger
+from vlmloom.pipelines.patterns import matches, unmatched
 from vlmloom.registry.errors import UserError
 
 CURVE_POINTS = 200
@@ -72,7 +72,7 @@ class Loom(LightningModule):
         for name, parameter in self.assembly.named_parameters():
             if parameter.requires_grad:
                 factor = next(
-                    (value for part, value in self.stage.learning_rates.items() if _matches(name, part)), 1.0
+                    (value for part, value in self.stage.learning_rates.items() if matches(name, part)), 1.0
                 )
                 groups.setdefault(factor, []).append((name, parameter))
         return self.stage.optimizer.build([(named, factor) for factor, named in groups.items()])
@@ -237,22 +237,16 @@ def freeze(assembly: Assembly, patterns: list[str], stage: str) -> dict[str, tup
     Raises:
         UserError: a pattern matches nothing, or nothing trains.
     """
-    unused = set(patterns)
-    for name, parameter in assembly.named_parameters():
-        hits = {pattern for pattern in patterns if _matches(name, pattern)}
-        unused -= hits
-        parameter.requires_grad_(bool(hits))
+    unused = unmatched(assembly, patterns)
     if unused or not patterns:
         raise UserError(
-            f"stage {stage}: train: {', '.join(sorted(unused)) or 'an empty list'} matches no parameter; "
+            f"stage {stage}: train: {', '.join(unused) or 'an empty list'} matches no parameter; "
             f"the parts are {', '.join(assembly.parts())}"
         )
+    for name, parameter in assembly.named_parameters():
+        parameter.requires_grad_(any(matches(name, pattern) for pattern in patterns))
     counts = {}
     for name, part in assembly.parts().items():
         sizes = [(parameter.numel(), parameter.requires_grad) for parameter in part.parameters()]
         counts[name] = (sum(size for size, trains in sizes if trains), sum(size for size, _ in sizes))
     return counts
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return fnmatchcase(name, pattern) or name == pattern or name.startswith(f"{pattern}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -206,7 +206,20 @@ class Head(Component):
 
 
 class Objective(nn.Module):
-    """A component or an assembly, and a batch -> a loss and its named parts."""
+    """A component or an assembly, and a batch -> a loss and its named parts.
+
+    Attributes:
+        views: what a stage may show to it (`pipelines.experiment.View`); empty where any will do.
+    """
+
+    views: ClassVar[tuple[str, ...]] = ()
+
+    def check(self, module: Any) -> None:
+        """See that the module has what is trained.
+
+        Raises:
+            ValueError: it lacks a part; the message says which would be right.
+        """
 
     @abstractmethod
     def forward(self, module: Any, batch: Any) -> tuple[Tensor, Metrics]:

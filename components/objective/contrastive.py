@@ -16,6 +16,17 @@ from vlmloom.registry import register
 class Contrastive(Objective):
     """Image-text alignment over a batch of pictures and captions, by the module's `align` part."""
 
+    views = ("captions",)
+
+    def check(self, module: Any) -> None:
+        """See `Objective.check`."""
+        lacks = [part for part in ("vision", "text", "align") if getattr(module, part, None) is None]
+        if lacks:
+            raise ValueError(
+                f"objective/contrastive aligns vision with text, but {type(module).__name__} has no part "
+                f"{', '.join(lacks)}; assembly/adapter has them"
+            )
+
     def forward(self, module: Any, batch: Packed) -> tuple[Tensor, Metrics]:
         """Align pictures with their captions.
 

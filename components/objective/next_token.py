@@ -16,6 +16,8 @@ from vlmloom.registry import register
 class NextToken(Objective):
     """Next-token loss of all heads over a packed batch (LM, MTP, MMTP and what routers add)."""
 
+    views = ("question", "withheld", "described")
+
     def forward(self, module: Any, batch: Packed) -> tuple[Tensor, Metrics]:
         """The assembly's own loss.
 

@@ -16,6 +16,8 @@ from vlmloom.registry import register
 class SpecialistLoss(Objective):
     """A specialist's own loss on whole pictures with labels; the other parts of the cascade stand by."""
 
+    views = ("scenes",)
+
     def __init__(self, *, part: str | None = None) -> None:
         """Name the specialist.
 
@@ -35,10 +37,14 @@ class SpecialistLoss(Objective):
         if not isinstance(found, Specialist):
             have = [name for name, child in module.named_children() if isinstance(child, Specialist)]
             raise ValueError(
-                f"objective.part: {type(module).__name__} has no specialist {self.part!r}; "
+                f"objective/specialist: {type(module).__name__} has no specialist {self.part!r}; "
                 f"it has {', '.join(have) or 'none'}"
             )
         return found
+
+    def check(self, module: Any) -> None:
+        """See `Objective.check`."""
+        self.chosen(module)
 
     def forward(self, module: Any, batch: Pictures) -> tuple[Tensor, Metrics]:
         """The specialist's loss on frames whose things are known."""

@@ -194,8 +194,8 @@ def _weights(given: Mapping[str, float], tasks: Mapping[str, Task]) -> dict[str,
     for name, weight in given.items():
         if name not in tasks:
             raise ValueError(f"suite/nano: weights has {name!r}, but tasks are {', '.join(tasks)}")
-        if not weight >= 0:
-            raise ValueError(f"suite/nano: weights.{name} is {weight}, but a share is 0 or more")
+        if not 0 <= weight < float("inf"):
+            raise ValueError(f"suite/nano: weights.{name} is {weight}, but a share is 0 or more, and finite")
     weights = {name: float(given.get(name, 1.0)) for name in tasks}
     if not any(weights.values()):
         raise ValueError("suite/nano: all weights are 0; at least one task has to be drawn")

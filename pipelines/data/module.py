@@ -17,7 +17,7 @@ from vlmloom.components.source.cache import cache_root
 from vlmloom.pipelines.data.packing import Draw, PackSampler
 from vlmloom.pipelines.data.views import Drawn, View, view
 from vlmloom.registry import register
-from vlmloom.registry.errors import UserError
+from vlmloom.registry.errors import UserError, one_line
 
 CORPUS_ITEMS = 4000
 """How many training items a tokenizer learns its words from."""
@@ -75,7 +75,17 @@ class PackedData:
             packs_per_epoch: how many packs Lightning calls an epoch; a budget usually ends a stage before.
             workers: processes that draw pictures; 0 draws in the main process.
             on_corrupt: leave a corrupt picture's item out, counted and named once, or stop.
+
+        Raises:
+            ValueError: a number is too small.
         """
+        for name, value, least in (
+            ("pack_tokens", pack_tokens, 1),
+            ("packs_per_epoch", packs_per_epoch, 1),
+            ("workers", workers, 0),
+        ):
+            if value < least:
+                raise ValueError(f"data/packed: {name} is {value}; {least} or more would be right")
         self.suite, self.tokenizer, self.template = suite, tokenizer, processor
         self.pack_tokens, self.packs_per_epoch = pack_tokens, packs_per_epoch
         self.workers, self.on_corrupt = workers, on_corrupt
@@ -90,21 +100,24 @@ class PackedData:
             tokenizer_file: where the tokenizer of this run lies, or is put.
 
         Raises:
-            UserError: the language part has fewer ids than the tokenizer.
+            UserError: the language part has fewer ids than the tokenizer, or its file is damaged.
         """
         self.suite.prepare()
         if tokenizer_file is not None and tokenizer_file.exists():
-            self.tokenizer = type(self.tokenizer).from_file(tokenizer_file)  # type: ignore[attr-defined]
+            try:
+                self.tokenizer = type(self.tokenizer).from_file(tokenizer_file)  # type: ignore[attr-defined]
+            except ValueError as fault:
+                raise UserError(one_line(fault)) from None
         elif not getattr(self.tokenizer, "trained", True):
             self.tokenizer.train_cached(self.suite.text_corpus(CORPUS_ITEMS), cache_root())  # type: ignore[attr-defined]
-        if tokenizer_file is not None and not tokenizer_file.exists() and hasattr(self.tokenizer, "save"):
-            self.tokenizer.save(tokenizer_file)
         language = getattr(assembly, "language", None)
         if language is not None and language.vocab < self.tokenizer.vocab:
             raise UserError(
                 f"language.vocab is {language.vocab}, but the tokenizer has {self.tokenizer.vocab} ids; "
                 f"language.vocab: {self.tokenizer.vocab} would be right"
             )
+        if tokenizer_file is not None and not tokenizer_file.exists() and hasattr(self.tokenizer, "save"):
+            self.tokenizer.save(tokenizer_file)
         bind = getattr(assembly, "bind_vocabulary", None)
         if bind is not None:
             bind(*labels(self.suite))
@@ -117,11 +130,14 @@ class PackedData:
             raise RuntimeError("connect(assembly) comes first")
         return view(name, self.suite, self.processor, self.assembly, split=split)
 
-    def loader(self, stage: Any, *, rank: int = 0, world: int = 1, accumulate: int = 1) -> StatefulDataLoader:
+    def loader(
+        self, stage: Any, *, seed: int = 0, rank: int = 0, world: int = 1, accumulate: int = 1
+    ) -> StatefulDataLoader:
         """The endless training stream of a stage; its state is part of every checkpoint.
 
         Args:
             stage: its view and its pack size count.
+            seed: another one is another stretch of the stream, which has 2**32 items for each.
             rank: whose packs these are.
             world: the number of ranks.
             accumulate: micro-batches of an optimizer step.
@@ -131,6 +147,7 @@ class PackedData:
             seen.size,
             capacity=stage.pack_tokens or self.pack_tokens,
             packs=self.packs_per_epoch,
+            first=seed << 32,
             rank=rank,
             world=world,
             accumulate=accumulate,

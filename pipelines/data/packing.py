@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import Sampler
 
+from vlmloom.registry.errors import UserError
+
 
 class Size(NamedTuple):
     """What an item weighs before it is drawn.
@@ -80,6 +82,7 @@ class PackSampler(Sampler[list[Draw]]):
         *,
         capacity: int,
         packs: int,
+        first: int = 0,
         window: float = 2.0,
         rank: int = 0,
         world: int = 1,
@@ -91,6 +94,7 @@ class PackSampler(Sampler[list[Draw]]):
             size_of: tokens and weight of item i.
             capacity: tokens of a pack.
             packs: of an epoch, for each rank.
+            first: the index of the first item.
             window: how many packs' worth of items wait.
             rank: whose packs these are.
             world: the number of ranks.
@@ -98,7 +102,7 @@ class PackSampler(Sampler[list[Draw]]):
         """
         self.size_of, self.capacity, self.packs, self.window = size_of, capacity, packs, window
         self.rank, self.world, self.accumulate = rank, world, accumulate
-        self._next = 0
+        self._next = first
         self._waiting: list[tuple[int, Size]] = []
         self._given = 0
         self._step: list[list[Draw]] = []
@@ -128,13 +132,16 @@ class PackSampler(Sampler[list[Draw]]):
         while held < self.window * self.capacity:
             size = self.size_of(self._next)
             if size.tokens > self.capacity:
-                raise ValueError(
-                    f"item {self._next} has {size.tokens} tokens, more than a pack holds: raise pack_tokens "
-                    f"(now {self.capacity}) to {size.tokens} or more"
+                raise UserError(
+                    f"pack_tokens is {self.capacity}, but item {self._next} has {size.tokens} tokens; "
+                    f"{size.tokens} or more would be right"
                 )
             skipped = 0 if size.tokens else skipped + 1
             if skipped > 10_000:
-                raise ValueError("10,000 items in a row have nothing to train on in this view of the data")
+                raise UserError(
+                    "10,000 items in a row have nothing to train on in this view of the data; another view, "
+                    "or tasks with pictures, would be right"
+                )
             if size.tokens:
                 waiting.append((self._next, size))
                 held += size.tokens

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vlmloom.pipelines.data.packing import PackSampler, Size, knapsack
+from vlmloom.registry.errors import UserError
 
 
 def test_knapsack_is_as_full_as_exhaustive_search():
@@ -73,10 +74,20 @@ def test_ranks_share_the_stream_and_its_normaliser():
 
 
 def test_item_longer_than_a_pack_says_what_to_raise():
-    with pytest.raises(ValueError, match=r"item 1 has \d+ tokens, more than a pack holds: raise pack_tokens"):
+    with pytest.raises(
+        UserError, match=r"pack_tokens is 4, but item 1 has \d+ tokens; \d+ or more would be right"
+    ):
         list(PackSampler(size_of, capacity=4, packs=1))
 
 
 def test_a_stream_without_anything_to_train_on_ends():
-    with pytest.raises(ValueError, match="nothing to train on"):
+    with pytest.raises(UserError, match="nothing to train on"):
         list(PackSampler(lambda index: Size(0), capacity=4, packs=1))
+
+
+def test_another_first_item_is_another_stretch_of_the_stream():
+    def items(first: int) -> list[int]:
+        sampler = PackSampler(size_of, capacity=100, packs=5, first=first)
+        return sorted(draw.item for pack in sampler for draw in pack)
+
+    assert min(items(1 << 32)) >= 1 << 32 and not set(items(0)) & set(items(1 << 32))
