@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, NoReturn
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Tells a mistake in one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and leave with status 2."""
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` tells what would be right\n")
 
 
 def verb_parser(subparsers: Any, name: str, summary: str, epilog: str) -> argparse.ArgumentParser:

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlmloom import __version__
-from vlmloom.registry.errors import UserError
+from vlmloom.pipelines.arguments import OneLineParser
+from vlmloom.registry.errors import told
 from vlmloom.registry.register import DuplicateName
 
 EPILOG = """examples:
@@ -42,7 +43,7 @@ def verbs() -> list[str]:
 
 def parser(only: str | None = None) -> argparse.ArgumentParser:
     """The command's parser, with all verbs or just one."""
-    made = argparse.ArgumentParser(
+    made = OneLineParser(
         prog="vlmloom",
         description="Compose, train and compare vision-language models.",
         epilog=EPILOG,
@@ -78,9 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if rest:
             made.error(f"unknown option {rest[0]}; `vlmloom {args.verb} --help` lists those of {args.verb}")
         return int(args.run(args) or 0)
-    except (UserError, DuplicateName) as error:
-        for line in error.lines if isinstance(error, UserError) else [str(error)]:
-            print(line, file=sys.stderr)
+    except DuplicateName as error:
+        print(error, file=sys.stderr)
         return 2
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
@@ -91,3 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of a pipe (`vlmloom ls | head`) has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        lines = told(error)
+        if lines is None:
+            raise
+        print(*lines, sep="\n", file=sys.stderr)
+        return 2

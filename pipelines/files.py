@@ -18,7 +18,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         UserError: the disk is full or the folder cannot be written; nothing is left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    open_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     part = Path(name)
@@ -38,6 +38,23 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         ) from fault
     finally:
         part.unlink(missing_ok=True)
+
+
+def open_folder(folder: Path) -> Path:
+    """Make a folder where there is none.
+
+    Raises:
+        UserError: something else has the name, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UserError(
+            f"{folder}: cannot be a folder ({fault.strerror}); another --out would be right"
+        ) from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder}: cannot be written; another --out would be right")
+    return folder
 
 
 def write_text(path: Path, text: str) -> None:

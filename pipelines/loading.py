@@ -53,6 +53,11 @@ def load_run(folder: Path) -> Experiment:
         found = "is not there" if not folder.exists() else f"lacks {CONFIG} or {WEIGHTS}"
         raise UserError(f"{folder}: {found}; the folder of a finished run would be right")
     experiment, _ = build_experiment(compose(folder / CONFIG))
+    if not (folder / TOKENIZER).exists() and not getattr(experiment.data.tokenizer, "trained", True):
+        raise UserError(
+            f"{folder}: lacks {TOKENIZER}, and one trained anew might give words other ids than the model "
+            "has learned; the folder of a finished run would be right"
+        )
     experiment.data.connect(experiment.assembly, folder / TOKENIZER)
     load_weights(experiment.assembly, folder / WEIGHTS)
     experiment.assembly.eval()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from vlmloom.pipelines.checkpoints import (
@@ -28,12 +30,13 @@ from vlmloom.pipelines.checkpoints import (
     save_weights,
 )
 from vlmloom.pipelines.experiment import Experiment
-from vlmloom.pipelines.files import write_atomically, write_text
+from vlmloom.pipelines.files import open_folder, write_atomically, write_text
 from vlmloom.pipelines.ledger import Ledger
-from vlmloom.pipelines.loom import Bookkeeping, Loom, freeze
+from vlmloom.pipelines.loading import CONFIG, TOKENIZER
+from vlmloom.pipelines.loom import Bookkeeping, Loom
 from vlmloom.pipelines.precision import choose
 from vlmloom.pipelines.progress import BudgetBar
-from vlmloom.registry.errors import UserError
+from vlmloom.registry.errors import UserError, one_line
 
 TrainerFactory = Callable[..., Trainer]
 """Keyword arguments to a Trainer; the command line's flags are already in it."""
@@ -70,28 +73,41 @@ def train(
         UserError: the folder holds another experiment, or the run cannot go on.
     """
     console = console or Console(stderr=True, highlight=False)
+    assembly, data = experiment.assembly, experiment.data
     claim(folder, resolved)
     if finished(folder):
+        data.connect(assembly, folder / TOKENIZER)
         console.print(f"{folder}: finished already")
         return read_ledger(folder)
-    assembly, data = experiment.assembly, experiment.data
-    data.connect(assembly)
     flags = dict(experiment.trainer)
     precision = choose(str(flags.pop("precision", "auto")), width=_width(assembly))
     precision.apply()
+    # What the Trainer refuses is told before anything is written.
+    first = f"0-{experiment.stages[0].name}"
+    flagged = (flags, experiment.checkpoint_every_n_steps, precision.trainer, folder)
+    trainer_of(make_trainer, _flags(*flagged, folder / "checkpoints" / first, first, callbacks))
+    open_folder(folder)
+    if not (folder / CONFIG).exists():
+        # An attempt that came to nothing may have left the tokenizer of another experiment.
+        (folder / TOKENIZER).unlink(missing_ok=True)
+    data.connect(assembly, folder / TOKENIZER)
+    if not (folder / CONFIG).exists():
+        write_text(folder / CONFIG, resolved)
     console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
-    for stage in experiment.stages:
-        freeze(
-            assembly, stage.train, stage.name
-        )  # A pattern that matches nothing is told before any stage trains.
     shares = sum(stage.share for stage in experiment.stages)
     ledger = Ledger()
     for number, stage in enumerate(experiment.stages):
         done = folder / "stages" / f"{number}-{stage.name}.ckpt"
         if done.exists():
             state = load_checkpoint(done)
-            assembly.load_state_dict(state["state_dict"])
-            ledger = Ledger.from_state(state["ledger"])
+            try:
+                assembly.load_state_dict(state["state_dict"])
+                ledger = Ledger.from_state(state["ledger"])
+            except (KeyError, TypeError, RuntimeError) as fault:
+                raise UserError(
+                    f"{done}: is no finished stage of this experiment ({one_line(fault)[:200]}); without the "
+                    "file the stage is trained again"
+                ) from None
             continue
         limit = experiment.budget.amount * stage.share / shares
         loom = Loom(assembly, stage, experiment.budget, limit=limit, ledger=ledger)
@@ -103,19 +119,13 @@ def train(
             console.print(f"  {part:<12} {what} {total:,} parameters")
         checkpoints = folder / "checkpoints" / f"{number}-{stage.name}"
         before = (ledger.flops, ledger.seconds, ledger.samples, ledger.steps)
-        trainer = make_trainer(
-            **_flags(
-                flags,
-                experiment.checkpoint_every_n_steps,
-                precision.trainer,
-                folder,
-                checkpoints,
-                f"{number}-{stage.name}",
-                callbacks,
-            )
+        trainer = trainer_of(
+            make_trainer,
+            _flags(*flagged, checkpoints, f"{number}-{stage.name}", callbacks, took=loom.pause),
         )
         loader = data.loader(
             stage,
+            seed=experiment.seed,
             rank=trainer.global_rank,
             world=trainer.world_size,
             accumulate=trainer.accumulate_grad_batches,
@@ -147,27 +157,40 @@ def train(
     return ledger
 
 
+def trainer_of(make_trainer: TrainerFactory, flags: dict[str, Any]) -> Trainer:
+    """The Trainer of a stage.
+
+    Raises:
+        UserError: Lightning refuses the flags.
+    """
+    try:
+        return make_trainer(**flags)
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as fault:
+        raise UserError(f"trainer: {one_line(fault)}") from None
+
+
 def claim(folder: Path, resolved: str) -> None:
-    """Write `config.yaml` into a fresh folder, or see that the folder holds the same experiment.
+    """See that a folder holds no other experiment than this.
+
+    What a comment says (which file it was resolved from, seen from which folder) makes no other experiment.
 
     Raises:
         UserError: it holds another one.
     """
-    config = folder / "config.yaml"
-    if config.exists() and config.read_text() != resolved:
-        old, new = config.read_text().splitlines(), resolved.splitlines()
-        at = next(
-            (n for n, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]),
-            min(len(old), len(new)),
-        )
-        was = old[at].strip() if at < len(old) else "nothing"
-        now = new[at].strip() if at < len(new) else "nothing"
-        raise UserError(
-            f"{config}:{at + 1}: holds another experiment ({was!r}, now {now!r}); "
-            "another --out would be right"
-        )
+    config = folder / CONFIG
     if not config.exists():
-        write_text(config, resolved)
+        return
+    texts = config.read_text(encoding="utf-8", errors="replace"), resolved
+    old, new = (
+        [(n, line) for n, line in enumerate(text.splitlines(), 1) if line[:1] != "#"] for text in texts
+    )
+    nothing = (len(texts[0].splitlines()), "nothing")
+    for (number, was), (_, now) in zip_longest(old, new, fillvalue=nothing):
+        if was != now:
+            raise UserError(
+                f"{config}:{number}: holds another experiment ({was.strip()!r}, now {now.strip()!r}); "
+                "another --out would be right"
+            )
 
 
 def finished(folder: Path) -> bool:
@@ -181,10 +204,15 @@ def read_ledger(folder: Path) -> Ledger:
     Raises:
         UserError: it is not finished.
     """
+    file = folder / "ledger.json"
     try:
-        return Ledger.from_state(json.loads((folder / "ledger.json").read_text()))
+        return Ledger.from_state(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{folder}: is no finished run (it has no ledger.json)") from None
+    except (ValueError, TypeError, KeyError) as fault:
+        raise UserError(
+            f"{file}: is damaged ({one_line(fault)}); without the file a run makes it again of its last stage"
+        ) from None
 
 
 def _flags(
@@ -195,8 +223,9 @@ def _flags(
     checkpoints: Path,
     name: str,
     callbacks: list[Callback] | None,
+    took: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
-    """The Trainer's flags: the experiment's over our defaults."""
+    """The Trainer's flags: the experiment's over our defaults; `took` is told what each checkpoint takes."""
     saver = ModelCheckpoint(
         dirpath=checkpoints,
         filename="{step}",
@@ -226,10 +255,21 @@ def _flags(
         | flags
         | {
             "precision": precision,
-            "callbacks": [Bookkeeping(), *(callbacks or []), BudgetBar(), saver],
-            "plugins": [AtomicCheckpointIO()],
+            "callbacks": [
+                Bookkeeping(),
+                *(callbacks or []),
+                *_listed(flags.get("callbacks")),
+                *([BudgetBar()] if flags.get("enable_progress_bar", True) else []),
+                *([saver] if flags.get("enable_checkpointing", True) else []),
+            ],
+            "plugins": [AtomicCheckpointIO(took), *_listed(flags.get("plugins"))],
         }
     )
+
+
+def _listed(value: Any) -> list[Any]:
+    """What a flag holds that takes one or a list."""
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _resume_from(checkpoints: Path) -> str | None:

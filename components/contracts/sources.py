@@ -10,9 +10,10 @@ import numpy as np
 
 from vlmloom.components.contracts.kinds import Source
 from vlmloom.components.contracts.sample import Picture
+from vlmloom.registry.errors import UserError
 
 
-class SourceMissing(RuntimeError):
+class SourceMissing(UserError):
     """A source cannot be used here; the message says what to install."""
 
 

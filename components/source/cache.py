@@ -21,13 +21,15 @@ from typing import Any
 
 from filelock import FileLock
 
+from vlmloom.registry.errors import UserError
+
 Tick = Callable[[int, int], None]
 """Called with (done, total) while something is prepared."""
 
 MANIFEST = "manifest.json"
 
 
-class CacheError(OSError):
+class CacheError(UserError):
     """The cache folder cannot be written; the message names it and says what would help."""
 
 

@@ -64,6 +64,8 @@ def draw(image: Path, boxes: list[tuple[int, ...]], out: Path) -> None:
     """A copy of the picture with boxes (0 to 1000) drawn on it."""
     from PIL import Image, ImageDraw, ImageOps
 
+    from vlmloom.registry.errors import UserError, one_line
+
     with Image.open(image) as opened:
         picture = ImageOps.exif_transpose(opened).convert("RGB")
     pen = ImageDraw.Draw(picture)
@@ -81,4 +83,9 @@ def draw(image: Path, boxes: list[tuple[int, ...]], out: Path) -> None:
             max(corners[1], corners[3]),
         ]
         pen.rectangle(ordered, outline=(220, 30, 30), width=max(1, picture.width // 150))
-    picture.save(out)
+    try:
+        picture.save(out)
+    except (OSError, ValueError) as fault:
+        raise UserError(
+            f"{out}: cannot be written ({one_line(fault)}); another --out would be right"
+        ) from None

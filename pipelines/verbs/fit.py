@@ -40,16 +40,16 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
         return 0
     from rich.console import Console
 
-    from vlmloom.pipelines.loading import TOKENIZER, build_experiment, compose_experiment
+    from vlmloom.pipelines.loading import build_experiment, compose_experiment
+    from vlmloom.pipelines.quiet import quiet
     from vlmloom.pipelines.run import train
 
+    quiet()
     composed = compose_experiment(args.config, sets=args.sets, swaps=args.swaps, scale=args.scale)
     factory = trainer_factory(rest)
     experiment, resolved = build_experiment(composed)
     folder = args.out or Path("runs") / experiment.name
     console = Console(stderr=True, highlight=False)
-    folder.mkdir(parents=True, exist_ok=True)
-    experiment.data.connect(experiment.assembly, folder / TOKENIZER)
     ledger = train(experiment, folder, resolved=resolved, make_trainer=factory, console=console)
     console.print(
         f"{folder}: {ledger.samples:,} samples, {ledger.flops:.3g} FLOPs, {ledger.seconds:,.0f} s; "
@@ -64,6 +64,8 @@ def trainer_factory(rest: Sequence[str]) -> Any:
     Raises:
         UserError: LightningCLI refuses a flag.
     """
+    from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+
     from vlmloom.registry.errors import UserError
 
     unknown = [flag for flag in rest if flag.startswith("-") and not flag.startswith("--trainer")]
@@ -77,9 +79,15 @@ def trainer_factory(rest: Sequence[str]) -> Any:
     }
 
     def make(**flags: Any) -> Any:
-        kept = {
-            key: value for key, value in flags.items() if key not in given or key in ("callbacks", "plugins")
-        }
+        typed = cli.config_init["trainer"]
+        kept = {key: value for key, value in flags.items() if key not in given}
+        for key in ("callbacks", "plugins"):
+            more = typed[key] if key in given else None
+            kept[key] = [*flags[key], *(more if isinstance(more, list) else [] if more is None else [more])]
+        if "enable_progress_bar" in given and not typed["enable_progress_bar"]:
+            kept["callbacks"] = [one for one in kept["callbacks"] if not isinstance(one, ProgressBar)]
+        if "enable_checkpointing" in given and not typed["enable_checkpointing"]:
+            kept["callbacks"] = [one for one in kept["callbacks"] if not isinstance(one, Checkpoint)]
         return cli.instantiate_trainer(**kept)
 
     return make
@@ -125,8 +133,18 @@ def _cli(rest: Sequence[str]) -> Any:
     except SystemExit:
         if asked:
             raise
-        lines = [line.strip() for line in stderr.getvalue().splitlines() if line.strip()]
-        told = next(
-            (line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "refused"
-        )
-        raise UserError(f"fit: {told.removeprefix('error: ')}") from None
+        raise UserError(f"fit: {told(stderr.getvalue())}") from None
+
+
+def told(text: str) -> str:
+    """The point of what LightningCLI prints below its usage, on one line.
+
+    >>> told("usage: ... error: Parser key 'trainer.max_steps': Expected a <class 'int'>.")
+    "--trainer.max_steps: Expected a <class 'int'>."
+    """
+    import re
+
+    said = " ".join(text.rpartition("error: ")[2].split()) or "refused"
+    said = re.sub(r"""Parser key ["']([\w.]+)["']:""", r"--\1:", said)
+    said = re.sub(r"Does not validate against any of the Union subtypes Subtypes: .* Errors: - ", "", said)
+    return re.sub(r" Given value type: <class '\w+'>", "", said).replace("typing.", "")

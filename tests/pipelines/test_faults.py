@@ -18,7 +18,7 @@ from vlmloom.pipelines.checkpoints import (
 )
 from vlmloom.pipelines.files import write_atomically
 from vlmloom.pipelines.loading import TOKENIZER, build_experiment, compose_experiment, load_run
-from vlmloom.pipelines.run import train
+from vlmloom.pipelines.run import claim, train
 from vlmloom.registry.errors import UserError
 
 TINY = Path(__file__).with_name("tiny.yaml")
@@ -141,3 +141,50 @@ def test_weights_that_do_not_fit_are_listed_in_full(tmp_path):
 def test_a_folder_that_is_no_run(tmp_path):
     with pytest.raises(UserError, match="the folder of a finished run would be right"):
         load_run(tmp_path / "nowhere")
+
+
+def test_a_run_without_its_tokenizer_is_not_read_by_another(tmp_path):
+    experiment, resolved = prepared(tmp_path, "budget.samples=20")
+    train(experiment, tmp_path, resolved=resolved, console=Console(quiet=True))
+    assert load_run(tmp_path).data.tokenizer.trained
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(
+        UserError, match=r"lacks tokenizer\.json, and one trained anew might give words other ids"
+    ):
+        load_run(tmp_path)
+
+
+def test_a_damaged_ledger_is_told_and_made_again_of_the_last_stage(tmp_path):
+    experiment, resolved = prepared(tmp_path, "budget.samples=20")
+    train(experiment, tmp_path, resolved=resolved, console=Console(quiet=True))
+    ledger = tmp_path / "ledger.json"
+    whole = ledger.read_text()
+    for half in ("", "[]", "{}", whole[:50]):
+        ledger.write_text(half)
+        with pytest.raises(
+            UserError, match=r"ledger\.json: is damaged .*; without the file a run makes it again"
+        ):
+            train(experiment, tmp_path, resolved=resolved, console=Console(quiet=True))
+    ledger.unlink()
+    train(experiment, tmp_path, resolved=resolved, console=Console(quiet=True))
+    assert ledger.read_text() == whole
+
+
+def test_the_same_experiment_from_another_folder_is_the_same(tmp_path, monkeypatch):
+    experiment, resolved = prepared(tmp_path, "budget.samples=20")
+    train(experiment, tmp_path, resolved=resolved, console=Console(quiet=True))
+    monkeypatch.chdir(TINY.parent)
+    _, again = build_experiment(compose_experiment(TINY, sets=["budget.samples=20"]))
+    assert again != resolved, "the first line names the file as it is seen from here"
+    claim(tmp_path, again)
+    with pytest.raises(UserError, match="samples: 20', now 'samples: 21'"):
+        claim(tmp_path, again.replace("samples: 20", "samples: 21"))
+
+
+def test_what_a_checkpoint_takes_is_not_training_time(tmp_path):
+    from vlmloom.pipelines.checkpoints import AtomicCheckpointIO
+
+    told: list[float] = []
+    AtomicCheckpointIO(told.append).save_checkpoint({"x": torch.ones(3)}, tmp_path / "step=1.ckpt")
+    assert len(told) == 1 and told[0] > 0
+    assert load_checkpoint(tmp_path / "step=1.ckpt")["x"].tolist() == [1, 1, 1]

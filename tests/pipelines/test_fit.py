@@ -66,3 +66,77 @@ def test_a_pattern_that_trains_nothing_is_one_line(tmp_path, capsys):
     assert main(["fit", "-c", TINY, "--out", str(tmp_path), "--set", "stages.1.train=[tongue]"]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "tongue" in line]
     assert "matches no parameter; the parts are vision, projector, language, head.lm, head.mmtp" in line
+
+
+def test_a_flag_that_lightning_refuses_is_one_line_and_leaves_nothing(tmp_path, capsys):
+    out = tmp_path / "run"
+    for flag, said in (("devices=0", "devices"), ("accelerator=tpuu", "tpuu"), ("strategy=nosuch", "nosuch")):
+        assert main(["fit", "-c", TINY, "--out", str(out), f"--trainer.{flag}"]) == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("trainer: ")]
+        print(line)
+        assert said in line
+        assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("max_steps=many", "fit: --trainer.max_steps: Expected a <class 'int'>. Got value: many"),
+        ("precision=8", "fit: --trainer.precision: Expected a Literal[64, 32, 16]"),
+    ],
+)
+def test_a_refused_flag_says_what_would_be_right(tmp_path, capsys, flag, told):
+    assert main(["fit", "-c", TINY, "--out", str(tmp_path), f"--trainer.{flag}"]) == 2
+    assert capsys.readouterr().err.startswith(told)
+
+
+def test_a_folder_that_cannot_be_one_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert main(["fit", "-c", TINY, "--out", str(tmp_path / "file")]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "another --out" in line]
+    assert "file: cannot be a folder (File exists)" in line
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_bar_and_checkpoints_can_be_left_out_and_callbacks_added(tmp_path, capsys):
+    callback = "--trainer.callbacks=lightning.pytorch.callbacks.LambdaCallback"
+    flags = ["--trainer.enable_progress_bar=false", "--trainer.enable_checkpointing=false", callback]
+    assert main(["fit", "-c", TINY, "--out", str(tmp_path), "--trainer.max_steps=5", *flags]) == 0
+    told = capsys.readouterr().err
+    assert "tokens/s" not in told
+    assert not list(tmp_path.rglob("step=*.ckpt"))
+    out = tmp_path / "of the file"
+    sets = ["--set", "trainer.enable_progress_bar=false", "--set", "trainer.enable_checkpointing=false"]
+    assert main(["fit", "-c", TINY, "--out", str(out), "--trainer.max_steps=2", *sets]) == 0
+    assert "tokens/s" not in capsys.readouterr().err
+
+
+def test_a_tokenizer_of_an_attempt_that_failed_is_not_taken_up(tmp_path, capsys):
+    call = ["fit", "-c", TINY, "--out", str(tmp_path), "--trainer.max_steps=1"]
+    assert main([*call, "--set", "assembly.language.vocab=400"]) == 2
+    assert "language.vocab: 512 would be right" in capsys.readouterr().err
+    assert not (tmp_path / "config.yaml").exists()
+    (tmp_path / "tokenizer.json").write_text("of something else")
+    smaller = ["--set", "assembly.language.vocab=400", "--set", "data.tokenizer.vocab=400"]
+    assert main([*call, *smaller]) == 0
+    assert len(json.loads((tmp_path / "tokenizer.json").read_text())["model"]["vocab"]) <= 400
+
+
+def test_an_item_that_fits_into_no_pack_is_one_line(tmp_path, capsys):
+    assert main(["fit", "-c", TINY, "--out", str(tmp_path), "--set", "data.pack_tokens=8"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("pack_tokens is 8, but item 0 has ")
+
+
+def test_a_fault_in_a_loader_s_worker_is_one_line(tmp_path, capsys, monkeypatch):
+    from vlmloom.components.contracts.sample import CorruptPicture
+    from vlmloom.components.task.drawing import Drawing
+
+    def broken(self):
+        raise CorruptPicture("drawn.png: is truncated")
+
+    monkeypatch.setattr(Drawing, "render", broken)
+    sets = ["--set", "data.workers=1", "--set", "data.on_corrupt=raise"]
+    assert main(["fit", "-c", TINY, "--out", str(tmp_path), *sets]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "drawn.png: is truncated; data.on_corrupt: skip would leave it out" in last
+    assert last.startswith("count#")
