@@ -5,17 +5,18 @@ What is finished is kept under `runs/`, so that an interrupted comparison goes o
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from vlmloom.pipelines.evaluate import Items
 from vlmloom.pipelines.experiment import Budget
+from vlmloom.pipelines.files import open_folder
 from vlmloom.pipelines.gather import BLIND, gather
-from vlmloom.pipelines.job import Job, in_process
+from vlmloom.pipelines.job import Job, in_process, read_record
 from vlmloom.registry.errors import UserError
 
 
@@ -25,11 +26,11 @@ class Plan:
 
     Attributes:
         designs: name -> the experiment's YAML or its name.
-        budget: `(unit, amount)` for every design, all stages included; None takes each experiment's own.
+        budget: `(unit, amount)` for every design, all stages included; None is the first experiment's own.
         seeds: how many.
         out: the folder of the comparison.
         items: how many are asked.
-        blind: add the first design with its pictures withheld.
+        blind: add the first design that trains on pictures' questions, with the pictures withheld.
         sets: overrides for every design.
         command: what was typed.
     """
@@ -55,19 +56,27 @@ def compare(plan: Plan, console: Console) -> Path:
     Raises:
         UserError: an experiment is wrong, or a run failed.
     """
-    from vlmloom.pipelines.loading import compose_experiment
     from vlmloom.pipelines.report.write import write_report
 
-    budget_sets = () if plan.budget is None else _budget(*plan.budget)
-    for source in plan.designs.values():
-        compose_experiment(source, sets=[*budget_sets, *plan.sets], swaps=plan.swaps, scale=plan.scale)
-    designs = [*plan.designs, *([BLIND] if plan.blind and BLIND not in plan.designs else [])]
+    budget = plan.budget or own_budget(plan)
+    plan, budget_sets = replace(plan, budget=budget), _budget(*budget)
+    designs = [*plan.designs, *([BLIND] if plan.blind else [])]
+    open_folder(plan.out)
+    if plan.blind:
+        withheld_stages(plan)
+    # A design that is wrong, or a folder of another comparison, is told before anything trains.
+    asked: dict[str, Any] = {}
+    for seed in range(plan.seeds):
+        for design in plan.designs:
+            asked[design] = same_experiment(_job(plan, design, seed, budget_sets))
+    same_items(asked)
     total, began, page = len(designs) * plan.seeds, time.monotonic(), plan.out / "report.html"
     finished = 0
     for seed in range(plan.seeds):
         for design in designs:
             job = _job(plan, design, seed, budget_sets)
-            if not (job.folder / "run.json").exists():
+            same_experiment(job)
+            if not is_done(job):
                 minutes = (time.monotonic() - began) / max(finished, 1) * (total - finished) / 60
                 left = f", about {minutes:.0f} min left" if finished else ""
                 console.print(f"[bold]{design}, seed {seed}[/bold] ({finished + 1} of {total}{left})")
@@ -76,6 +85,16 @@ def compare(plan: Plan, console: Console) -> Path:
         page = write_report(gather(plan, designs), plan.out)
         console.print(f"{page}: {seed + 1} of {plan.seeds} seeds, {(time.monotonic() - began) / 60:.1f} min")
     return page
+
+
+def own_budget(plan: Plan) -> tuple[str, float]:
+    """The budget that the first experiment gives itself."""
+    from vlmloom.pipelines.loading import compose_experiment
+
+    first = next(iter(plan.designs.values()))
+    composed = compose_experiment(first, sets=plan.sets, swaps=plan.swaps, scale=plan.scale)
+    budget = Budget(**composed.root.plain()["budget"])
+    return budget.unit, getattr(budget, budget.unit)
 
 
 def _budget(unit: str, amount: float) -> tuple[str, ...]:
@@ -87,7 +106,7 @@ def _budget(unit: str, amount: float) -> tuple[str, ...]:
 def _job(plan: Plan, design: str, seed: int, budget_sets: tuple[str, ...]) -> Job:
     folder = plan.out / "runs" / f"{design}-seed{seed}"
     sets = (*plan.sets, f"seed={seed}")
-    if design != BLIND or BLIND in plan.designs:
+    if design != BLIND:
         return Job(
             design,
             plan.designs[design],
@@ -101,19 +120,88 @@ def _job(plan: Plan, design: str, seed: int, budget_sets: tuple[str, ...]) -> Jo
     return blind_job(plan, seed, folder, sets)
 
 
-def blind_job(plan: Plan, seed: int, folder: Path, sets: tuple[str, ...]) -> Job:
-    """The first design with its questions' pictures withheld, trained on as many items as that design saw."""
+def same_experiment(job: Job) -> dict[str, Any]:
+    """See that a run's folder, where there is one, holds what is asked for now.
+
+    Returns:
+        The experiment as plain data.
+
+    Raises:
+        ConfigError: the experiment is wrong.
+        UserError: the folder holds another one: other budget, other values, another design.
+    """
+    from vlmloom.pipelines.loading import compose_experiment
+    from vlmloom.pipelines.run import claim
+    from vlmloom.registry.build import saved
+
+    composed = compose_experiment(job.source, sets=job.sets, swaps=job.swaps, scale=job.scale)
+    claim(job.folder, saved(composed))
+    return composed.root.plain()
+
+
+def same_items(experiments: dict[str, dict[str, Any]]) -> None:
+    """See that all designs are asked the same items; their mixtures in training may differ.
+
+    Raises:
+        UserError: two suites differ in more than their weights.
+    """
+    suites = {
+        design: {key: value for key, value in plain["data"].get("suite", {}).items() if key != "weights"}
+        for design, plain in experiments.items()
+    }
+    first, *others = suites
+    for design in others:
+        differ = sorted(
+            key
+            for key in suites[first].keys() | suites[design].keys()
+            if suites[first].get(key) != suites[design].get(key)
+        )
+        if differ:
+            raise UserError(
+                f"compare: {design} and {first} would be asked different items: data.suite differs in "
+                f"{', '.join(differ)}; the same suite would be right"
+            )
+
+
+def is_done(job: Job) -> bool:
+    """Whether a run has reached its end, and has answered as many items as are asked now.
+
+    Raises:
+        UserError: its record is damaged.
+    """
+    record = read_record(job.folder)
+    return (
+        record is not None
+        and record.get("items") == asdict(job.items)
+        and all((job.folder / name).exists() for name in record["answers"])
+    )
+
+
+def withheld_stages(plan: Plan) -> tuple[str, list[int]]:
+    """The first design that trains on questions about pictures, and the stages in which it does.
+
+    Raises:
+        UserError: none does, so nothing can be withheld.
+    """
     from vlmloom.pipelines.loading import compose_experiment
 
-    first, source = next(iter(plan.designs.items()))
-    composed = compose_experiment(source, sets=plan.sets, swaps=plan.swaps, scale=plan.scale)
-    stages = composed.root.plain()["stages"]
-    seen = [number for number, stage in enumerate(stages) if stage.get("view", "question") == "question"]
-    if not seen:
-        raise UserError(
-            f"compare: {first} trains on no questions, so it has no blind twin; --no-blind leaves it out"
-        )
-    samples = json.loads((plan.out / "runs" / f"{first}-seed{seed}" / "run.json").read_text())["samples"]
+    for design, source in plan.designs.items():
+        composed = compose_experiment(source, sets=plan.sets, swaps=plan.swaps, scale=plan.scale)
+        stages = composed.root.plain()["stages"]
+        seen = [number for number, stage in enumerate(stages) if stage.get("view", "question") == "question"]
+        if seen:
+            return design, seen
+    raise UserError(
+        f"compare: {' and '.join(plan.designs)} train on no questions with pictures, so there is no blind "
+        "twin; --no-blind leaves it out"
+    )
+
+
+def blind_job(plan: Plan, seed: int, folder: Path, sets: tuple[str, ...]) -> Job:
+    """A design with its questions' pictures withheld, trained on as many items as that design saw."""
+    design, seen = withheld_stages(plan)
+    record = read_record(plan.out / "runs" / f"{design}-seed{seed}")
+    assert record is not None, "blind comes after its twin"
     withheld = tuple(f"stages.{number}.view=withheld" for number in seen)
-    blind_sets = (*_budget("samples", samples), *withheld, f"name={BLIND}", *sets)
-    return Job(BLIND, source, seed, folder, blind_sets, plan.swaps, plan.scale, plan.items)
+    blind_sets = (*_budget("samples", record["samples"]), *withheld, f"name={BLIND}", *sets)
+    return Job(BLIND, plan.designs[design], seed, folder, blind_sets, plan.swaps, plan.scale, plan.items)

@@ -59,6 +59,11 @@ def sheet(
         yield name, task, [task.plan(split, index) for index in range(count)]
 
 
+def answers_file(folder: Path, design: str, split: str, items: Items) -> Path:
+    """Where the answers of a run to so many items of a split are kept."""
+    return folder / f"answers-{design}-{split}-{items.count(split)}.jsonl"
+
+
 def evaluate(
     answerer: Answerer,
     folder: Path,
@@ -79,16 +84,22 @@ def evaluate(
         tick: told of progress.
 
     Raises:
-        UserError: a checker fails on an answer; it is named.
+        UserError: a checker fails on an answer, or a file holds answers to other items; it is named.
     """
     suite = answerer.data.suite
     splits = evaluated_splits(suite)
     total = sum(items.count(split) * len(tasks) for split, tasks in splits.items())
     done, found = 0, []
     for split, tasks in splits.items():
-        path = folder / f"answers-{design}-{split}-{items.count(split)}.jsonl"
+        path = answers_file(folder, design, split, items)
         if path.exists():
             part = read_answers(path)
+            asked = {(name, index) for name in tasks for index in range(items.count(split))}
+            if {(answer.category, answer.item) for answer in part} != asked or len(part) != len(asked):
+                raise UserError(
+                    f"{path}: found {len(part)} answers, but to other items than the {len(asked)} that are "
+                    "asked; without the file they are given again"
+                )
         else:
             part = []
             for name, task, samples in sheet(suite, split, tasks, items.count(split)):

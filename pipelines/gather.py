@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlmloom.pipelines.job import ORACLE
-from vlmloom.pipelines.report.record import Answer, Comparison, Example, Run
+from vlmloom.pipelines.job import ORACLE, read_record
+from vlmloom.pipelines.report.record import Answer, Comparison, Example, Run, read_answers
+from vlmloom.registry.errors import UserError
 
 if TYPE_CHECKING:
     from vlmloom.pipelines.compare import Plan
@@ -20,25 +21,30 @@ EXAMPLES_A_CATEGORY = 1
 def gather(plan: Plan, designs: Sequence[str]) -> Comparison:
     """Everything that is finished, as the report takes it."""
     from vlmloom.pipelines.evaluate import categories, evaluated_splits
-    from vlmloom.pipelines.loading import build_experiment, compose_experiment
+    from vlmloom.pipelines.loading import compose_experiment
     from vlmloom.pipelines.machine import machine, versions
-    from vlmloom.pipelines.report.record import read_answers
+    from vlmloom.registry.build import build
 
     runs, answers, pretrained = [], [], []
+    cascades: list[str] = []
     for seed in range(plan.seeds):
         for design in designs:
             folder = plan.out / "runs" / f"{design}-seed{seed}"
-            if not (folder / "run.json").exists():
+            record = read_record(folder)
+            if record is None:
                 continue
-            data = json.loads((folder / "run.json").read_text())
-            runs.append(Run.from_dict(data))
-            pretrained += [{"design": design, "weights": line} for line in data["pretrained"] if seed == 0]
-            for path in sorted(folder.glob("answers-*.jsonl")):
-                answers += read_answers(path)
-    experiment, _ = build_experiment(
-        compose_experiment(next(iter(plan.designs.values())), sets=plan.sets, scale=plan.scale)
+            runs.append(Run.from_dict(record))
+            pretrained += [{"design": design, "weights": line} for line in record["pretrained"] if seed == 0]
+            for name, count in record["answers"].items():
+                found = kept_answers(folder / name, design, seed, count)
+                if found[0].design == ORACLE and design not in cascades:
+                    cascades.append(design)
+                answers += found
+    composed = compose_experiment(
+        next(iter(plan.designs.values())), sets=plan.sets, swaps=plan.swaps, scale=plan.scale
     )
-    suite = experiment.data.suite
+    # The data alone: this process makes no weights, so that its children start with untouched thread pools.
+    suite = build(composed.root.value["data"]).suite
     suite.prepare()
     there = evaluated_splits(suite)
     absent = {
@@ -48,10 +54,8 @@ def gather(plan: Plan, designs: Sequence[str]) -> Comparison:
         if split not in there
     }
     oracles = {answer.design for answer in answers} & {ORACLE}
-    cascades = [
-        design for design in designs if any((plan.out / "runs").glob(f"{design}-seed*/answers-{ORACLE}-*"))
-    ]
-    kind, value = plan.budget or (experiment.budget.unit, experiment.budget.amount)
+    assert plan.budget is not None
+    kind, value = plan.budget
     return Comparison(
         budget={"kind": kind, "value": value},
         designs=[*designs, *oracles],
@@ -68,6 +72,23 @@ def gather(plan: Plan, designs: Sequence[str]) -> Comparison:
         absent_splits=absent,
         command=plan.command,
     )
+
+
+def kept_answers(path: Path, design: str, seed: int, count: int) -> list[Answer]:
+    """The answers in a file of a run.
+
+    Raises:
+        UserError: they are not the ones that the run has given.
+    """
+    found = read_answers(path)
+    items = {(answer.category, answer.item) for answer in found}
+    own = all(answer.seed == seed and answer.design in (design, ORACLE) for answer in found)
+    if not own or len(found) != count or len(items) != count:
+        raise UserError(
+            f"{path}: found {len(found)} answers, not the {count} of {design}, seed {seed}; without the file "
+            "they are given again"
+        )
+    return found
 
 
 def examples(suite: Any, answers: Sequence[Answer]) -> list[Example]:

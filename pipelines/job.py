@@ -11,7 +11,8 @@ import resource
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from rich.console import Console
 from vlmloom.pipelines.evaluate import Items
 from vlmloom.pipelines.files import write_text
 from vlmloom.pipelines.report.record import CurvePoint, Run, Stage
-from vlmloom.registry.errors import UserError
+from vlmloom.registry.errors import UserError, one_line, told
 
 ORACLE = "oracle"
 LATENCY_ITEMS = 24
+RECORD = "run.json"
+"""What a run took; written last."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def in_process(job: Job) -> None:
         raise
     if process.exitcode:
         raise UserError(
-            f"{job.design}, seed {job.seed}: stopped with status {process.exitcode}; run again to go on"
+            f"{job.design}, seed {job.seed}: stopped with status {process.exitcode}; "
+            "the same call again goes on"
         )
 
 
@@ -82,31 +86,29 @@ def _enter(job: Job) -> None:
     console = Console(stderr=True, highlight=False)
     try:
         work(job, console)
-    except UserError as error:
-        for line in error.lines:
-            print(line, file=sys.stderr)
-        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception:
-        traceback.print_exc()
-        sys.exit(1)
+    except Exception as error:
+        lines = told(error)
+        if lines is None:
+            traceback.print_exc()
+            sys.exit(1)
+        print(*lines, sep="\n", file=sys.stderr)
+        sys.exit(2)
 
 
 def work(job: Job, console: Console) -> None:
     """Train, answer, and write `run.json` last."""
     from vlmloom.pipelines.answering import Answerer
     from vlmloom.pipelines.checkpoints import load_weights
-    from vlmloom.pipelines.evaluate import evaluate
-    from vlmloom.pipelines.loading import TOKENIZER, build_experiment, compose_experiment
+    from vlmloom.pipelines.evaluate import answers_file, evaluate
+    from vlmloom.pipelines.loading import build_experiment, compose_experiment
     from vlmloom.pipelines.run import train
     from vlmloom.pipelines.summary import active_parameters
     from vlmloom.pipelines.validation import ValidationCurve
 
     composed = compose_experiment(job.source, sets=job.sets, swaps=job.swaps, scale=job.scale)
     experiment, resolved = build_experiment(composed)
-    job.folder.mkdir(parents=True, exist_ok=True)
-    experiment.data.connect(experiment.assembly, job.folder / TOKENIZER)
     ledger = train(
         experiment, job.folder, resolved=resolved, console=console, callbacks=[ValidationCurve(experiment)]
     )
@@ -115,9 +117,12 @@ def work(job: Job, console: Console) -> None:
     routes = {job.design: Answerer(experiment)}
     if routes[job.design].perceives:
         routes[ORACLE] = Answerer(experiment, oracle=True)
+    kept: dict[str, int] = {}
     for name, answerer in routes.items():
         clock = time.perf_counter()
         answers = evaluate(answerer, job.folder, design=name, seed=job.seed, items=job.items)
+        for split, count in Counter(answer.split for answer in answers).items():
+            kept[answers_file(job.folder, name, split, job.items).name] = count
         visual = {category for category, task in experiment.data.suite.tasks.items() if task.visual}
         scores = [
             answer.correct for answer in answers if answer.split == "test" and answer.category in visual
@@ -157,9 +162,30 @@ def work(job: Job, console: Console) -> None:
         config=resolved,
     )
     text = json.dumps(
-        record.to_dict() | {"pretrained": experiment.pretrained, "corrupt": dict(ledger.corrupt)}
+        record.to_dict()
+        | {"pretrained": experiment.pretrained, "corrupt": dict(ledger.corrupt)}
+        | {"items": asdict(job.items), "answers": kept}
     )
-    write_text(job.folder / "run.json", text)
+    write_text(job.folder / RECORD, text)
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """What `work` noted of a run; None where it has not come so far.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    file = folder / RECORD
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        Run.from_dict(record)
+        return record
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, AttributeError) as fault:
+        raise UserError(
+            f"{file}: is damaged ({one_line(fault)}); without the file it is made again"
+        ) from None
 
 
 def _point(point: dict[str, Any]) -> CurvePoint:

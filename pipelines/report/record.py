@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmloom.pipelines.files import write_text
+from vlmloom.registry.errors import UserError, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,15 +192,16 @@ def read_answers(path: Path) -> list[Answer]:
     """Read what `write_answers` kept.
 
     Raises:
-        ValueError: a line is not an answer; the message names the file and the line.
+        UserError: a line is not an answer; the message names the file and the line.
     """
     answers = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             answer = Answer(**json.loads(line))
-        except (json.JSONDecodeError, TypeError) as error:
-            raise ValueError(
-                f"{path}:{number}: not an answer ({error}); delete the file to evaluate again"
+            check_answer(answer)
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"{path}:{number}: not an answer ({one_line(error)}); without the file it is evaluated again"
             ) from None
         answers.append(answer)
     return answers

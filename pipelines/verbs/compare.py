@@ -52,16 +52,28 @@ def run(args: argparse.Namespace) -> int:
 
     from vlmloom.pipelines.compare import Plan, compare
     from vlmloom.pipelines.evaluate import Items
+    from vlmloom.pipelines.experiment import NAME, NAMING
+    from vlmloom.pipelines.gather import BLIND
+    from vlmloom.pipelines.job import ORACLE
     from vlmloom.pipelines.quiet import quiet
     from vlmloom.registry.errors import UserError
 
     quiet()
-    if args.seeds < 1 or args.items < 1:
-        raise UserError(f"compare: --seeds and --items are at least 1; found {args.seeds} and {args.items}")
+    for option, value in (("seeds", args.seeds), ("items", args.items), ("other-items", args.other_items)):
+        if value < 1:
+            raise UserError(f"compare: --{option} is {value}; 1 or more would be right")
     designs: dict[str, str] = {}
     for design in args.designs:
         is_path = design.endswith((".yaml", ".yml"))
         name = Path(design).stem if is_path else design.rsplit("/", 1)[-1]
+        if name in (BLIND, ORACLE):
+            raise UserError(
+                f"compare: {name!r} is made by the comparison itself; another file name would be right"
+            )
+        if not NAME.fullmatch(name):
+            raise UserError(
+                f"compare: {design}: its file name names its runs' folders; {NAMING} would be right"
+            )
         if name in designs:
             raise UserError(f"compare: two designs are called {name!r}; other file names would be right")
         designs[name] = design if is_path or "/" in design else f"{args.scale}/{design}"
@@ -96,6 +108,7 @@ def parse_budget(text: str | None) -> tuple[str, float] | None:
         value = float(amount)
     except ValueError:
         value = 0.0
-    if unit not in ("flops", "samples", "seconds") or not 0 < value < float("inf"):
+    fits = 0 < value < float("inf") and (unit != "samples" or value == int(value))
+    if unit not in ("flops", "samples", "seconds") or not fits:
         raise UserError(f"--budget {text}: flops=2e13, samples=50000 or seconds=180 would be right")
     return unit, int(value) if unit == "samples" else value

@@ -47,9 +47,18 @@ def run(args: argparse.Namespace) -> int:
     from vlmloom.pipelines.quiet import quiet
     from vlmloom.pipelines.report.document import build_document
     from vlmloom.pipelines.report.record import Comparison
+    from vlmloom.registry.errors import UserError
 
     quiet()
+    for option, value in (("items", args.items), ("other-items", args.other_items)):
+        if value < 1:
+            raise UserError(f"evaluate: --{option} is {value}; 1 or more would be right")
     experiment = load_run(args.folder)
+    if args.oracle and not hasattr(experiment.assembly, "descriptions"):
+        raise UserError(
+            f"evaluate: --oracle replaces what specialists see, but {args.folder} has none; a cascade's run "
+            "would be right"
+        )
     answerer = Answerer(experiment, oracle=args.oracle)
     design = "oracle" if args.oracle else experiment.name
     with Progress(console=Console(stderr=True), transient=True) as bar:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,7 +141,149 @@ def test_boxes_of_an_answer_are_drawn(tmp_path):
         assert drawn.getpixel((20, 50)) == (220, 30, 30) and drawn.getpixel((60, 50)) == (255, 255, 255)
 
 
-@pytest.mark.parametrize("budget", ["flops", "flops=many", "steps=3", "samples=-1", "seconds=inf"])
+def again(compared: Path, *changes: str, out: Path | None = None) -> int:
+    """The call of `compared` once more, with changes."""
+    call = ["compare", str(TINY), str(compared / "mine.yaml"), "--budget", "samples=150", "--seeds", "1"]
+    return main(
+        [*call, "--items", "6", "--other-items", "4", "--out", str(out or compared / "out"), *changes]
+    )
+
+
+@pytest.fixture
+def copied(compared, tmp_path) -> Path:
+    """The finished comparison in a folder that may be spoiled."""
+    return Path(shutil.copytree(compared / "out", tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (["--budget", "samples=300"], "('samples: 150', now 'samples: 300')"),
+        (["--budget", "flops=1e9"], "('samples: 150', now 'samples: null')"),
+        (["--set", "assembly.language.depth=3"], "'depth: 2', now 'depth: 3'"),
+        (["--swap", "assembly.head.mmtp=head/mtp"], "'use: head/mmtp', now 'use: head/mtp'"),
+    ],
+)
+def test_runs_of_another_comparison_are_not_taken_for_this_one(compared, copied, capsys, change, told):
+    before = (copied / "report.json").read_bytes()
+    assert again(compared, *change, out=copied) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    print(line)
+    assert "config.yaml:" in line and "holds another experiment" in line and told in line
+    assert line.endswith("another --out would be right")
+    assert (copied / "report.json").read_bytes() == before
+
+
+def test_more_items_are_answered_without_training_again(compared, copied, capsys):
+    weights = {path: path.stat().st_mtime_ns for path in copied.rglob("model.safetensors")}
+    assert again(compared, "--items", "7", out=copied) == 0
+    rows = json.loads((copied / "report.json").read_text())["results"]
+    assert {row["items"] for row in rows if row["split"] == "test"} == {7}
+    assert {path: path.stat().st_mtime_ns for path in weights} == weights
+    assert main(["evaluate", str(copied / "runs" / "tiny-seed0"), "--items", "3", "--other-items", "1"]) == 0
+    assert again(compared, "--items", "7", out=copied) == 0, (
+        "answers of `evaluate` are none of the comparison's"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "told"),
+    [
+        ("run.json", lambda text: text[: len(text) // 2], "run.json: is damaged ("),
+        ("run.json", lambda text: "[]", "run.json: is damaged ("),
+        ("run.json", lambda text: "{}", "run.json: is damaged ("),
+        ("answers-tiny-test-6.jsonl", lambda text: text[:-20], "answers-tiny-test-6.jsonl:12: not an answer"),
+        ("answers-tiny-test-6.jsonl", lambda text: "", "found 0 answers, not the 12 of tiny, seed 0"),
+        ("answers-tiny-test-6.jsonl", lambda text: text + text, "found 24 answers, not the 12 of tiny"),
+        (
+            "answers-tiny-test-6.jsonl",
+            lambda text: text.replace('"tiny"', '"x"'),
+            "not the 12 of tiny, seed 0",
+        ),
+        (
+            "answers-tiny-test-6.jsonl",
+            lambda text: re.sub('"correct": [01]', '"correct": 7', text),
+            "correct is 7.0; it must be from 0 to 1",
+        ),
+    ],
+)
+def test_damaged_files_of_a_finished_run_are_told(compared, copied, capsys, name, spoil, told):
+    path = copied / "runs" / "tiny-seed0" / name
+    path.write_text(spoil(path.read_text()))
+    assert again(compared, out=copied) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if name in line]
+    print(line)
+    assert told in line and "without the file" in line
+
+
+def test_what_is_taken_away_of_a_finished_run_is_made_again(compared, copied):
+    run = copied / "runs" / "tiny-seed0"
+    answers, before = run / "answers-tiny-test-6.jsonl", (run / "model.safetensors").stat().st_mtime_ns
+    whole = [row["response"] for row in map(json.loads, answers.read_text().splitlines())]
+    answers.unlink()
+    (run / "run.json").unlink()
+    assert again(compared, out=copied) == 0
+    assert [row["response"] for row in map(json.loads, answers.read_text().splitlines())] == whole
+    assert (run / "run.json").exists() and (run / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_designs_that_are_asked_other_items_are_not_compared(compared, tmp_path, capsys):
+    (tmp_path / "other.yaml").write_text(f"extends: {TINY}\nset: {{data.suite.photo_share: 0.5}}\n")
+    assert main(["compare", str(TINY), str(tmp_path / "other.yaml"), "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "compare: other and tiny would be asked different items: data.suite differs in photo_share; "
+        "the same suite would be right"
+    )
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (
+            ["blind.yaml"],
+            "compare: 'blind' is made by the comparison itself; another file name would be right",
+        ),
+        (
+            ["oracle.yaml"],
+            "compare: 'oracle' is made by the comparison itself; another file name would be right",
+        ),
+        (["a b.yaml"], "compare: a b.yaml: its file name names its runs' folders; letters, digits"),
+        ([str(TINY), str(TINY)], "compare: two designs are called 'tiny'; other file names would be right"),
+        ([str(TINY), "--seeds", "0"], "compare: --seeds is 0; 1 or more would be right"),
+        ([str(TINY), "--items", "0"], "compare: --items is 0; 1 or more would be right"),
+        ([str(TINY), "--other-items", "-1"], "compare: --other-items is -1; 1 or more would be right"),
+        (
+            ["cascade"],
+            "compare: cascade train on no questions with pictures, so there is no blind twin; --no-blind",
+        ),
+        (
+            [str(TINY), "--seeds", "x"],
+            "vlmloom compare: argument --seeds: invalid int value: 'x'; `vlmloom comp",
+        ),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_is_one_line(tmp_path, monkeypatch, capsys, call, told):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", *call]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    print(line)
+    assert line.startswith(told)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_blind_is_the_twin_of_the_first_design_that_sees_pictures(tmp_path):
+    from vlmloom.pipelines.compare import Plan, own_budget, withheld_stages
+
+    plan = Plan({"cascade": "nano/cascade", "adapter": "nano/adapter", "native": "nano/native"}, tmp_path)
+    assert withheld_stages(plan) == ("adapter", [2])
+    assert own_budget(plan) == ("flops", 5e12)
+
+
+@pytest.mark.parametrize(
+    "budget", ["samples=1.5", "flops", "flops=many", "steps=3", "samples=-1", "seconds=inf"]
+)
 def test_a_budget_that_is_none_is_one_line(budget, capsys):
     assert main(["compare", str(TINY), "--budget", budget]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()

@@ -7,6 +7,7 @@ import pytest
 from vlmloom.pipelines.report import Run, build_document, read_answers, write_answers, write_report
 from vlmloom.pipelines.report.document import VISUAL_MEAN
 from vlmloom.pipelines.report.wording import between, find
+from vlmloom.registry.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_answers_and_runs_round_trip(comparison, tmp_path: Path):
     write_answers(path, comparison.answers[:5])
     assert read_answers(path) == comparison.answers[:5]
     path.write_text(path.read_text() + '{"design": "na')
-    with pytest.raises(ValueError, match=r"answers\.jsonl:6: not an answer"):
+    with pytest.raises(UserError, match=r"answers\.jsonl:6: not an answer"):
         read_answers(path)
     run = comparison.runs[0]
     assert Run.from_dict(json.loads(json.dumps(run.to_dict()))) == run
