@@ -22,16 +22,16 @@ class Native(Spliced):
     def __init__(
         self,
         *,
-        vision: Vision,
-        projector: Callable[..., Projector],
         language: Language,
         head: Mapping[str, Callable[..., Head]],
+        vision: Vision | None = None,
+        projector: Callable[..., Projector] | None = None,
     ) -> None:
         """Wire the parts.
 
         Args:
-            vision: the tower.
-            projector: a template; its widths are those of its neighbours.
+            vision: the tower; None is a text model, such as the GLM-5 that a native model grows from.
+            projector: a template; its widths are those of its neighbours. None where there is no tower.
             language: the decoder.
             head: templates by name; `lm` is needed, `mmtp` is GLM-5V-Turbo's.
         """

@@ -42,9 +42,10 @@ class MMTPHead(MTPHead):
         balance_loss: coefficient of the router's balance loss.
         depth: how many tokens further are predicted.
         shared: one module for all depths, or one each.
+        own_tables: an embedding and an output matrix for each module, as in `head/mtp`.
         loss_weight: factor on the mean of the depths' losses.
         norm_eps: of the norms.
-        init_std: of the projection and the shared set.
+        init_std: of the projection, the tables and the shared set.
 
     Raises:
         ValueError: a size is not positive, there is no such visual input, or it has no shared set.
@@ -65,6 +66,7 @@ class MMTPHead(MTPHead):
         balance_loss: float = 0.01,
         depth: int = 1,
         shared: bool = True,
+        own_tables: bool = False,
         loss_weight: float = 0.3,
         norm_eps: float = 1e-5,
         init_std: float = 0.02,
@@ -74,6 +76,7 @@ class MMTPHead(MTPHead):
             vocab=vocab,
             depth=depth,
             shared=shared,
+            own_tables=own_tables,
             loss_weight=loss_weight,
             norm_eps=norm_eps,
             init_std=init_std,
@@ -137,7 +140,7 @@ class MMTPHead(MTPHead):
         lengths = torch.bincount(sample[kept], minlength=len(batch.lengths)).tolist()
         from_here = ahead.index_select(0, kept)
         out, metrics = self.step(
-            self.inputs(batch, visual).index_select(0, from_here),
+            self.inputs(batch, visual, depth).index_select(0, from_here),
             hidden.index_select(0, kept),
             batch.positions.index_select(1, from_here),
             lengths,

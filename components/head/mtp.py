@@ -26,12 +26,18 @@ class MTPModule(nn.Module):
         width: D.
         block: a decoder block of the backbone's kind.
         norm_eps: of the three norms.
-        init_std: of the projection.
+        init_std: of the projection and the tables.
+        tables: the vocabulary of an embedding and an output matrix of its own, or None.
 
     Reference: arXiv 2412.19437, 2.2; transformers, modeling_layers.py (MtpLayer).
     """
 
-    def __init__(self, *, width: int, block: nn.Module, norm_eps: float, init_std: float) -> None:
+    embed: nn.Embedding | None
+    unembed: nn.Linear | None
+
+    def __init__(
+        self, *, width: int, block: nn.Module, norm_eps: float, init_std: float, tables: int | None = None
+    ) -> None:
         super().__init__()
         self.enorm = RMSNorm(width, eps=norm_eps)
         self.hnorm = RMSNorm(width, eps=norm_eps)
@@ -39,6 +45,12 @@ class MTPModule(nn.Module):
         self.block = block
         self.post_norm = RMSNorm(width, eps=norm_eps)
         nn.init.normal_(self.eh_proj.weight, std=init_std)
+        self.embed = self.unembed = None
+        if tables is not None:
+            self.embed = nn.Embedding(tables, width)
+            self.unembed = nn.Linear(width, tables, bias=False)
+            for table in (self.embed, self.unembed):
+                nn.init.normal_(table.weight, std=init_std)
 
     def forward(
         self, embedding: Tensor, hidden: Tensor, positions: Tensor, lengths: Sequence[int], language: Language
@@ -55,16 +67,19 @@ class MTPHead(Head):
 
     At depth k (from 0) the hidden state of token t and the embedding of token t + 1 + k predict token
     t + 2 + k; depth k + 1 reads the normed output of depth k. Embedding and output matrix belong to the
-    language part and the `lm` head and are used by reference. Nothing crosses the end of a sample.
+    language part and the `lm` head and are used by reference, unless the modules have tables of their own.
+    Nothing crosses the end of a sample.
 
     Args:
         width: D.
         vocab: V.
         depth: how many tokens further are predicted.
         shared: one module for all depths (GLM-5, GLM-OCR), or one each (DeepSeek-V3).
+        own_tables: each module has an embedding and an output matrix of its own, as released checkpoints
+            store them (copies of the trunk's when training ended).
         loss_weight: factor on the mean of the depths' losses (GLM-4.5: 0.3, later 0.1).
         norm_eps: of the norms.
-        init_std: of the projection.
+        init_std: of the projection and the tables.
 
     Raises:
         ValueError: a size is not positive.
@@ -81,6 +96,7 @@ class MTPHead(Head):
         vocab: int,
         depth: int = 1,
         shared: bool = False,
+        own_tables: bool = False,
         loss_weight: float = 0.3,
         norm_eps: float = 1e-5,
         init_std: float = 0.02,
@@ -90,6 +106,7 @@ class MTPHead(Head):
             if value < 1:
                 raise ValueError(f"{self.registered_name}: {name} is {value}; it must be at least 1")
         self.width, self.vocab, self.depth, self.shared = width, vocab, depth, shared
+        self.own_tables = own_tables
         self.loss_weight, self.norm_eps, self.init_std = loss_weight, norm_eps, init_std
         self.steps = nn.ModuleList()
         self._bound: tuple[Language, LMHead] | None = None
@@ -111,10 +128,14 @@ class MTPHead(Head):
         self._bound = (language, lm)
         if not len(self.steps):
             for _ in range(1 if self.shared else self.depth):
-                block = language.make_block()
-                self.steps.append(
-                    MTPModule(width=self.width, block=block, norm_eps=self.norm_eps, init_std=self.init_std)
+                module = MTPModule(
+                    width=self.width,
+                    block=language.make_block(),
+                    norm_eps=self.norm_eps,
+                    init_std=self.init_std,
+                    tables=self.vocab if self.own_tables else None,
                 )
+                self.steps.append(module)
 
     def _parts(self) -> tuple[Language, LMHead]:
         if self._bound is None:
@@ -138,8 +159,21 @@ class MTPHead(Head):
             lengths: of the samples.
             depth: which module.
         """
-        module = cast(MTPModule, self.steps[0 if self.shared else depth])
-        return module(embed_next, hidden, positions, lengths, self._parts()[0])
+        return self._module(depth)(embed_next, hidden, positions, lengths, self._parts()[0])
+
+    def _module(self, depth: int) -> MTPModule:
+        self._parts()
+        return cast(MTPModule, self.steps[0 if self.shared else depth])
+
+    def embed(self, ids: Int[Tensor, "tokens"], depth: int = 0) -> Float[Tensor, "tokens width"]:
+        """The embeddings that a depth reads: the language part's, or the module's own."""
+        own = self._module(depth).embed
+        return self._parts()[0].embed(ids) if own is None else own(ids)
+
+    def output(self, depth: int = 0) -> Float[Tensor, "vocab width"]:
+        """The output matrix that a depth predicts with: the `lm` head's, or the module's own."""
+        own = self._module(depth).unembed
+        return self._parts()[1].weight if own is None else own.weight
 
     def forward(self, hidden: Float[Tensor, "tokens width"], batch: Packed) -> tuple[Tensor, Metrics]:
         """The mean loss of the depths times `loss_weight`.
@@ -148,12 +182,11 @@ class MTPHead(Head):
             The loss; `loss` (mean over depths, before the factor), `loss_k` and `accuracy_k` of the kth
             depth, from 1, and what the blocks report.
         """
-        lm = self._parts()[1]
         losses: list[Tensor] = []
         visual, metrics = self.visual_tokens(batch)
         for depth in range(self.depth):
             hidden, parts = self.advance(hidden, batch, depth, visual)
-            loss, accuracy = supervised_loss(hidden, batch, 2 + depth, lm.weight, self.skip_visual)
+            loss, accuracy = supervised_loss(hidden, batch, 2 + depth, self.output(depth), self.skip_visual)
             losses.append(loss)
             metrics[f"loss_{depth + 1}"], metrics[f"accuracy_{depth + 1}"] = loss.detach(), accuracy
             for name, value in parts.items():
@@ -178,12 +211,12 @@ class MTPHead(Head):
             visual: `[V, width]`, from `visual_tokens`.
         """
         ahead = places_ahead(batch, 1 + depth)
-        inputs = self.inputs(batch, visual).index_select(0, ahead)
+        inputs = self.inputs(batch, visual, depth).index_select(0, ahead)
         return self.step(inputs, hidden, batch.positions.index_select(1, ahead), batch.lengths, depth)
 
-    def inputs(self, batch: Packed, visual: Tensor | None) -> Float[Tensor, "tokens width"]:
-        """What stands for each token: its embedding, or at visual slots what `visual` holds."""
-        embedded = self._parts()[0].embed(batch.ids)
+    def inputs(self, batch: Packed, visual: Tensor | None, depth: int) -> Float[Tensor, "tokens width"]:
+        """What stands for each token at a depth: its embedding, or at visual slots what `visual` holds."""
+        embedded = self.embed(batch.ids, depth)
         return embedded if visual is None else embedded.index_copy(0, batch.visual_slots, visual.to(embedded))
 
     def flops(self, lengths: Sequence[int], targets: int) -> int:

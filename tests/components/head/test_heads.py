@@ -221,6 +221,31 @@ def test_a_head_counts_no_shared_parameter(language):
     assert not any("embed" in name for name in head.state_dict())
 
 
+@pytest.mark.parametrize("visual_input", [None, "shared_token", "masked"])
+def test_tables_of_its_own_are_read_and_trained(language, visual_input):
+    """Copies of the trunk's tables give the trunk's loss; then each has a gradient of its own."""
+    kind, arguments = (MTPHead, {}) if visual_input is None else (MMTPHead, {"visual_input": visual_input})
+    plain, lm = bound(language, kind, depth=2, shared=False, **arguments)
+    own, _ = bound(language, kind, depth=2, shared=False, own_tables=True, **arguments)
+    own.load_state_dict(plain.state_dict(), strict=False)
+    with torch.no_grad():
+        for step in own.steps:
+            step.embed.weight.copy_(language.embed.weight)
+            step.unembed.weight.copy_(lm.unembed.weight)
+    assert {"steps.0.embed.weight", "steps.1.unembed.weight"} <= own.state_dict().keys()
+    batch = pack()
+    hidden = hidden_of(batch)
+    own.bind(language, lm)
+    loss, expected = own(hidden, batch)[0], plain(hidden, batch)[0]
+    torch.testing.assert_close(loss, expected)
+    tables = [table for step in own.steps for table in (step.embed.weight, step.unembed.weight)]
+    found = torch.autograd.grad(loss, [*tables, language.embed.weight], allow_unused=True)
+    assert found[-1] is None
+    wanted = torch.autograd.grad(expected, [language.embed.weight, lm.unembed.weight])
+    torch.testing.assert_close(found[0] + found[2], wanted[0])
+    torch.testing.assert_close(found[1] + found[3], wanted[1])
+
+
 def test_mtp_equals_transformers(language):
     """MtpLayer with glm4v_moe's decoder layer, weights copied."""
     transformers = pytest.importorskip("transformers")
