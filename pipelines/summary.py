@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import nn
 
 from vlmloom.assemblies.assembly import Assembly
@@ -24,20 +23,45 @@ def summarise(assembly: Assembly, *, context: int, image: tuple[int, int]) -> Su
         image: height and width in pixels of the picture whose FLOPs are told.
 
     Returns:
-        `parameters`: `total`, and `active` of them for one token (routed experts count the top k).
+        `parameters`: `total`; `active`, which are those of the language part that one token of text uses
+        (routed experts count the top k, the embedding not at all); beside them `embedding`, `output_head`,
+        `other_heads` (multi-token ones), `vision`, `projector`, `rest`; and the total `without_other_heads`.
         `flops`, forward: `per_token` of text with a target each, `per_image` with its tokens in the language
         part, the same by part, and the `context`, `image` and `visual_tokens` that they hold for.
-        `bytes`: `weights`, `gradients` and `optimizer` (AdamW's two moments of each trained parameter).
+        `bytes`: `weights`, `gradients` and `optimizer` (AdamW's two moments of each trained parameter), and
+        `bf16`: the weights in two bytes each.
         `tree`: of the root: `name`, `use`, `class_path`, `parameters`, `output` (`stream`, `width`, `tokens`,
-        or null where none is declared) and `children`, each the same.
+        or null where none is declared), `blocks` (how many there are and their parameters, or null) and
+        `children`, each the same. Here `active` is all but the experts that a token is not sent to.
     """
     shapes = _shapes(assembly)
     return {
-        "parameters": {"total": _total(assembly), "active": active_parameters(assembly)},
+        "parameters": _parameters(assembly),
         "flops": _flops(assembly, context, image),
         "bytes": _bytes(assembly),
         "tree": _tree("", assembly, shapes),
     }
+
+
+def _parameters(assembly: Assembly) -> Summary:
+    parts = assembly.parts()
+    language = parts.get("language")
+    embedding = 0 if language is None else _total(language.embed)  # type: ignore[arg-type]
+    told = {
+        "total": _total(assembly),
+        "active": 0 if language is None else active_parameters(language) - embedding,
+        "embedding": embedding,
+        "output_head": sum(_total(part) for name, part in parts.items() if name == "head.lm"),
+        "other_heads": sum(
+            _total(part) for name, part in parts.items() if name.startswith("head.") and name != "head.lm"
+        ),
+        "vision": _total(parts["vision"]) if "vision" in parts else 0,
+        "projector": _total(parts["projector"]) if "projector" in parts else 0,
+    }
+    named = sum(told[name] for name in ("output_head", "other_heads", "vision", "projector"))
+    told["rest"] = told["total"] - named - (0 if language is None else _total(language))
+    told["without_other_heads"] = told["total"] - told["other_heads"]
+    return told
 
 
 def _total(module: nn.Module) -> int:
@@ -87,6 +111,7 @@ def _bytes(module: nn.Module) -> Summary:
         "weights": sum(one.numel() * one.element_size() for one in parameters) + buffers,
         "gradients": sum(one.numel() * one.element_size() for one in trained),
         "optimizer": sum(2 * one.numel() * max(4, one.element_size()) for one in trained),
+        "bf16": sum(2 * one.numel() for one in parameters) + buffers,
     }
 
 
@@ -128,8 +153,18 @@ def _tree(name: str, module: nn.Module, shapes: dict[int, Spec]) -> Summary:
         "class_path": f"{type(module).__module__}.{type(module).__qualname__}",
         "parameters": {"total": _total(module), "active": active_parameters(module)},
         "output": output,
+        "blocks": _blocks(module),
         "children": [_tree(path, child, shapes) for path, child in _parts_below(module)],
     }
+
+
+def _blocks(module: nn.Module) -> Summary | None:
+    """The layers of a part that has some."""
+    blocks = getattr(module, "blocks", None)
+    if not isinstance(blocks, nn.ModuleList):
+        return None
+    counts = {"total": _total(blocks), "active": active_parameters(blocks)}
+    return {"count": len(blocks), "parameters": counts}
 
 
 def _parts_below(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -139,9 +174,3 @@ def _parts_below(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.
             yield f"{prefix}{name}", child
         else:
             yield from _parts_below(child, f"{prefix}{name}.")
-
-
-def on_meta(build: Any) -> Any:
-    """What `build()` makes, with shapes and no memory."""
-    with torch.device("meta"):
-        return build()

@@ -43,8 +43,29 @@ def on_meta() -> Iterator[None]:
         return
     import torch
 
-    with torch.device("meta"):
+    with torch.device("meta"), nothing_to_fill():
         yield
+
+
+def nothing_to_fill() -> contextlib.AbstractContextManager[Any]:
+    """Leaves meta tensors as they are where they would be filled: torch takes milliseconds to do nothing."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    names = ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "constant_", "ones_", "zeros_")
+    filling = {getattr(torch.nn.init, name) for name in names}
+    filling |= {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.zero_, torch.Tensor.fill_}
+
+    class NothingToFill(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            if func in filling:
+                tensor = args[0] if args else kwargs["tensor"]
+                if tensor.is_meta:
+                    return tensor
+            return func(*args, **kwargs)
+
+    return NothingToFill()
 
 
 _FAILED = Leaf(None)

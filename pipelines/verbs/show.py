@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from vlmloom.pipelines.arguments import add_composition, verb_parser
@@ -16,6 +17,8 @@ EPILOG = """examples:
   vlmloom show native --scale glm5v_turbo
   vlmloom show native --swap projector=projector/mlp --set language.depth=6
   vlmloom show my_assembly.yaml --json
+  vlmloom show runs/native
+      a run's folder, or that of an imported checkpoint
 
 Nothing is allocated: published sizes take seconds. docs/cli.md describes the JSON.
 """
@@ -25,7 +28,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = verb_parser(subparsers, "show", SUMMARY, EPILOG)
     parser.add_argument(
-        "assembly", metavar="ASSEMBLY", help="a name, or the YAML of an assembly or an experiment"
+        "assembly",
+        metavar="ASSEMBLY",
+        help="a name, a YAML of an assembly or an experiment, or a run's folder",
     )
     add_composition(parser)
     parser.add_argument(
@@ -55,18 +60,24 @@ def _size(text: str) -> tuple[int, int]:
 def run(args: argparse.Namespace) -> int:
     """Print the summary."""
     from vlmloom.assemblies.assembly import Assembly
-    from vlmloom.pipelines.summary import on_meta, summarise
+    from vlmloom.pipelines.folders import assembly_file
+    from vlmloom.pipelines.summary import summarise
     from vlmloom.registry.build import build
     from vlmloom.registry.compose import compose
+    from vlmloom.registry.dry import on_meta
     from vlmloom.registry.errors import UserError
     from vlmloom.registry.walk import check
 
-    composed = compose(args.assembly, scale=args.scale, sets=args.sets, swaps=args.swaps, lenient=True)
+    named = args.assembly
+    if Path(named).is_dir():
+        named = str(assembly_file(Path(named)))
+    composed = compose(named, scale=args.scale, sets=args.sets, swaps=args.swaps, lenient=True)
     inner = composed.root.value.get("assembly")
     if inner is not None and not composed.root.names_component():
         composed.root = inner
     check(composed)
-    assembly = on_meta(lambda: build(composed))
+    with on_meta():
+        assembly = build(composed)
     if not isinstance(assembly, Assembly):
         raise UserError(
             f"{composed.source}: {composed.root.get('use')} is no assembly; show takes a whole model"
@@ -97,9 +108,22 @@ def _print(summary: dict[str, Any]) -> None:
     console.print(table)
     parameters, flops, memory = summary["parameters"], summary["flops"], summary["bytes"]
     height, width = flops["image"]
+    names = {
+        "embedding": "embedding",
+        "output_head": "output head",
+        "other_heads": "multi-token heads",
+        "vision": "vision",
+        "projector": "projector",
+        "rest": "other parts",
+    }
+    beside = ", ".join(
+        f"{name} {count_of(parameters[key])}" for key, name in names.items() if parameters[key]
+    )
+    without = f"; without multi-token heads {count_of(parameters['without_other_heads'])}"
     console.print(
-        f"\nparameters  {parameters['total']:,} ({_short(parameters['total'])}), "
-        f"active {parameters['active']:,} ({_short(parameters['active'])})\n"
+        f"\nparameters  {parameters['total']:,} ({count_of(parameters['total'])})"
+        f"{without if parameters['other_heads'] else ''}\n"
+        f"active      {count_of(parameters['active'])} for a token of text; beside them {beside}\n"
         f"FLOPs       {_short(flops['per_token'])} a token of text (forward, {flops['context']:,} tokens), "
         + (
             f"{_short(flops['per_image'])} an image of {height}x{width} ({flops['visual_tokens']} tokens)\n"
@@ -107,7 +131,8 @@ def _print(summary: dict[str, Any]) -> None:
             else "no visual tokens\n"
         )
         + f"memory      weights {_size_of(memory['weights'])}, gradients {_size_of(memory['gradients'])}, "
-        f"optimizer {_size_of(memory['optimizer'])} (AdamW)"
+        f"optimizer {_size_of(memory['optimizer'])} (AdamW) in fp32; "
+        f"weights in bf16 {_size_of(memory['bf16'])}"
     )
 
 
@@ -125,6 +150,14 @@ def _rows(table: Any, children: list[dict[str, Any]], level: int) -> None:
         table.add_row(
             name, first["use"] + (f" x {count}" if count > 1 else ""), gives, f"{total:,}", f"{active:,}"
         )
+        if (blocks := first["blocks"]) is not None:
+            counts = (count * blocks["parameters"][key] for key in ("total", "active"))
+            table.add_row(
+                f"{'  ' * (level + 1)}blocks",
+                f"{blocks['count']} layers",
+                "",
+                *(f"{one:,}" for one in counts),
+            )
         _rows(table, first["children"], level + 1)
 
 
@@ -132,7 +165,7 @@ def _general(part: dict[str, Any]) -> list[Any]:
     """What layers that are alike have in common."""
     name = re.sub(r"(?<=\.)\d+(?=\.)", "*", part["name"])
     inside = [_general(child) for child in part["children"]]
-    return [name, part["use"], part["parameters"], part["output"], inside]
+    return [name, part["use"], part["parameters"], part["output"], part["blocks"], inside]
 
 
 def _name(names: list[str]) -> str:
@@ -144,6 +177,14 @@ def _name(names: list[str]) -> str:
     whole = layers == list(range(layers[0], layers[0] + len(layers)))
     chosen = f"{layers[0]}:{layers[-1] + 1}" if whole else ",".join(map(str, layers))
     return re.sub(r"(?<=\.)\d+(?=\.)", chosen, names[0])
+
+
+def count_of(parameters: int) -> str:
+    """A number of parameters as papers write it: `403.02 M`, `1,107.41 M`, `107.74 B`."""
+    for unit, size in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if parameters >= size * (10 if unit == "B" else 1):
+            return f"{parameters / size:,.2f} {unit}"
+    return str(parameters)
 
 
 def _short(count: float) -> str:

@@ -1,0 +1,31 @@
+"""What lies in the folder of a run, and of an imported checkpoint, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vlmloom.registry.errors import UserError
+
+WEIGHTS = "model.safetensors"
+"""Weights in one file; larger ones are shards with an index."""
+INDEX = "model.safetensors.index.json"
+TOKENIZER = "tokenizer.json"
+CONFIG = "config.yaml"
+"""The experiment, resolved."""
+ASSEMBLY = "assembly.yaml"
+"""The model alone, where it was imported."""
+CARRIED = "hf"
+"""The files that came beside an imported checkpoint's weights."""
+
+
+def assembly_file(folder: Path) -> Path:
+    """The YAML that says what a run or an import is made of.
+
+    Raises:
+        UserError: the folder has none.
+    """
+    for name in (ASSEMBLY, CONFIG):
+        if (folder / name).is_file():
+            return folder / name
+    found = f"has neither {ASSEMBLY} nor {CONFIG}" if folder.is_dir() else "is not there"
+    raise UserError(f"{folder}: {found}; the folder of a run or of an import would be right")
