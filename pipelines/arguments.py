@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any, NoReturn
 
 
@@ -47,3 +48,21 @@ def add_composition(parser: argparse.ArgumentParser) -> None:
         metavar="PART=KIND/NAME[,KEY=VALUE]",
         help="replace a part; nothing of the old one is inherited",
     )
+
+
+def add_shard_size(parser: argparse.ArgumentParser) -> None:
+    """`--shard-size`, found as `args.shard_size` in bytes."""
+    parser.add_argument(
+        "--shard-size",
+        type=_bytes,
+        default="5GB",
+        metavar="SIZE",
+        help="how large a file of weights may be, such as 5GB or 500MB (default: 5GB)",
+    )
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"(\d+)(K|M|G|T)?B", text.strip().upper())
+    if not found or int(found[1]) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}; a size such as 5GB or 500MB would be right")
+    return int(found[1]) * 1000 ** " KMGT".index(found[2] or " ")

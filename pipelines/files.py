@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -60,3 +62,41 @@ def open_folder(folder: Path) -> Path:
 def write_text(path: Path, text: str) -> None:
     """`write_atomically` of a text."""
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` to be filled, which takes its name once all of it is written.
+
+    Whatever goes wrong, `path` is then as it was before.
+
+    Raises:
+        UserError: `path` holds something already, or the disk is full or cannot be written.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        what = "holds files already" if path.is_dir() else "is a file"
+        raise UserError(f"{path}: {what}; a folder that is empty or not there yet would be right")
+    made: list[Path] = []
+    part: Path | None = None
+    try:
+        for parent in reversed([one for one in path.absolute().parents if not one.exists()]):
+            parent.mkdir()
+            made.append(parent)
+        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent))
+        part.chmod(0o755)
+        yield part
+        if path.exists():
+            path.rmdir()
+        os.replace(part, path)
+        made.clear()
+    except OSError as fault:
+        raise UserError(
+            f"{path}: could not be written ({fault.strerror or fault}); "
+            "free space or another place would be right"
+        ) from fault
+    finally:
+        if part is not None:
+            shutil.rmtree(part, ignore_errors=True)
+        for parent in reversed(made):
+            with suppress(OSError):
+                parent.rmdir()

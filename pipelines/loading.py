@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from lightning.pytorch import seed_everything
 
+from vlmloom.assemblies.assembly import Assembly
 from vlmloom.pipelines.checkpoints import load_weights
 from vlmloom.pipelines.experiment import Experiment
-from vlmloom.registry.build import build_as, saved
+from vlmloom.pipelines.folders import CONFIG, TOKENIZER, WEIGHTS, assembly_file
+from vlmloom.pipelines.weights.filling import fill, without_memory
+from vlmloom.pipelines.weights.folder import open_shards
+from vlmloom.registry.build import build, build_as, saved
 from vlmloom.registry.compose import Composed, compose
 from vlmloom.registry.errors import UserError
 from vlmloom.registry.walk import check
-
-WEIGHTS = "model.safetensors"
-TOKENIZER = "tokenizer.json"
-CONFIG = "config.yaml"
 
 
 def compose_experiment(
@@ -62,3 +63,39 @@ def load_run(folder: Path) -> Experiment:
     load_weights(experiment.assembly, folder / WEIGHTS)
     experiment.assembly.eval()
     return experiment
+
+
+def compose_assembly(folder: Path) -> Composed:
+    """The composed assembly of a run or an import.
+
+    Raises:
+        UserError: the folder has none.
+    """
+    composed = compose(assembly_file(folder))
+    inner = composed.root.value.get("assembly")
+    if inner is not None and not composed.root.names_component():
+        composed.root = inner
+    return composed
+
+
+def load_assembly(folder: str | Path, *, dtype: torch.dtype | None = None) -> Assembly:
+    """The model of a run or of an imported checkpoint, with its weights, ready to answer.
+
+    No weights are drawn at random, and none but those that are just read is in memory twice.
+
+    >>> model = load_assembly("runs/native")  # doctest: +SKIP
+
+    Args:
+        folder: of the run or the import.
+        dtype: of the parameters; None keeps that of the files.
+
+    Raises:
+        UserError: the folder holds no model, or its weights are damaged or do not fit.
+    """
+    folder = Path(folder)
+    composed = compose_assembly(folder)
+    with without_memory():
+        assembly = build(composed)
+    with open_shards(folder) as shards:
+        fill(assembly, shards, folder, dtype)
+    return assembly.eval()

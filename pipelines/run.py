@@ -31,8 +31,8 @@ from vlmloom.pipelines.checkpoints import (
 )
 from vlmloom.pipelines.experiment import Experiment
 from vlmloom.pipelines.files import open_folder, write_atomically, write_text
+from vlmloom.pipelines.folders import CONFIG, TOKENIZER
 from vlmloom.pipelines.ledger import Ledger
-from vlmloom.pipelines.loading import CONFIG, TOKENIZER
 from vlmloom.pipelines.loom import Bookkeeping, Loom
 from vlmloom.pipelines.precision import choose
 from vlmloom.pipelines.progress import BudgetBar

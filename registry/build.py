@@ -71,8 +71,12 @@ def saved(composed: Composed) -> str:
     plain = composed.root.plain()
     if composed.plugins:
         plain = {"plugins": composed.plugins} | plain
-    text = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
-    return f"# Resolved from {composed.source}; runs again as it stands.\n{text}"
+    return f"# Resolved from {composed.source}; runs again as it stands.\n{as_yaml(plain)}"
+
+
+def as_yaml(plain: Mapping[str, Any]) -> str:
+    """Plain values as the YAML that our loader reads back."""
+    return yaml.dump(dict(plain), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def save(composed: Composed, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -108,6 +109,27 @@ class Template(functools.partial):
                 mark = self.part.marks.get(key, self.part.mark)
                 raise BuildError(mark, f"{self.part.path}.{key}", self.part.name, ValueError(text))
         return construct_part(self.part, keywords)
+
+
+def values(plan: Plan) -> Any:
+    """What a checked configuration comes to, as plain values: every argument, defaults too.
+
+    Arguments that an owner supplies are left out, unless they are written.
+    """
+    if isinstance(plan, Leaf):
+        return plan.value
+    assert not isinstance(plan, Broken), "a plan with problems has no values"
+    if isinstance(plan, Items):
+        return plan.make([values(item) for item in plan.items])
+    if isinstance(plan, Fields):
+        return {key: values(value) for key, value in plan.values.items()}
+    return {"use": plan.name} | defaults(plan.cls) | {key: values(one) for key, one in plan.arguments.items()}
+
+
+def defaults(cls: type) -> dict[str, Any]:
+    """The arguments of a constructor that may be left out, with the values that they then have."""
+    parameters = inspect.signature(cls).parameters.values()
+    return {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
 
 
 def construct(plan: Plan) -> Any:

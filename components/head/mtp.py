@@ -214,7 +214,7 @@ class MTPHead(Head):
         inputs = self.inputs(batch, visual, depth).index_select(0, ahead)
         return self.step(inputs, hidden, batch.positions.index_select(1, ahead), batch.lengths, depth)
 
-    def inputs(self, batch: Packed, visual: Tensor | None, depth: int) -> Float[Tensor, "tokens width"]:
+    def inputs(self, batch: Packed, visual: Tensor | None, depth: int = 0) -> Float[Tensor, "tokens width"]:
         """What stands for each token at a depth: its embedding, or at visual slots what `visual` holds."""
         embedded = self.embed(batch.ids, depth)
         return embedded if visual is None else embedded.index_copy(0, batch.visual_slots, visual.to(embedded))

@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Callback
 
-from vlmloom.pipelines.loading import TOKENIZER, build_experiment, compose_experiment
+from vlmloom.pipelines.folders import TOKENIZER
+from vlmloom.pipelines.loading import build_experiment, compose_experiment
 from vlmloom.pipelines.quiet import quiet
 from vlmloom.pipelines.run import train
 

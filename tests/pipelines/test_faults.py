@@ -17,7 +17,8 @@ from vlmloom.pipelines.checkpoints import (
     save_weights,
 )
 from vlmloom.pipelines.files import write_atomically
-from vlmloom.pipelines.loading import TOKENIZER, build_experiment, compose_experiment, load_run
+from vlmloom.pipelines.folders import TOKENIZER
+from vlmloom.pipelines.loading import build_experiment, compose_experiment, load_run
 from vlmloom.pipelines.run import claim, train
 from vlmloom.registry.errors import UserError
 

@@ -1,0 +1,1 @@
+"""Weights on disk: shards with checksums, released checkpoints in and out."""

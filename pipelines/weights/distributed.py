@@ -1,0 +1,131 @@
+"""The folder of a sharded training, read without running code: `Distributed`.
+
+`torch.distributed.checkpoint` keeps what it knows of the files in a pickle. Only the classes that such a
+pickle is made of are let through.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch import Tensor
+from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
+
+from vlmloom.pipelines.weights.shards import NAMES
+from vlmloom.pipelines.weights.writing import bytes_of
+from vlmloom.registry.errors import UserError
+
+METADATA = ".metadata"
+ALLOWED = re.compile(
+    r"torch\.distributed\.checkpoint\.metadata\.\w+|torch\.distributed\.checkpoint\.filesystem\._StorageInfo|"
+    r"torch\.(Size|u?int\d+|float\d+\w*|bfloat16|bool|complex\d+)|torch\.serialization\._get_layout|"
+    r"pathlib(\._local)?\.(Pure)?(Posix|Windows)Path|collections\.OrderedDict"
+)
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if not ALLOWED.fullmatch(f"{module}.{name}"):
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return super().find_class(module, name)
+
+
+class _Reader(dcp.FileSystemReader):
+    """Reads with metadata that has been read and checked before."""
+
+    def __init__(self, folder: Path, metadata: Metadata) -> None:
+        super().__init__(folder)
+        self.metadata = metadata
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        if self.metadata.storage_meta is None:
+            self.metadata.storage_meta = StorageMeta()
+        self.metadata.storage_meta.load_id = self.load_id
+        return self.metadata
+
+
+class Distributed:
+    """The tensors of such a folder, put together from the ranks' pieces one at a time."""
+
+    def __init__(self, folder: Path, prefixes: Sequence[str]) -> None:
+        """Read the metadata.
+
+        Args:
+            folder: holds `.metadata` and the ranks' files.
+            prefixes: of the names that are wanted; the first that any name has is taken off.
+
+        Raises:
+            UserError: it is damaged, incomplete, or would run code.
+        """
+        self.folder = folder
+        try:
+            with open(folder / METADATA, "rb") as file:
+                metadata = _Unpickler(file).load()
+            if not isinstance(metadata, Metadata):
+                raise pickle.UnpicklingError("it holds something else")
+            files = {info.relative_path for info in metadata.storage_data.values()}
+        except Exception as fault:  # A damaged pickle raises whatever it likes.
+            reason = " ".join(str(fault).split())
+            raise UserError(f"{folder / METADATA}: refused: is no sound metadata ({reason})") from None
+        if unsafe := [name for name in files if not re.fullmatch(r"[\w.-]+\.distcp", str(name))]:
+            raise UserError(f"{folder / METADATA}: refused: it names {unsafe[0]!r} as a file of its folder")
+        if lost := sorted(name for name in files if not (folder / name).is_file()):
+            raise UserError(f"{folder}: {len(lost)} of {len(files)} files missing: {', '.join(lost)}")
+        names = [
+            name
+            for name, one in metadata.state_dict_metadata.items()
+            if isinstance(one, TensorStorageMetadata)
+        ]
+        prefix = next((one for one in prefixes if any(name.startswith(one) for name in names)), None)
+        if prefix is None:
+            raise UserError(f"{folder}: holds no tensors of an assembly")
+        self.names = {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
+        self.metadata = metadata
+        self._last: tuple[str, Tensor] | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of a tensor."""
+        return tuple(self._of(name).size)
+
+    def dtype(self, name: str) -> str:
+        """Of a tensor."""
+        found = self._of(name).properties.dtype
+        return NAMES.get(found, str(found))
+
+    def tensor(self, name: str) -> Tensor:
+        """A whole tensor; the last one is kept, since its ranges are asked for one after another.
+
+        Raises:
+            UserError: a file is damaged.
+        """
+        if self._last is not None and self._last[0] == name:
+            return self._last[1]
+        self._last = None
+        one = self._of(name)
+        state = {self.names[name]: torch.empty(one.size, dtype=one.properties.dtype)}
+        try:
+            dcp.load(state, storage_reader=_Reader(self.folder, self.metadata), no_dist=True)
+        except Exception as fault:  # It wraps whatever went wrong in exceptions of its own.
+            reason = " ".join(str(fault.__cause__ or fault).split())[:160]
+            raise UserError(f"{self.folder}: {name} cannot be read ({reason})") from None
+        self._last = name, state[self.names[name]]
+        return self._last[1]
+
+    def chunks(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[memoryview]:
+        """The bytes of a range of its elements in flat order."""
+        yield from bytes_of(self.tensor(name).reshape(-1)[start:stop])
+
+    def _of(self, name: str) -> TensorStorageMetadata:
+        return cast(TensorStorageMetadata, self.metadata.state_dict_metadata[self.names[name]])

@@ -1,0 +1,80 @@
+"""A released checkpoint's folder, as Hugging Face lays it out: `open_released`, `carry`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlmloom.assemblies.native.families import FAMILIES, Family
+from vlmloom.pipelines.weights.folder import open_shards
+from vlmloom.pipelines.weights.shards import Shards, read_json
+from vlmloom.registry.errors import UserError, nearest
+
+CONFIG = "config.json"
+CARRIED = (".json", ".jinja", ".txt", ".model", ".md")
+"""What lies beside weights and goes along untouched: tokenizer, processor, generation, licence. No code."""
+LARGEST = 200_000_000
+
+
+@dataclass
+class Released:
+    """A released checkpoint.
+
+    Attributes:
+        folder: where it lies.
+        family: its architecture.
+        config: config.json.
+        shards: its tensors, by the names of today's files.
+    """
+
+    folder: Path
+    family: Family
+    config: dict[str, Any]
+    shards: Shards
+
+
+def open_released(folder: Path) -> Released:
+    """Open a checkpoint and check all that can be checked without reading its data.
+
+    Raises:
+        UserError: it is no checkpoint, of an unknown architecture, incomplete or damaged.
+    """
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "is not there"
+        raise UserError(f"{folder}: {what}; the folder of a checkpoint would be right")
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{folder}: is no checkpoint; it has no {CONFIG}")
+    config = read_json(folder / CONFIG)
+    named = config.get("model_type")
+    if not isinstance(named, str) or named not in FAMILIES:
+        known = nearest(str(named), FAMILIES) if isinstance(named, str) else f"known: {', '.join(FAMILIES)}"
+        raise UserError(f"{folder / CONFIG}: model_type is {named!r}, which has no key map; {known}")
+    shards = open_shards(folder)
+    family = FAMILIES[named]
+    today: dict[str, str] = {}
+    for name in shards:
+        now = family.today(name)
+        if now in today:
+            raise UserError(f"{folder}: holds {now} twice, as {today[now]} and as {name}")
+        today[now] = name
+    shards.stored = {now: shards.stored[name] for now, name in today.items()}
+    return Released(folder, family, config, shards)
+
+
+def carried(folder: Path) -> Iterator[Path]:
+    """The files of a checkpoint's folder that go along with its weights."""
+    for path in sorted(folder.iterdir()):
+        named = path.suffix in CARRIED or path.name.upper().startswith(("LICENSE", "NOTICE"))
+        if path.is_file() and named and not path.name.endswith(".index.json"):
+            if path.stat().st_size <= LARGEST:
+                yield path
+
+
+def carry(source: Path, target: Path) -> None:
+    """Copy those files, byte for byte."""
+    target.mkdir(exist_ok=True)
+    for path in carried(source):
+        shutil.copyfile(path, target / path.name)

@@ -1,0 +1,97 @@
+"""Our own checkpoints as tensors by name, whatever they lie in: `open_ours`.
+
+A finished run or an import (safetensors), a training checkpoint (`step=N.ckpt`, `stages/N-NAME.ckpt`), or the
+folder that a sharded training writes (torch.distributed.checkpoint).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from vlmloom.pipelines.checkpoints import load_checkpoint
+from vlmloom.pipelines.weights.distributed import METADATA, Distributed
+from vlmloom.pipelines.weights.folder import open_shards
+from vlmloom.pipelines.weights.shards import NAMES
+from vlmloom.pipelines.weights.writing import bytes_of
+from vlmloom.registry.errors import UserError
+
+
+class Source(Protocol):
+    """Tensors by name."""
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is such a tensor."""
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of a tensor."""
+
+    def dtype(self, name: str) -> str:
+        """Of a tensor, as safetensors names it."""
+
+    def tensor(self, name: str) -> Tensor:
+        """A whole tensor."""
+
+    def chunks(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[memoryview]:
+        """The bytes of a range of its elements in flat order."""
+
+
+class Memory:
+    """Tensors that are in memory already, or mapped from a file."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.tensors
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of a tensor."""
+        return tuple(self.tensors[name].shape)
+
+    def dtype(self, name: str) -> str:
+        """Of a tensor; `torch.int64` and the like where safetensors' weights have no such type."""
+        return NAMES.get(self.tensors[name].dtype, str(self.tensors[name].dtype))
+
+    def tensor(self, name: str) -> Tensor:
+        """A whole tensor."""
+        return self.tensors[name]
+
+    def chunks(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[memoryview]:
+        """The bytes of a range of its elements in flat order."""
+        yield from bytes_of(self.tensors[name].reshape(-1)[start:stop])
+
+
+def open_ours(path: Path) -> tuple[Source, Path]:
+    """The weights of a checkpoint of ours, and the folder of its run or import.
+
+    Raises:
+        UserError: it is no checkpoint of ours, is damaged or unfinished.
+    """
+    if (path / METADATA).is_file():
+        return Distributed(path, ("state_dict.assembly.", "assembly.")), _owner(path)
+    if path.is_dir():
+        return open_shards(path), path
+    if path.suffix == ".safetensors":
+        return open_shards(path.parent), path.parent
+    state = load_checkpoint(path).get("state_dict")
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path}: holds no state_dict of tensors; a run's folder would be right")
+    return Memory({name.removeprefix("assembly."): value for name, value in state.items()}), _owner(path)
+
+
+def _owner(path: Path) -> Path:
+    """The run that a training checkpoint belongs to: the nearest folder above it with a config.yaml."""
+    for folder in path.absolute().parents:
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise UserError(f"{path}: belongs to no run: no folder above it has a config.yaml")
