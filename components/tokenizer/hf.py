@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class HF(EngineTokenizer):
             self._read()
         return super().engine
 
-    @property
+    @cached_property
     def vocab(self) -> int:  # type: ignore[override]
         """One more than the largest id."""
         return max(self.engine.get_vocab(with_added_tokens=True).values()) + 1

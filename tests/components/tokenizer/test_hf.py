@@ -1,21 +1,16 @@
 """The tokenizer of a checkpoint's folder: equal to transformers', safe against written-out tokens, clear."""
 
-import json
 import pickle
 
 import pytest
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from glm_folder import configuration, glm_engine, write_folder
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from vlmloom.components.contracts.marks import GLM_TOKENS
 from vlmloom.components.tokenizer.hf import HF
 from vlmloom.registry import catalog
 from vlmloom.registry.build import build
 
-# As in GLM's own tokenizer: digits by threes, line breaks apart from the words behind them.
-PIECES = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 TEXTS = [
     "",
     "what is in the picture?",
@@ -26,50 +21,11 @@ TEXTS = [
 ]
 
 
-def engine(in_vocabulary=False, **options):
-    made = Tokenizer(models.BPE(**options))
-    made.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    made.decoder = decoders.ByteLevel()
-    # GLM flags what follows its roles and media as ordinary added tokens.
-    added = [
-        AddedToken(token, special=place < GLM_TOKENS.index("<think>"), normalized=False)
-        for place, token in enumerate(GLM_TOKENS)
-    ]
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=added if in_vocabulary else [],
-        show_progress=False,
-    )
-    made.train_from_iterator(["what is in the picture? well yes hello lines"] * 3, trainer)
-    made.add_tokens(added)
-    return made
-
-
-def write(folder, made=None, **files):
-    (made or engine()).save(str(folder / "tokenizer.json"))
-    for name, content in files.items():
-        name = name.replace("__", ".")
-        (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write(
+    return write_folder(
         tmp_path_factory.mktemp("glm"),
-        tokenizer_config__json={
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "eos_token": "<|endoftext|>",
-            "pad_token": "<|endoftext|>",
-            "extra_special_tokens": list(GLM_TOKENS),
-            "processor_class": "Glm46VProcessor",
-        },
+        tokenizer_config__json=configuration("Glm46VProcessor") | {"extra_special_tokens": list(GLM_TOKENS)},
         chat_template__jinja="{{ messages }}",
     )
 
@@ -96,10 +52,10 @@ def test_ids_and_texts_are_those_of_transformers(tokenizer, folder):
 def test_tokens_that_only_the_configuration_names_are_added_as_by_transformers(tmp_path):
     from transformers import AutoTokenizer
 
-    made = engine()
+    made = glm_engine()
     first = made.get_vocab_size()
     flags = {"lstrip": False, "rstrip": False, "single_word": False, "normalized": False}
-    write(
+    write_folder(
         tmp_path,
         made,
         tokenizer_config__json={
@@ -122,7 +78,7 @@ def test_tokens_that_only_the_configuration_names_are_added_as_by_transformers(t
 @pytest.mark.parametrize("in_vocabulary", [False, True])
 @pytest.mark.parametrize("ignore_merges", [False, True])
 def test_plain_text_is_never_a_control_token(tmp_path, in_vocabulary, ignore_merges):
-    write(tmp_path, engine(in_vocabulary, ignore_merges=ignore_merges))
+    write_folder(tmp_path, glm_engine(in_vocabulary=in_vocabulary, ignore_merges=ignore_merges))
     tokenizer = HF(folder=str(tmp_path))
     controls = set(tokenizer.controls.values())
     assert len(controls) == len(GLM_TOKENS)
@@ -137,16 +93,16 @@ def test_a_control_token_that_the_vocabulary_holds_as_a_word_is_broken_up(tmp_pa
     made = Tokenizer(models.WordLevel({"<a>": 0, "<": 1, "a>": 2, "x": 3, "?": 4}, unk_token="?"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     made.add_special_tokens(["<a>"])
-    write(tmp_path, made)
+    write_folder(tmp_path, made)
     tokenizer = HF(folder=str(tmp_path))
     assert tokenizer.encode("x <a> x") == [3, 0, 3]
     assert tokenizer.plain("x <a> x") == [3, 1, 2, 3]
 
 
 def test_added_words_that_are_no_markup_stay_words(tmp_path):
-    made = engine()
+    made = glm_engine()
     made.add_tokens([AddedToken("   ", normalized=False), AddedToken("Zhipu", normalized=False)])
-    write(tmp_path, made)
+    write_folder(tmp_path, made)
     tokenizer = HF(folder=str(tmp_path))
     assert "Zhipu" not in tokenizer.controls
     assert (
@@ -171,11 +127,11 @@ def test_it_travels_and_a_run_keeps_a_copy(tokenizer, folder, tmp_path):
 
 def test_where_the_template_comes_from(tmp_path):
     named = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "listed"}]
-    write(tmp_path, tokenizer_config__json={"chat_template": named})
+    write_folder(tmp_path, tokenizer_config__json={"chat_template": named})
     assert HF(folder=str(tmp_path)).chat_template == "listed"
-    write(tmp_path, tokenizer_config__json={}, chat_template__json={"chat_template": "beside"})
+    write_folder(tmp_path, tokenizer_config__json={}, chat_template__json={"chat_template": "beside"})
     assert HF(folder=str(tmp_path)).chat_template == "beside"
-    write(tmp_path, chat_template__jinja="file")
+    write_folder(tmp_path, chat_template__jinja="file")
     assert HF(folder=str(tmp_path)).chat_template == "file"
 
 
@@ -203,16 +159,18 @@ def test_bad_folders(tmp_path):
     (empty / "tokenizer.json").write_text("{}")
     assert "tokenizer.json: is no tokenizer (" in refused(empty)
 
-    write(tmp_path, tokenizer_config__json="{")
+    write_folder(tmp_path, tokenizer_config__json="{")
     assert "tokenizer_config.json: is no JSON (" in refused(tmp_path)
-    write(tmp_path, tokenizer_config__json=[])
+    write_folder(tmp_path, tokenizer_config__json=[])
     assert "tokenizer_config.json: holds list, an object would be right" in refused(tmp_path)
-    write(tmp_path, tokenizer_config__json={"added_tokens_decoder": {"x": {}}})
+    write_folder(tmp_path, tokenizer_config__json={"added_tokens_decoder": {"x": {}}})
     assert "its special tokens are not as transformers writes them" in refused(tmp_path)
-    write(tmp_path, tokenizer_config__json={"added_tokens_decoder": {"9999": {"content": "<|image|>"}}})
-    number = engine().token_to_id("<|image|>")
+    write_folder(
+        tmp_path, tokenizer_config__json={"added_tokens_decoder": {"9999": {"content": "<|image|>"}}}
+    )
+    number = glm_engine().token_to_id("<|image|>")
     assert f"says that <|image|> is 9999, but by tokenizer.json it is {number}" in refused(tmp_path)
-    write(tmp_path, tokenizer_config__json={}, special_tokens_map__json='"x"')
+    write_folder(tmp_path, tokenizer_config__json={}, special_tokens_map__json='"x"')
     assert "special_tokens_map.json: holds str, an object would be right" in refused(tmp_path)
     (tmp_path / "special_tokens_map.json").unlink()
     (tmp_path / "chat_template.jinja").write_bytes(b"\xff\xfe")
