@@ -5,37 +5,25 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
-import numpy as np
 from torch import Tensor, nn
 
 from vlmloom.components.contracts.component import Component, Metrics
-from vlmloom.components.contracts.packed import Layout, Packed
-from vlmloom.components.contracts.visuals import Grid, PatchSpec
+from vlmloom.components.contracts.intake import Intake
+from vlmloom.components.contracts.packed import Packed
+from vlmloom.components.contracts.visuals import Grid
 
 
-class Assembly(Component):
+class Assembly(Component, Intake):
     """A model of several parts that turns a packed batch into a loss, and a prompt into an answer.
 
-    The collator is built from it: it asks for `patch_specs`, `merged_grids` and `positions`, so that a
-    swapped
-    patch size, merge factor or resampler changes placeholders and rotary positions by itself.
+    The collator is built from it: it asks for `patch_specs`, `merged_grids` and `positions` (see `Intake`),
+    so that a swapped patch size, merge factor or resampler changes placeholders and rotary positions by
+    itself.
     """
 
     def parts(self) -> dict[str, nn.Module]:
         """The direct parts by name, in the order in which data flows through them."""
         return dict(self.named_children())
-
-    @abstractmethod
-    def patch_specs(self) -> dict[str, PatchSpec]:
-        """How pictures are cut for each tower, by the tower's name; empty where none sees pictures."""
-
-    @abstractmethod
-    def merged_grids(self, grids: Sequence[Grid]) -> list[Grid]:
-        """The grids of visual tokens in the sequence, for items of these patch grids. Pure, tensor-free."""
-
-    @abstractmethod
-    def positions(self, layout: Layout) -> np.ndarray:
-        """Rotary positions `[3, length]` of one sample. Pure, tensor-free."""
 
     @abstractmethod
     def loss(self, batch: Packed) -> tuple[Tensor, Metrics]:
@@ -58,12 +46,3 @@ class Assembly(Component):
         Raises:
             ShapeMismatch: two neighbours do not fit.
         """
-
-    def after_step(self) -> Metrics:
-        """What has to happen once an optimizer step, such as moving a router's selection bias."""
-        metrics: Metrics = {}
-        for name, module in self.named_modules():
-            update = getattr(module, "update_selection_bias", None)
-            if update is not None:
-                metrics.update({f"{name}/{key}": value for key, value in (update() or {}).items()})
-        return metrics

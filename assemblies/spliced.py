@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vlmloom.assemblies.assembly import Assembly
-from vlmloom.components.contracts.component import Metrics
+from vlmloom.components.contracts.component import Metrics, declared_losses
 from vlmloom.components.contracts.kinds import Cache, Head, Language, Projector, Vision
 from vlmloom.components.contracts.packed import Layout, Packed
 from vlmloom.components.contracts.spec import Spec
@@ -113,10 +113,7 @@ class Spliced(Assembly):
             value, parts = head(hidden, batch)
             total = total + value
             metrics |= {f"{name}/{key}": part for key, part in parts.items()}
-        for key, value in metrics.items():
-            if "loss" in key.split("/")[:-1]:
-                total = total + value
-        return total, metrics
+        return total + declared_losses(metrics), metrics
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits over the vocabulary for hidden states."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from vlmloom.assemblies.assembly import Assembly
+from vlmloom.components.contracts.component import Component
+from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.kinds import Objective, OptimizerRecipe
 from vlmloom.pipelines.data.module import PackedData
-from vlmloom.pipelines.patterns import unmatched
+from vlmloom.pipelines.patterns import part_names, unmatched
 from vlmloom.registry.errors import Refusals
 from vlmloom.registry.hints import ArgumentsOf
 
@@ -20,12 +22,13 @@ TrainerFlags = Annotated[
 ]
 """Arguments of Lightning's Trainer, with `precision: auto` besides."""
 
-View = Literal["question", "withheld", "described", "captions", "scenes"]
+View = Literal["question", "withheld", "described", "captions", "pictures", "scenes"]
 """What a stage sees of a sample.
 
 question: pictures, question, answer. withheld: the same without the pictures. described: the scene in words
     in
-place of the pictures. captions: a picture and its caption. scenes: whole pictures and the things in them.
+place of the pictures. captions: a picture and its caption. pictures: its pictures alone, cut for each tower.
+scenes: whole pictures and the things in them.
 """
 
 
@@ -120,12 +123,11 @@ class Stage:
             raise Refusals(refused)
 
 
-@dataclass
-class Experiment:
-    """An assembly, its data and the stages that train it.
+@dataclass(kw_only=True)
+class Training:
+    """What trains something: its data, stages and budget.
 
     Attributes:
-        assembly: the model.
         data: where samples come from.
         stages: in order.
         budget: over all stages.
@@ -136,7 +138,6 @@ class Experiment:
         pretrained: declarations of installed pretrained weights, shown in every report.
     """
 
-    assembly: Assembly
     data: PackedData
     stages: list[Stage]
     budget: Budget
@@ -169,23 +170,48 @@ class Experiment:
             raise Refusals(refused)
 
     def _misfits(self, stage: Stage) -> Iterator[str]:
-        """What a stage asks of the assembly and the data that they do not have."""
-        parts = ", ".join(self.assembly.parts())
-        for pattern in unmatched(self.assembly, stage.train):
+        """What a stage asks of what is trained and of the data that they do not have."""
+        parts = part_names(self.subject)
+        for pattern in unmatched(self.subject, stage.train):
             yield f"train: {pattern} matches no parameter; the parts are {parts}"
-        for part in unmatched(self.assembly, stage.learning_rates):
+        for part in unmatched(self.subject, stage.learning_rates):
             yield f"learning_rates.{part}: {part} matches no parameter; the parts are {parts}"
         views = stage.objective.views
         named = getattr(stage.objective, "registered_name", type(stage.objective).__name__)
         if views and stage.view not in views:
             yield f"view: found {stage.view!r}; {named} takes {' or '.join(map(repr, views))}"
-        elif stage.view in ("question", "captions") and not self.assembly.patch_specs():
+        elif stage.view in ("question", "captions") and not self.intake(stage).patch_specs():
             if any(task.visual for task in self.data.suite.tasks.values()):
                 yield (
                     f"view: found {stage.view!r}, but the assembly has no vision part to see pictures with; "
                     "'described' or 'withheld' would be right"
                 )
         try:
-            stage.objective.check(self.assembly)
+            stage.objective.check(self.subject)
         except ValueError as error:
             yield f"objective: {error}"
+
+    @property
+    def subject(self) -> Component:
+        """What is trained."""
+        raise NotImplementedError
+
+    def intake(self, stage: Stage) -> Intake:
+        """What a stage's batches are made for."""
+        return stage.objective.intake(self.subject)
+
+
+@dataclass(kw_only=True)
+class Experiment(Training):
+    """An assembly, its data and the stages that train it.
+
+    Attributes:
+        assembly: the model.
+    """
+
+    assembly: Assembly
+
+    @property
+    def subject(self) -> Component:
+        """The assembly."""
+        return self.assembly

@@ -9,14 +9,18 @@ import torch
 from lightning.pytorch import seed_everything
 
 from vlmloom.assemblies.assembly import Assembly
+from vlmloom.components.contracts.component import Component
+from vlmloom.pipelines.alone import ComponentExperiment
 from vlmloom.pipelines.checkpoints import load_weights
-from vlmloom.pipelines.experiment import Experiment
+from vlmloom.pipelines.experiment import Experiment, Training
+from vlmloom.pipelines.files import write_text
 from vlmloom.pipelines.folders import CONFIG, TOKENIZER, WEIGHTS, assembly_file
 from vlmloom.pipelines.weights.filling import fill, without_memory
 from vlmloom.pipelines.weights.folder import open_shards
 from vlmloom.registry.build import build, build_as, saved
 from vlmloom.registry.compose import Composed, compose
 from vlmloom.registry.errors import UserError
+from vlmloom.registry.marked import Node
 from vlmloom.registry.walk import check
 
 
@@ -27,17 +31,82 @@ def compose_experiment(
 
     Raises:
         ConfigError: what is wrong, all of it at once.
+        UserError: it trains a component alone.
     """
     composed = compose(source, scale=scale, sets=sets, swaps=swaps, lenient=True)
+    whole(composed)
     check(composed, Experiment)
     return composed
 
 
+def compose_training(
+    source: str | Path | Node, *, sets: Sequence[str] = (), swaps: Sequence[str] = (), scale: str = "nano"
+) -> Composed:
+    """As `compose_experiment`, for a component that trains alone as well.
+
+    Raises:
+        ConfigError: what is wrong, all of it at once.
+    """
+    composed = compose(source, scale=scale, sets=sets, swaps=swaps, lenient=True)
+    check(composed, shape_of(composed))
+    return composed
+
+
+def shape_of(composed: Composed) -> type[Training]:
+    """What the keys of an experiment are those of.
+
+    Raises:
+        UserError: it has both `assembly` and `model`.
+    """
+    keys = composed.root.value
+    if "model" in keys and "assembly" in keys:
+        raise UserError(
+            f"{keys['model'].mark}: model: found beside `assembly`; an experiment trains one of them"
+        )
+    return ComponentExperiment if "model" in keys else Experiment
+
+
+def whole(composed: Composed) -> None:
+    """See that an experiment trains an assembly.
+
+    Raises:
+        UserError: it trains a component alone, which answers no questions.
+    """
+    if shape_of(composed) is ComponentExperiment:
+        use = composed.root.value["model"].plain()
+        name = use.get("use", "a component") if isinstance(use, dict) else "a component"
+        raise UserError(
+            f"{composed.source}: trains {name} by itself, which answers nothing; an experiment with "
+            "`assembly:` would be right"
+        )
+
+
 def build_experiment(composed: Composed) -> tuple[Experiment, str]:
     """The experiment with weights at random from its seed, and the YAML that makes it again."""
-    seed = composed.root.plain().get("seed", 0)
-    seed_everything(int(seed), verbose=False)
+    _seed(composed)
     return build_as(composed, Experiment), saved(composed)
+
+
+def build_training(composed: Composed) -> tuple[Training, str]:
+    """As `build_experiment`, for a component that trains alone as well."""
+    _seed(composed)
+    return build_as(composed, shape_of(composed)), saved(composed)
+
+
+def _seed(composed: Composed) -> None:
+    seed_everything(int(composed.root.plain().get("seed", 0)), verbose=False)
+
+
+def connect(training: Training, folder: Path) -> None:
+    """Bring data and model together; a run's tokenizer lies in its folder.
+
+    What stands on a trained model reads with that model's tokenizer, of which the folder gets a copy.
+    """
+    for stage in training.stages:
+        trunk = getattr(stage.objective, "trunk", None)
+        if trunk is not None and not (folder / TOKENIZER).exists() and trunk.tokenizer.exists():
+            write_text(folder / TOKENIZER, trunk.tokenizer.read_text(encoding="utf-8"))
+    training.data.connect(training.intake(training.stages[0]), folder / TOKENIZER)
 
 
 def load_run(folder: Path) -> Experiment:
@@ -49,20 +118,61 @@ def load_run(folder: Path) -> Experiment:
     Raises:
         UserError: the folder holds no finished run, or its weights do not fit.
     """
-    folder = folder.parent if folder.name == WEIGHTS else folder
-    if not (folder / CONFIG).exists() or not (folder / WEIGHTS).exists():
-        found = "is not there" if not folder.exists() else f"lacks {CONFIG} or {WEIGHTS}"
-        raise UserError(f"{folder}: {found}; the folder of a finished run would be right")
-    experiment, _ = build_experiment(compose(folder / CONFIG))
-    if not (folder / TOKENIZER).exists() and not getattr(experiment.data.tokenizer, "trained", True):
+    folder = finished_run(folder)
+    composed = compose(folder / CONFIG)
+    whole(composed)
+    experiment, _ = build_experiment(composed)
+    read_weights(experiment, folder)
+    return experiment
+
+
+def load_component(folder: str | Path) -> Component:
+    """The component that a run trained by itself, ready to be used; what it was bound to is bound to it.
+
+    >>> head = load_component("runs/mtp")  # doctest: +SKIP
+
+    Args:
+        folder: of the finished run.
+
+    Raises:
+        UserError: the folder holds no finished run of a component, or its weights do not fit.
+    """
+    folder = finished_run(Path(folder))
+    composed = compose(folder / CONFIG)
+    if shape_of(composed) is not ComponentExperiment:
+        raise UserError(f"{folder}: holds an assembly; load_run would be right")
+    training, _ = build_training(composed)
+    read_weights(training, folder)
+    return training.subject
+
+
+def read_weights(training: Training, folder: Path) -> None:
+    """Connect what a run trained with its data, and give it the weights of the run.
+
+    Raises:
+        UserError: its tokenizer is not there, or the weights do not fit.
+    """
+    if not (folder / TOKENIZER).exists() and not getattr(training.data.tokenizer, "trained", True):
         raise UserError(
             f"{folder}: lacks {TOKENIZER}, and one trained anew might give words other ids than the model "
             "has learned; the folder of a finished run would be right"
         )
-    experiment.data.connect(experiment.assembly, folder / TOKENIZER)
-    load_weights(experiment.assembly, folder / WEIGHTS)
-    experiment.assembly.eval()
-    return experiment
+    connect(training, folder)
+    load_weights(training.subject, folder / WEIGHTS)
+    training.subject.eval()
+
+
+def finished_run(folder: Path) -> Path:
+    """The folder of a finished run, or that of its `model.safetensors`.
+
+    Raises:
+        UserError: it holds no finished run.
+    """
+    folder = folder.parent if folder.name == WEIGHTS else folder
+    if not (folder / CONFIG).exists() or not (folder / WEIGHTS).exists():
+        found = "is not there" if not folder.exists() else f"lacks {CONFIG} or {WEIGHTS}"
+        raise UserError(f"{folder}: {found}; the folder of a finished run would be right")
+    return folder
 
 
 def compose_assembly(folder: Path) -> Composed:
@@ -72,9 +182,9 @@ def compose_assembly(folder: Path) -> Composed:
         UserError: the folder has none.
     """
     composed = compose(assembly_file(folder))
-    inner = composed.root.value.get("assembly")
-    if inner is not None and not composed.root.names_component():
-        composed.root = inner
+    if not composed.root.names_component():
+        whole(composed)
+        composed.root = composed.root.value.get("assembly", composed.root)
     return composed
 
 

@@ -1,8 +1,7 @@
 """`Loom`: the root LightningModule, which trains one stage of an experiment.
 
 Only the root logs and has hooks. It descends the stage's objective, keeps the ledger of what was spent, sets
-the
-learning rate by the progress through the stage's share of the budget, and stops when that share is spent.
+the learning rate by the progress through the stage's share of the budget, and stops when that share is spent.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from vlmloom.assemblies.assembly import Assembly
 from vlmloom.assemblies.flops import training_flops
+from vlmloom.components.contracts.component import Component
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.visuals import Pictures
 from vlmloom.pipelines.experiment import Budget, Stage
 from vlmloom.pipelines.ledger import Ledger
-from vlmloom.pipelines.patterns import matches, unmatched
+from vlmloom.pipelines.patterns import matches, part_names, unmatched
 from vlmloom.registry.errors import UserError
 
 CURVE_POINTS = 200
@@ -31,30 +30,32 @@ CURVE_POINTS = 200
 
 
 class Loom(LightningModule):
-    """One stage: an assembly, an objective, an optimizer recipe and a share of the budget."""
+    """One stage: a model, an objective, an optimizer recipe and a share of the budget."""
 
     def __init__(
-        self, assembly: Assembly, stage: Stage, budget: Budget, *, limit: float, ledger: Ledger | None = None
+        self, model: Component, stage: Stage, budget: Budget, *, limit: float, ledger: Ledger | None = None
     ) -> None:
         """Freeze what the stage does not train.
 
         Args:
-            assembly: the model.
+            model: an assembly, or a component that trains alone.
             stage: what to do with it.
             budget: of the whole experiment; only its unit matters here.
             limit: what the stage may spend, in the budget's unit.
             ledger: what earlier stages have spent.
         """
         super().__init__()
-        self.assembly, self.stage, self.unit, self.limit = assembly, stage, budget.unit, limit
+        self.model, self.stage, self.unit, self.limit = model, stage, budget.unit, limit
+        # An objective's own parameters train along, and stand in every checkpoint.
+        self.objective = stage.objective
         self.ledger = ledger or Ledger()
         self.start = self.ledger.spent(self.unit)
         self.pace: dict[str, float] = {}
-        self.trained = freeze(assembly, stage.train, stage.name)
-        names = assembly.parts()
-        self.trained_parts = {
-            name for name, part in names.items() if any(p.requires_grad for p in part.parameters())
-        }
+        self.trained = freeze(model, stage.train, stage.name)
+        own = sum(parameter.numel() for parameter in self.objective.parameters())
+        if own:
+            self.trained["objective"] = (own, own)
+        self.trained_parts = {name for name, (trains, _) in self.trained.items() if trains}
         self._clock: float | None = None
         self._paused = 0.0
         self.kept_loss: float | None = None
@@ -69,12 +70,14 @@ class Loom(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One optimizer; the stage's factors on the learning rate by part."""
         groups: dict[float, list[tuple[str, torch.nn.Parameter]]] = {}
-        for name, parameter in self.assembly.named_parameters():
+        for name, parameter in self.model.named_parameters():
             if parameter.requires_grad:
                 factor = next(
                     (value for part, value in self.stage.learning_rates.items() if matches(name, part)), 1.0
                 )
                 groups.setdefault(factor, []).append((name, parameter))
+        own = [(f"objective.{name}", parameter) for name, parameter in self.objective.named_parameters()]
+        groups.setdefault(1.0, []).extend(own)
         return self.stage.optimizer.build([(named, factor) for factor, named in groups.items()])
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -85,7 +88,7 @@ class Loom(LightningModule):
 
     def on_fit_start(self) -> None:
         """Frozen parts keep still: no dropout, no running statistics."""
-        for name, part in self.assembly.parts().items():
+        for name, part in self.model.parts().items():
             part.train(name in self.trained_parts)
 
     def on_train_start(self) -> None:
@@ -95,7 +98,7 @@ class Loom(LightningModule):
     def training_step(self, batch: Packed | Pictures, batch_idx: int) -> Tensor:
         """The objective's loss; a loss that is not finite stops the run."""
         factor = self.stage.optimizer.schedule(self.optimizers(use_pl_optimizer=False), self.progress)  # type: ignore[arg-type]
-        loss, metrics = self.stage.objective(self.assembly, batch)
+        loss, metrics = self.objective(self.model, batch)
         value = float(loss.detach())
         if value != value or value in (float("inf"), float("-inf")):
             raise self._not_finite(value, batch)
@@ -110,7 +113,7 @@ class Loom(LightningModule):
     def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
         """Once an optimizer step: what parts do after one (a router's selection bias)."""
         if self.trainer.training and optimizer.state:
-            loads = [value for name, value in self.assembly.after_step().items() if name.endswith("/load")]
+            loads = [value for name, value in self.model.after_step().items() if name.endswith("/load")]
             self.load = float(max(loads)) if loads else None
 
     def close_batch(self) -> None:
@@ -165,10 +168,12 @@ class Loom(LightningModule):
     def _account(self, batch: Packed | Pictures, loss: float) -> None:
         """Charge a batch to the ledger as it is trained on."""
         ledger = self.ledger
-        flops = training_flops(self.stage.objective.flops(self.assembly, batch), self.trained_parts)
+        flops = training_flops(self.objective.flops(self.model, batch), self.trained_parts)
         if isinstance(batch, Packed):
             samples, visual = len(batch.lengths), int(batch.visual_slots.numel())
             tokens = int(batch.ids.numel())
+            if not tokens and "vision" in batch.visuals:
+                tokens = visual = len(batch.visuals["vision"].patches)
         else:
             samples = len(batch.tags)
             tokens = visual = sum(frame.shape[0] * frame.shape[1] // 256 for frame in batch.frames)
@@ -206,6 +211,8 @@ def labels(batch: Packed | Pictures, stage: Stage) -> Counter[str]:
     words`; what a specialist is trained on counts under the task that asks for the same (box, name, colour,
     read).
     """
+    if not stage.objective.supervised:
+        return Counter()
     if isinstance(batch, Packed):
         aside = {"captions": "caption", "described": "answer from words"}.get(stage.view)
         return Counter(aside or tag.task for tag in batch.tags)
@@ -231,22 +238,23 @@ class Bookkeeping(Callback):
         cast(Loom, pl_module).close_batch()
 
 
-def freeze(assembly: Assembly, patterns: list[str], stage: str) -> dict[str, tuple[int, int]]:
+def freeze(model: Component, patterns: list[str], stage: str) -> dict[str, tuple[int, int]]:
     """Let only the parameters that match train; part -> (trained, all) parameters.
 
     Raises:
         UserError: a pattern matches nothing, or nothing trains.
     """
-    unused = unmatched(assembly, patterns)
+    unused = unmatched(model, patterns)
+    parts = model.parts()
     if unused or not patterns:
         raise UserError(
             f"stage {stage}: train: {', '.join(unused) or 'an empty list'} matches no parameter; "
-            f"the parts are {', '.join(assembly.parts())}"
+            f"the parts are {part_names(model)}"
         )
-    for name, parameter in assembly.named_parameters():
+    for name, parameter in model.named_parameters():
         parameter.requires_grad_(any(matches(name, pattern) for pattern in patterns))
     counts = {}
-    for name, part in assembly.parts().items():
+    for name, part in parts.items():
         sizes = [(parameter.numel(), parameter.requires_grad) for parameter in part.parameters()]
         counts[name] = (sum(size for size, trains in sizes if trains), sum(size for size, _ in sizes))
     return counts

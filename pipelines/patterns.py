@@ -7,6 +7,8 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from vlmloom.components.contracts.component import Component
+
 
 def matches(name: str, pattern: str) -> bool:
     """Whether a parameter's name is meant by a pattern.
@@ -23,3 +25,9 @@ def unmatched(module: nn.Module, patterns: Iterable[str]) -> list[str]:
     """The patterns that mean no parameter of a module."""
     names = [name for name, _ in module.named_parameters()]
     return [pattern for pattern in patterns if not any(matches(name, pattern) for name in names)]
+
+
+def part_names(model: Component) -> str:
+    """What patterns may name first: an assembly's parts, or the modules of a component that trains alone."""
+    parts = model.parts()
+    return ", ".join(parts if len(parts) > 1 else [name for name, _ in model.named_children()])

@@ -1,10 +1,8 @@
 """One experiment from random weights to `model.safetensors`, stage by stage, resumable at any point.
 
 A run's folder holds `config.yaml` (what was run, resolved; it runs again from there), `checkpoints/` of the
-stage
-under way, `stages/` with the state at the end of each finished one, `logs/`, and at the end
-`model.safetensors`
-and `ledger.json`.
+stage under way, `stages/` with the state at the end of each finished one, `logs/`, and at the end
+`model.safetensors` and `ledger.json`.
 """
 
 from __future__ import annotations
@@ -29,10 +27,11 @@ from vlmloom.pipelines.checkpoints import (
     load_checkpoint,
     save_weights,
 )
-from vlmloom.pipelines.experiment import Experiment
+from vlmloom.pipelines.experiment import Training
 from vlmloom.pipelines.files import open_folder, write_atomically, write_text
 from vlmloom.pipelines.folders import CONFIG, TOKENIZER
 from vlmloom.pipelines.ledger import Ledger
+from vlmloom.pipelines.loading import connect
 from vlmloom.pipelines.loom import Bookkeeping, Loom
 from vlmloom.pipelines.precision import choose
 from vlmloom.pipelines.progress import BudgetBar
@@ -48,7 +47,7 @@ def plain_trainer(**flags: Any) -> Trainer:
 
 
 def train(
-    experiment: Experiment,
+    experiment: Training,
     folder: Path,
     *,
     resolved: str,
@@ -73,14 +72,14 @@ def train(
         UserError: the folder holds another experiment, or the run cannot go on.
     """
     console = console or Console(stderr=True, highlight=False)
-    assembly, data = experiment.assembly, experiment.data
+    model, data = experiment.subject, experiment.data
     claim(folder, resolved)
     if finished(folder):
-        data.connect(assembly, folder / TOKENIZER)
+        connect(experiment, folder)
         console.print(f"{folder}: finished already")
         return read_ledger(folder)
     flags = dict(experiment.trainer)
-    precision = choose(str(flags.pop("precision", "auto")), width=_width(assembly))
+    precision = choose(str(flags.pop("precision", "auto")), width=_width(model))
     precision.apply()
     # What the Trainer refuses is told before anything is written.
     first = f"0-{experiment.stages[0].name}"
@@ -90,7 +89,7 @@ def train(
     if not (folder / CONFIG).exists():
         # An attempt that came to nothing may have left the tokenizer of another experiment.
         (folder / TOKENIZER).unlink(missing_ok=True)
-    data.connect(assembly, folder / TOKENIZER)
+    connect(experiment, folder)
     if not (folder / CONFIG).exists():
         write_text(folder / CONFIG, resolved)
     console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
@@ -101,7 +100,7 @@ def train(
         if done.exists():
             state = load_checkpoint(done)
             try:
-                assembly.load_state_dict(state["state_dict"])
+                model.load_state_dict(state["state_dict"])
                 ledger = Ledger.from_state(state["ledger"])
             except (KeyError, TypeError, RuntimeError) as fault:
                 raise UserError(
@@ -110,7 +109,7 @@ def train(
                 ) from None
             continue
         limit = experiment.budget.amount * stage.share / shares
-        loom = Loom(assembly, stage, experiment.budget, limit=limit, ledger=ledger)
+        loom = Loom(model, stage, experiment.budget, limit=limit, ledger=ledger)
         console.print(
             f"{experiment.name}: stage {stage.name} ({stage.view}), {limit:.3g} {experiment.budget.unit}"
         )
@@ -123,6 +122,8 @@ def train(
             make_trainer,
             _flags(*flagged, checkpoints, f"{number}-{stage.name}", callbacks, took=loom.pause),
         )
+        if (intake := experiment.intake(stage)) is not data.intake:
+            data.connect(intake)
         loader = data.loader(
             stage,
             seed=experiment.seed,
@@ -148,10 +149,10 @@ def train(
             {"name": stage.name, "view": stage.view, "trains": sorted(loom.trained_parts), "frozen": frozen}
             | spent
         )
-        state = {"state_dict": assembly.state_dict(), "ledger": ledger.state_dict()}
+        state = {"state_dict": model.state_dict(), "ledger": ledger.state_dict()}
         write_atomically(done, lambda part, state=state: torch.save(state, part))  # type: ignore[misc]
         shutil.rmtree(checkpoints, ignore_errors=True)
-    save_weights(assembly, folder / "model.safetensors")
+    save_weights(model, folder / "model.safetensors")
     text = json.dumps(ledger.state_dict(), indent=1)
     write_text(folder / "ledger.json", text)
     return ledger
@@ -277,5 +278,6 @@ def _resume_from(checkpoints: Path) -> str | None:
     return None if found is None else str(found)
 
 
-def _width(assembly: Any) -> int:
-    return int(getattr(getattr(assembly, "language", None), "width", 256))
+def _width(model: Any) -> int:
+    widest = getattr(getattr(model, "language", model), "width", 256)
+    return widest if isinstance(widest, int) else 256

@@ -52,8 +52,8 @@ class ValidationCurve(Callback):
 
     def accuracy(self, loom: Any) -> float:
         """Mean over the visual categories."""
-        modes = {name: part.training for name, part in loom.assembly.parts().items()}
-        loom.assembly.eval()
+        modes = {name: part.training for name, part in loom.model.parts().items()}
+        loom.model.eval()
         answerer = Answerer(self.experiment)
         suite = self.experiment.data.suite
         means = []
@@ -64,6 +64,6 @@ class ValidationCurve(Callback):
                     task.check(sample, answer).value or 0.0 for sample, answer, _ in answerer.stream(samples)
                 ]
                 means.append(sum(values) / len(values))
-        for name, part in loom.assembly.parts().items():
+        for name, part in loom.model.parts().items():
             part.train(modes[name])
         return sum(means) / max(len(means), 1)

@@ -84,9 +84,13 @@ def signature(target: Callable[..., Any]) -> Signature:
         )
     is_class = inspect.isclass(target)
     function = target.__init__ if is_class else target  # type: ignore[misc]
+    if is_class and getattr(function, "__module__", "") == "torch.nn.modules.module":
+        # It has no constructor of its own; that of any torch module passes keywords on and takes none.
+        return Signature({})
     hints = _hints(function)
     if is_class and dataclasses.is_dataclass(target):
-        hints = _hints(target) | hints
+        # What a dataclass inherits is written in the terms of another module than that of its `__init__`.
+        hints = hints | _hints(target)
     helps = _helps(target)
     parameters, open_ended = {}, False
     try:
@@ -121,6 +125,8 @@ def _helps(target: Any) -> dict[str, str]:
     """The `Args:` (or `Attributes:`) of a Google docstring."""
     docs = [getattr(target, "__doc__", None)]
     if inspect.isclass(target):
+        # The fields of a dataclass that derives from another stand in the other's docstring.
+        docs = [base.__doc__ for base in reversed(target.__mro__)]
         docs.append(target.__init__.__doc__)  # type: ignore[misc]
     found: dict[str, str] = {}
     for doc in filter(None, docs):

@@ -149,16 +149,31 @@ def read_swap(text: str) -> tuple[str, Node]:
     option = f"--swap {text}"
     if not equals or not path.strip() or not written.strip():
         raise UserError(f"{option}: write --swap part=kind/name,key=value")
+    return path.strip(), read_component(written, option)
+
+
+def read_component(written: str, option: str) -> Node:
+    """`kind/name[,key=value...]` or `{use: kind/name, ...}` from the command line.
+
+    Args:
+        written: the text.
+        option: what was typed, for messages.
+
+    Raises:
+        UserError: it is neither.
+    """
     if written.lstrip().startswith("{"):
-        return path.strip(), _typed(option, written)
+        return _typed(option, written)
     name, *arguments = _split_commas(written)
+    if not name.strip() or "=" in name:
+        raise UserError(f"{option}: a component is written kind/name,key=value")
     found = {"use": Node(name.strip(), Mark(option))}
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals or not key.strip():
             raise UserError(f"{option}: after the name come key=value, found {argument!r}")
         found[key.strip()] = _typed(option, value)
-    return path.strip(), Node(found, Mark(option))
+    return Node(found, Mark(option))
 
 
 def _split_commas(text: str) -> list[str]:

@@ -38,16 +38,20 @@ PLUGINS: Schema = {
 }
 
 
-def schema(experiment: type) -> Schema:
+def schema(*experiments: type) -> Schema:
     """The schema of assemblies and experiments.
 
     Args:
-        experiment: the dataclass whose fields are an experiment's keys.
+        experiments: the dataclasses whose fields are the keys of an experiment of one sort or another.
     """
     writer = _Writer()
     for entry in catalog().list():
         writer.component(entry.name)
-    keys = {name: writer.parameter(parameter) for name, parameter in signature(experiment).parameters.items()}
+    keys = {
+        name: writer.parameter(parameter)
+        for experiment in reversed(experiments)
+        for name, parameter in signature(experiment).parameters.items()
+    }
     keys["assembly"] = {
         "anyOf": [{"type": "string", "description": "the name of an assembly"}, keys["assembly"]]
     }

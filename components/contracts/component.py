@@ -6,12 +6,23 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from lightning.pytorch import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from vlmloom.components.contracts.spec import Spec
 
 Metrics = dict[str, Tensor]
 """Named scalars that a component reports beside its output; the root logs them."""
+
+
+def declared_losses(metrics: Metrics) -> Tensor | float:
+    """The sum of what parts report to be descended beside the loss: all that stands below `loss/`.
+
+    >>> metrics = {"load": torch.ones(()), "loss/balance": torch.ones(()), "mmtp/loss/balance":
+    torch.ones(())}
+    >>> float(declared_losses(metrics | {"mmtp/loss": torch.ones(())}))
+    2.0
+    """
+    return sum((value for key, value in metrics.items() if "loss" in key.split("/")[:-1]), 0.0)
 
 
 class Component(LightningModule):
@@ -28,8 +39,12 @@ class Component(LightningModule):
     """
 
     registered_name: ClassVar[str]
-    objective: Any = None
-    optimizer_recipe: Any = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        # On the class, these names would hide the modules that are assigned to them.
+        self.objective: Any = None
+        self.optimizer_recipe: Any = None
 
     def shapes(self, spec: Spec) -> Spec:
         """What this part gives for what it is handed. Pure and tensor-free.
@@ -54,6 +69,19 @@ class Component(LightningModule):
                 f"{type(self).__name__} trains alone only after .optimizer_recipe has been set"
             )
         return self.optimizer_recipe.build([(self.named_parameters(), 1.0)])
+
+    def parts(self) -> dict[str, nn.Module]:
+        """What is trained or frozen as one, by name, in the order in which data flows through it."""
+        return {"model": self}
+
+    def after_step(self) -> Metrics:
+        """What has to happen once an optimizer step, such as moving a router's selection bias."""
+        metrics: Metrics = {}
+        for name, module in self.named_modules():
+            update = getattr(module, "update_selection_bias", None)
+            if update is not None:
+                metrics.update({f"{name}/{key}": value for key, value in (update() or {}).items()})
+        return metrics
 
     def trainable(self) -> Iterable[Tensor]:
         """The parameters that receive gradients."""

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from vlmloom.components.contracts.component import Metrics
+from vlmloom.components.contracts.intake import Intake, Towers
 from vlmloom.components.contracts.kinds import Objective, Specialist
 from vlmloom.components.contracts.visuals import Pictures
 from vlmloom.registry import register
@@ -45,6 +46,19 @@ class SpecialistLoss(Objective):
     def check(self, module: Any) -> None:
         """See `Objective.check`."""
         self.chosen(module)
+
+    def prepare(self, model: Any) -> None:
+        """See `Objective.prepare`: the component is the specialist."""
+        if self.part is not None or not isinstance(model, Specialist):
+            name = getattr(model, "registered_name", type(model).__name__)
+            raise ValueError(
+                f"objective/specialist: with part {self.part!r} and {name}; a specialist without part, or "
+                "an assembly that has the part, would be right"
+            )
+
+    def intake(self, model: Any) -> Intake:
+        """See `Objective.intake`: a specialist alone is told the vocabulary of the scenes."""
+        return Towers({}, listener=model) if isinstance(model, Specialist) else model
 
     def forward(self, module: Any, batch: Pictures) -> tuple[Tensor, Metrics]:
         """The specialist's loss on frames whose things are known."""

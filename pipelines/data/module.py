@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch.utils.data import Dataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from vlmloom.assemblies.assembly import Assembly
+from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.kinds import Tokenizer
 from vlmloom.components.contracts.processor import Processor
 from vlmloom.components.contracts.suite import Suite
@@ -90,13 +90,13 @@ class PackedData:
         self.pack_tokens, self.packs_per_epoch = pack_tokens, packs_per_epoch
         self.workers, self.on_corrupt = workers, on_corrupt
         self.processor: Processor | None = None
-        self.assembly: Assembly | None = None
+        self.intake: Intake | None = None
 
-    def connect(self, assembly: Assembly, tokenizer_file: Path | None = None) -> None:
+    def connect(self, intake: Intake, tokenizer_file: Path | None = None) -> None:
         """Prepare sources, train or read the tokenizer, and tell parts of the assembly the vocabulary.
 
         Args:
-            assembly: what batches are made for.
+            intake: what batches are made for, an assembly as a rule.
             tokenizer_file: where the tokenizer of this run lies, or is put.
 
         Raises:
@@ -110,7 +110,7 @@ class PackedData:
                 raise UserError(one_line(fault)) from None
         elif not getattr(self.tokenizer, "trained", True):
             self.tokenizer.train_cached(self.suite.text_corpus(CORPUS_ITEMS), cache_root())  # type: ignore[attr-defined]
-        language = getattr(assembly, "language", None)
+        language = getattr(intake, "language", None)
         if language is not None and language.vocab < self.tokenizer.vocab:
             raise UserError(
                 f"language.vocab is {language.vocab}, but the tokenizer has {self.tokenizer.vocab} ids; "
@@ -118,17 +118,17 @@ class PackedData:
             )
         if tokenizer_file is not None and not tokenizer_file.exists() and hasattr(self.tokenizer, "save"):
             self.tokenizer.save(tokenizer_file)
-        bind = getattr(assembly, "bind_vocabulary", None)
+        bind = getattr(intake, "bind_vocabulary", None)
         if bind is not None:
             bind(*labels(self.suite))
         self.processor = self.template(tokenizer=self.tokenizer)
-        self.assembly = assembly
+        self.intake = intake
 
     def view(self, name: str, split: str) -> View:
         """A view of a split (see `pipelines.experiment.View`)."""
-        if self.assembly is None or self.processor is None:
-            raise RuntimeError("connect(assembly) comes first")
-        return view(name, self.suite, self.processor, self.assembly, split=split)
+        if self.intake is None or self.processor is None:
+            raise RuntimeError("connect(intake) comes first")
+        return view(name, self.suite, self.processor, self.intake, split=split)
 
     def loader(
         self, stage: Any, *, seed: int = 0, rank: int = 0, world: int = 1, accumulate: int = 1

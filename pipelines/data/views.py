@@ -1,8 +1,8 @@
 """What a stage sees of a sample: its size before it is drawn, its pixels and tokens, and a batch of them.
 
 Views of a question (with pictures, without them, with the scene in words instead) give `Packed`; `captions`
-gives
-`Packed` captions with one picture each; `scenes` gives `Pictures` with the truth about them.
+gives `Packed` captions with one picture each, `pictures` pictures without text; `scenes` gives `Pictures`
+with the truth about them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from vlmloom.assemblies.assembly import Assembly
+from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.packed import IGNORE, Packed, Span, Tag
 from vlmloom.components.contracts.patches import cut, join
 from vlmloom.components.contracts.processor import Encoded, Processor
@@ -87,11 +87,11 @@ class View:
     """
 
     def __init__(
-        self, suite: Suite, processor: Processor, assembly: Assembly, *, split: str, pictures: str = "shown"
+        self, suite: Suite, processor: Processor, intake: Intake, *, split: str, pictures: str = "shown"
     ) -> None:
-        self.suite, self.processor, self.assembly = suite, processor, assembly
+        self.suite, self.processor, self.intake = suite, processor, intake
         self.split, self.pictures = split, pictures
-        self.specs = assembly.patch_specs()
+        self.specs = intake.patch_specs()
         self.plan = lru_cache(maxsize=8192)(self._plan)
 
     def _plan(self, index: int) -> Sample:
@@ -112,7 +112,7 @@ class View:
         spec = self.specs.get("vision")
         if spec is None or not sample.pictures:
             return []
-        return self.assembly.merged_grids(
+        return self.intake.merged_grids(
             [spec.grid(picture.frames, picture.height, picture.width) for picture in sample.pictures]
         )
 
@@ -144,7 +144,9 @@ class View:
         """One packed batch; what could not be decoded is left out and named in `extras["corrupt"]`."""
         good = [item for item in items if item.corrupt is None]
         batch = pack(
-            self.assembly, [item.encoded for item in good if item.encoded], [item.tag for item in good]
+            self.intake,
+            [item.encoded for item in good if item.encoded is not None],
+            [item.tag for item in good],
         )
         batch.normaliser = items[0].normaliser
         batch.extras["corrupt"] = [item.corrupt for item in items if item.corrupt]
@@ -153,7 +155,7 @@ class View:
         return batch
 
 
-def pack(assembly: Assembly, encoded: Sequence[Encoded], tags: Sequence[Tag]) -> Packed:
+def pack(intake: Intake, encoded: Sequence[Encoded], tags: Sequence[Tag]) -> Packed:
     """Samples on one flat axis, without their pixels."""
     lengths = [len(item) for item in encoded]
     edges = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
@@ -162,7 +164,7 @@ def pack(assembly: Assembly, encoded: Sequence[Encoded], tags: Sequence[Tag]) ->
     slots = [start + place for start, item in zip(edges, encoded, strict=False) for place in item.visual]
     modality = np.zeros(len(ids), np.int64)
     modality[slots] = 1
-    positions = [_positions(assembly, tuple(item.layout)) for item in encoded]
+    positions = [_positions(intake, tuple(item.layout)) for item in encoded]
     stacked = np.concatenate(positions, axis=1) if positions else np.zeros((3, 0), np.int64)
     return Packed(
         ids=torch.from_numpy(ids),
@@ -178,8 +180,8 @@ def pack(assembly: Assembly, encoded: Sequence[Encoded], tags: Sequence[Tag]) ->
 
 
 @lru_cache(maxsize=65536)
-def _positions(assembly: Assembly, layout: tuple[Span, ...]) -> np.ndarray:
-    return assembly.positions(list(layout))
+def _positions(intake: Intake, layout: tuple[Span, ...]) -> np.ndarray:
+    return intake.positions(list(layout))
 
 
 class CaptionView(View):
@@ -224,6 +226,25 @@ class CaptionView(View):
         return batch
 
 
+class PictureView(View):
+    """The pictures of a sample without any text, cut for each tower; samples without a picture are left out.
+
+    The batch is `Packed` without tokens: every sample has length 0, and `visuals` holds its pictures.
+    """
+
+    def encoded(self, sample: Sample) -> Encoded:
+        """No tokens."""
+        return Encoded([], [], [], [])
+
+    def size(self, index: int) -> Size:
+        """See `Size`: the visual tokens."""
+        try:
+            grids = self.grids(self.plan(index))
+        except CorruptPicture:
+            return CORRUPT
+        return Size(sum(frames * rows * columns for frames, rows, columns in grids), 1.0)
+
+
 class SceneView(View):
     """Whole pictures and the things in them, for specialists."""
 
@@ -260,11 +281,13 @@ class SceneView(View):
         return batch
 
 
-def view(name: str, suite: Suite, processor: Processor, assembly: Assembly, *, split: str) -> View:
+def view(name: str, suite: Suite, processor: Processor, intake: Intake, *, split: str) -> View:
     """The view by its name in an experiment's YAML (see `pipelines.experiment.View`)."""
     if name == "captions":
-        return CaptionView(suite, processor, assembly, split=split)
+        return CaptionView(suite, processor, intake, split=split)
+    if name == "pictures":
+        return PictureView(suite, processor, intake, split=split)
     if name == "scenes":
-        return SceneView(suite, processor, assembly, split=split)
+        return SceneView(suite, processor, intake, split=split)
     pictures = {"question": "shown", "withheld": "withheld", "described": "described"}[name]
-    return View(suite, processor, assembly, split=split, pictures=pictures)
+    return View(suite, processor, intake, split=split, pictures=pictures)

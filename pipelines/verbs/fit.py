@@ -18,17 +18,45 @@ EPILOG = """examples:
       swap a part, set a value
   vlmloom fit -c my.yaml --trainer.max_steps=100 --trainer.accelerator=gpu --trainer.devices=2
       any flag of Lightning's Trainer (`vlmloom fit --trainer.help` lists them)
+
+one component by itself; what the run's model knows of it (widths, vocabulary) is left out:
+  vlmloom fit --model moe/sigmoid_bias,experts=8,top_k=2,hidden=64 --trunk runs/native \\
+      --objective objective/imitate,part=language.blocks.0.ffn --budget samples=20000 --out runs/moe
+      a mixture of experts that imitates a trained dense block
+  vlmloom fit --model head/mtp,depth=2 --objective objective/on_trunk --trunk runs/adapter --out runs/mtp
+      a multi-token head on a frozen model
+  vlmloom fit --model projector/mlp --objective objective/align --trunk runs/adapter --out runs/projector
+      a projector between a frozen tower and frozen word embeddings
+  vlmloom fit --model vision/cogvit,width=64,depth=2,heads=2,patch=16 --data data/nano \\
+      --objective 'objective/distil,teacher={use: teacher/run, folder: runs/native}' --out runs/tower
+      a small tower taught by a trained one
 """
+
+BUDGET = "samples=20000"
+OPTIMIZER = "optimizer/muon_adamw,lr=0.003,muon_lr=0.004"
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's own options; what it does not know goes to Lightning's command line."""
     parser = verb_parser(subparsers, "fit", SUMMARY, EPILOG)
-    parser.add_argument(
-        "-c", "--config", required=True, help="an experiment: a YAML's path, or its name in configs/"
-    )
+    parser.add_argument("-c", "--config", help="an experiment: a YAML's path, or its name in configs/")
     parser.add_argument("--out", type=Path, help="the run's folder (default: runs/NAME)")
     add_composition(parser)
+    alone = parser.add_argument_group("one component by itself, in place of --config")
+    component = "KIND/NAME[,KEY=VALUE]"
+    alone.add_argument("--model", metavar=component, help="the component")
+    alone.add_argument("--objective", metavar=component, help="what it is trained for")
+    alone.add_argument(
+        "--trunk", metavar="RUN", help="the folder of a finished run that the objective stands on"
+    )
+    alone.add_argument(
+        "--data", metavar="NAME", help="a file of data, such as data/nano (default: the data of --trunk)"
+    )
+    alone.add_argument("--optimizer", metavar=component, help=f"the recipe (default: {OPTIMIZER})")
+    alone.add_argument(
+        "--budget", metavar="UNIT=AMOUNT", help=f"flops, samples or seconds (default: {BUDGET})"
+    )
+    alone.add_argument("--seed", type=int, help="of weights and data (default: 0)")
     parser.set_defaults(run=run, passes_on=True)
     return parser
 
@@ -40,22 +68,80 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
         return 0
     from rich.console import Console
 
-    from vlmloom.pipelines.loading import build_experiment, compose_experiment
+    from vlmloom.pipelines.loading import build_training, compose_training, shape_of
     from vlmloom.pipelines.quiet import quiet
     from vlmloom.pipelines.run import train
 
     quiet()
-    composed = compose_experiment(args.config, sets=args.sets, swaps=args.swaps, scale=args.scale)
+    composed = compose_training(source(args), sets=args.sets, swaps=args.swaps, scale=args.scale)
     factory = trainer_factory(rest)
-    experiment, resolved = build_experiment(composed)
-    folder = args.out or Path("runs") / experiment.name
+    training, resolved = build_training(composed)
+    folder = args.out or Path("runs") / training.name
     console = Console(stderr=True, highlight=False)
-    ledger = train(experiment, folder, resolved=resolved, make_trainer=factory, console=console)
+    ledger = train(training, folder, resolved=resolved, make_trainer=factory, console=console)
+    whole = "assembly" in shape_of(composed).__dataclass_fields__
     console.print(
         f"{folder}: {ledger.samples:,} samples, {ledger.flops:.3g} FLOPs, {ledger.seconds:,.0f} s; "
-        f"next: vlmloom evaluate {folder}"
+        f"next: " + (f"vlmloom evaluate {folder}" if whole else f'load_component("{folder}")')
     )
     return 0
+
+
+def source(args: argparse.Namespace) -> Any:
+    """What is to be trained: a file or a name, or the tree that `--model` and what belongs to it make.
+
+    Raises:
+        UserError: neither is given, or both, or one of the options that belong together is missing.
+    """
+    from vlmloom.registry.errors import UserError
+
+    options = ("objective", "trunk", "data", "optimizer", "budget", "seed")
+    given = [f"--{name}" for name in options if getattr(args, name) is not None]
+    if args.config is not None and (args.model is not None or given):
+        other = "--model" if args.model is not None else given[0]
+        raise UserError(f"fit: found --config and {other}; a file says all of it, --set and --swap change it")
+    if args.config is not None:
+        return args.config
+    if args.model is None or args.objective is None:
+        lacks = "--model" if args.model is None else "--objective"
+        both = args.model is None and not given and args.objective is None
+        raise UserError(
+            "fit: --config is needed, or --model and --objective" if both else f"fit: {lacks} is needed"
+        )
+    return tree(args)
+
+
+def tree(args: argparse.Namespace) -> Any:
+    """The experiment that `--model` and the options beside it say."""
+    from vlmloom.pipelines.verbs.compare import parse_budget
+    from vlmloom.registry.catalog import catalog
+    from vlmloom.registry.errors import Mark
+    from vlmloom.registry.marked import Node, mark_all
+    from vlmloom.registry.overrides import read_component
+
+    def component(name: str, text: str) -> Node:
+        return read_component(text, f"--{name} {text}")
+
+    model, objective = component("model", args.model), component("objective", args.objective)
+    if args.trunk is not None:
+        trunk = {"use": "trunk/run", "folder": str(args.trunk)}
+        objective.value.setdefault("trunk", mark_all(trunk, Mark(f"--trunk {args.trunk}")))
+    use = objective.value["use"].value
+    views = getattr(catalog().resolve(use), "views", ()) if use in catalog().entries else ()
+    unit, amount = parse_budget(args.budget or BUDGET) or ("", 0)
+    rest: dict[str, Any] = {
+        "budget": {unit: amount},
+        "trainer": {"precision": "auto"},
+        "seed": args.seed or 0,
+    }
+    rest["name"] = str(model.value["use"].value).replace("/", "-")
+    if args.data is not None:
+        rest["data"] = {"extends": args.data}
+    made = mark_all(rest, Mark("fit"))
+    stage = mark_all({"name": "alone", "view": views[0] if views else "question"}, Mark("fit"))
+    stage.value |= {"objective": objective, "optimizer": component("optimizer", args.optimizer or OPTIMIZER)}
+    made.value |= {"model": model, "stages": Node([stage], Mark("fit"))}
+    return made
 
 
 def trainer_factory(rest: Sequence[str]) -> Any:

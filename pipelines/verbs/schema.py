@@ -31,6 +31,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Print or write it."""
+    from vlmloom.pipelines.alone import ComponentExperiment
     from vlmloom.pipelines.experiment import Experiment
     from vlmloom.registry.catalog import catalog
     from vlmloom.registry.errors import UserError
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     for plugin in args.plugin:
         catalog().add_plugin(plugin, Path.cwd())
-    text = schema_text(schema(Experiment))
+    text = schema_text(schema(Experiment, ComponentExperiment))
     if args.out is None:
         print(text, end="")
         return 0

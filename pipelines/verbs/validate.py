@@ -9,7 +9,7 @@ from vlmloom.pipelines.arguments import add_composition, verb_parser
 
 SUMMARY = "check assemblies and experiments, and train nothing"
 
-EXPERIMENT = {"assembly", "data", "stages"}
+EXPERIMENT = {"assembly", "model", "data", "stages"}
 """Keys by which an experiment is known from an assembly that lacks its `use`."""
 
 EPILOG = """examples:
@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
             composed = compose(file, scale=args.scale, sets=args.sets, swaps=args.swaps, lenient=True)
             shape: Any = Any
             if not composed.root.names_component() and EXPERIMENT & composed.root.value.keys():
-                from vlmloom.pipelines.experiment import Experiment
+                from vlmloom.pipelines.loading import shape_of
 
-                shape = Experiment
+                shape = shape_of(composed)
             check(composed, shape)
         except UserError as error:
             lines.extend(line for line in error.lines if line not in lines)

@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from vlmloom.pipelines.alone import ComponentExperiment
 from vlmloom.pipelines.experiment import Experiment
 from vlmloom.registry import catalog
 from vlmloom.registry.marked import load
@@ -19,7 +20,7 @@ SHIPPED = sorted([*(ROOT / "assemblies").rglob("*.yaml"), *(ROOT / "configs").rg
 @pytest.fixture(scope="module")
 def validator() -> jsonschema.Draft7Validator:
     catalog.cache_clear()
-    made = schema(Experiment)
+    made = schema(Experiment, ComponentExperiment)
     jsonschema.Draft7Validator.check_schema(made)
     return jsonschema.Draft7Validator(made)
 
