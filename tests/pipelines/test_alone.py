@@ -219,7 +219,7 @@ def wrong(tiny: str) -> list[tuple[list[str], str]]:
         ),
         (
             [*calls(tiny)["projector"], "--set", "stages.0.view=question"],
-            "view is question, but objective/align reads captions; view: captions would be right",
+            "stages.0.view: found 'question'; objective/align takes 'captions'",
         ),
         (
             [*moe, "--set", "assembly.x=1"],
