@@ -5,13 +5,14 @@ The frame that the native, adapter and cascade designs share. Without a vision p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from vlmloom.assemblies.assembly import Assembly
+from vlmloom.assemblies.generation import Acceptance, Emission, Sampling, stream
 from vlmloom.components.contracts.component import Metrics, declared_losses
 from vlmloom.components.contracts.kinds import Cache, Head, Language, Projector, Vision
 from vlmloom.components.contracts.packed import Layout, Packed
@@ -143,39 +144,35 @@ class Spliced(Assembly):
         for head in self.heads().values():
             head.shapes(hidden)
 
-    @torch.inference_mode()
-    def generate(
-        self, batch: Packed, *, stop: int, limit: int = 32, forbidden: Sequence[int] = ()
-    ) -> list[list[int]]:
-        """Greedy answers to packed prompts of unequal length.
+    def stream(
+        self,
+        batch: Packed,
+        *,
+        stop: int | Sequence[int],
+        limit: int | Sequence[int] = 32,
+        sampling: Sampling | None = None,
+        keys: Sequence[int] | None = None,
+        copies: int = 1,
+        speculative: int = 0,
+        acceptance: Acceptance | None = None,
+    ) -> Iterator[list[Emission]]:
+        """Answers to packed prompts, token by token (see `generation.stream`)."""
+        return stream(
+            self,
+            batch,
+            stop=stop,
+            limit=limit,
+            sampling=sampling,
+            keys=keys,
+            copies=copies,
+            speculative=speculative,
+            acceptance=acceptance,
+        )
 
-        Args:
-            batch: prompts only; every sample's last token is where its answer begins.
-            stop: the id that ends an answer (not part of what is returned).
-            limit: the longest answer in tokens.
-            forbidden: ids that are never produced, such as the image placeholder.
-        """
-        count = len(batch.lengths)
-        cache = self.language.cache(count, max(batch.lengths) + limit)
-        hidden, _ = self.hidden(batch, cache)
-        last = batch.boundaries[1:].long() - 1
-        state, position = hidden[last], batch.positions[:, last].amax(0)
-        answers: list[list[int]] = [[] for _ in range(count)]
-        open_rows = set(range(count))
-        for _ in range(limit):
-            logits = self.logits(state)
-            if forbidden:
-                logits[:, list(forbidden)] = float("-inf")
-            chosen = logits.argmax(-1)
-            for row, token in enumerate(chosen.tolist()):
-                if row in open_rows and token == stop:
-                    open_rows.discard(row)
-                elif row in open_rows:
-                    answers[row].append(token)
-            if not open_rows:
-                break
-            position = position + 1
-            state, _ = self.language(
-                self.language.embed(chosen), position.expand(3, -1), [1] * count, cache=cache
-            )
+    def generate(self, batch: Packed, **how: Any) -> list[list[int]]:
+        """The whole answers to packed prompts, without the ids that ended them; arguments as of `stream`."""
+        answers: list[list[int]] = [[] for _ in range(len(batch.lengths) * how.get("copies", 1))]
+        for emissions in self.stream(batch, **how):
+            for emission in emissions:
+                answers[emission.row].extend(emission.ids)
         return answers

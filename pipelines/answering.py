@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import torch
 
+from vlmloom.assemblies.generation import Sampling
 from vlmloom.components.contracts.patches import cut, join
 from vlmloom.components.contracts.sample import Sample
 from vlmloom.pipelines.data.views import Drawn, SceneView, View, in_words, pack, tag_of, without_pictures
@@ -70,11 +71,12 @@ class Answerer:
         for tower, spec in specs.items():
             pixels = [picture.render() for sample in seen for picture in sample.pictures]
             batch.visuals[tower] = join([cut(frames, spec) for frames in pixels], spec)
-        stop = self.data.tokenizer.special("<|endoftext|>")
-        forbidden = [self.data.tokenizer.special(token) for token in ("<|image|>", "<|pad|>")]
         device = next(self.assembly.parameters()).device
         ids = self.assembly.generate(  # type: ignore[operator]
-            batch.to(device), stop=stop, limit=self.limit, forbidden=forbidden
+            batch.to(device),
+            stop=processor.stops,
+            limit=self.limit,
+            sampling=Sampling(forbidden=processor.never),
         )
         return [processor.answer(tokens) for tokens in ids]
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vlmloom.components.contracts.cache import Cache
 from vlmloom.components.contracts.component import Component, Metrics
+from vlmloom.components.contracts.drafter import Drafter
 from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.contracts.packed import Layout, Packed
@@ -189,7 +190,13 @@ class Language(Component):
 
 
 class Head(Component):
-    """Hidden states and the batch to a loss; bound to the language part by reference (`bind`)."""
+    """Hidden states and the batch to a loss; bound to the language part by reference (`bind`).
+
+    Attributes:
+        drafts: whether it has a drafter, which guesses tokens ahead of the language part.
+    """
+
+    drafts: bool = False
 
     def bind(self, language: Language, lm: Head | None = None) -> None:
         """Take the language part (and the `lm` head) whose embedding and unembedding are shared.
@@ -200,6 +207,14 @@ class Head(Component):
     @abstractmethod
     def forward(self, hidden: Float[Tensor, "tokens width"], batch: Packed) -> tuple[Tensor, Metrics]:
         """The loss over the batch, already divided by `batch.normaliser`, and named parts."""
+
+    def drafter(self, *, batch: int, capacity: int, depth: int) -> Drafter:
+        """A drafter for `batch` sequences of at most `capacity` tokens that guesses `depth` tokens ahead.
+
+        Raises:
+            ValueError: it cannot guess so far.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not draft")
 
     @abstractmethod
     def flops(self, lengths: Sequence[int], targets: int) -> int:

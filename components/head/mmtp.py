@@ -91,6 +91,7 @@ class MMTPHead(MTPHead):
                 "shared_set has set_tokens, such as 4 or 16, and no other input has"
             )
         self.visual_input = visual_input
+        self.leaves_visual_out = visual_input == "masked"
         self.visual_set = None
         if set_tokens is not None:
             self.visual_set = SharedSet(

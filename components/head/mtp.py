@@ -8,12 +8,15 @@ from typing import cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from vlmloom.components.contracts.cache import Cache
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.kinds import Head, Language
 from vlmloom.components.contracts.packed import Packed, shift
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.head.cross_entropy import supervised_loss
+from vlmloom.components.head.drafting import MTPDrafter
 from vlmloom.components.head.lm import LMHead
 from vlmloom.components.kernels import RMSNorm
 from vlmloom.registry import register
@@ -53,11 +56,17 @@ class MTPModule(nn.Module):
                 nn.init.normal_(table.weight, std=init_std)
 
     def forward(
-        self, embedding: Tensor, hidden: Tensor, positions: Tensor, lengths: Sequence[int], language: Language
+        self,
+        embedding: Tensor,
+        hidden: Tensor,
+        positions: Tensor,
+        lengths: Sequence[int],
+        language: Language,
+        cache: Cache | None = None,
     ) -> tuple[Tensor, Metrics]:
         """Both `[T, D]` -> `[T, D]`, normed; the next depth reads the same."""
         joined = self.eh_proj(torch.cat([self.enorm(embedding), self.hnorm(hidden)], dim=-1))
-        out, metrics = language.run_block(self.block, joined, positions, lengths)
+        out, metrics = language.run_block(self.block, joined, positions, lengths, cache=cache)
         return self.post_norm(out), metrics
 
 
@@ -88,6 +97,8 @@ class MTPHead(Head):
     """
 
     skip_visual = False
+    leaves_visual_out = False
+    drafts = True
 
     def __init__(
         self,
@@ -137,7 +148,13 @@ class MTPHead(Head):
                 )
                 self.steps.append(module)
 
-    def _parts(self) -> tuple[Language, LMHead]:
+    @property
+    def bound(self) -> tuple[Language, LMHead]:
+        """The language part and the `lm` head.
+
+        Raises:
+            RuntimeError: nothing was bound yet.
+        """
         if self._bound is None:
             raise RuntimeError(f"{self.registered_name}: bind(language, lm) comes before the first use")
         return self._bound
@@ -149,6 +166,7 @@ class MTPHead(Head):
         positions: Int[Tensor, "3 tokens"],
         lengths: Sequence[int],
         depth: int = 0,
+        cache: Cache | None = None,
     ) -> tuple[Float[Tensor, "tokens width"], Metrics]:
         """One depth: hidden states `[T, D]` from which `head/lm` reads the token after the next.
 
@@ -158,22 +176,31 @@ class MTPHead(Head):
             positions: of the tokens that `embed_next` embeds.
             lengths: of the samples.
             depth: which module.
+            cache: what this depth has read of these sequences; it is extended.
         """
-        return self._module(depth)(embed_next, hidden, positions, lengths, self._parts()[0])
+        language, _ = self.bound
+        return self._module(depth)(embed_next, hidden, positions, lengths, language, cache)
 
     def _module(self, depth: int) -> MTPModule:
-        self._parts()
         return cast(MTPModule, self.steps[0 if self.shared else depth])
 
     def embed(self, ids: Int[Tensor, "tokens"], depth: int = 0) -> Float[Tensor, "tokens width"]:
         """The embeddings that a depth reads: the language part's, or the module's own."""
+        language, _ = self.bound
         own = self._module(depth).embed
-        return self._parts()[0].embed(ids) if own is None else own(ids)
+        return language.embed(ids) if own is None else own(ids)
 
     def output(self, depth: int = 0) -> Float[Tensor, "vocab width"]:
         """The output matrix that a depth predicts with: the `lm` head's, or the module's own."""
+        _, lm = self.bound
         own = self._module(depth).unembed
-        return self._parts()[1].weight if own is None else own.weight
+        return lm.weight if own is None else own.weight
+
+    def logits(
+        self, hidden: Float[Tensor, "*tokens width"], depth: int = 0
+    ) -> Float[Tensor, "*tokens vocab"]:
+        """What a depth predicts from its own states."""
+        return F.linear(hidden, self.output(depth))
 
     def forward(self, hidden: Float[Tensor, "tokens width"], batch: Packed) -> tuple[Tensor, Metrics]:
         """The mean loss of the depths times `loss_weight`.
@@ -219,9 +246,23 @@ class MTPHead(Head):
         embedded = self.embed(batch.ids, depth)
         return embedded if visual is None else embedded.index_copy(0, batch.visual_slots, visual.to(embedded))
 
+    def drafter(self, *, batch: int, capacity: int, depth: int) -> MTPDrafter:
+        """See `Head.drafter`; shared modules draft further than they were trained to.
+
+        Raises:
+            ValueError: there are fewer modules of their own.
+        """
+        if depth < 1 or (depth > self.depth and not self.shared):
+            raise ValueError(
+                f"{self.registered_name}: {depth} drafts were asked for; "
+                + ("1 or more" if self.shared else f"1 to {self.depth}, a module each,")
+                + " would be right"
+            )
+        return MTPDrafter(self, batch=batch, capacity=capacity, depth=depth)
+
     def flops(self, lengths: Sequence[int], targets: int) -> int:
         """Forward FLOPs: projection, block and output matrix of every depth."""
-        _, lm = self._parts()
+        _, lm = self.bound
         block = self.steps[0].block.flops(lengths)  # type: ignore[union-attr, operator]
         return self.depth * (4 * sum(lengths) * self.width**2 + block + lm.flops(lengths, targets))
 

@@ -6,6 +6,7 @@ import torch
 from torch import distributed, multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
+from vlmloom.assemblies.generation import Sampling
 from vlmloom.components.contracts.packed import Tag
 from vlmloom.components.contracts.patches import cut, join
 from vlmloom.components.contracts.sample import Picture, Sample, Scene
@@ -163,3 +164,57 @@ def test_a_pack_without_pictures_trains_under_ddp_to_the_gradient_of_one_process
         np.testing.assert_allclose(left[name], right[name], atol=1e-12)
         np.testing.assert_allclose(left[name], parameter.grad.numpy(), atol=1e-9, err_msg=name)
     assert np.abs(left["vision.patch_embed.weight"]).max() > 0
+
+
+@torch.inference_mode()
+def greedy_as_it_was(model, batch, stop, limit, forbidden):
+    """The loop that answered before rows could leave, kept to compare with."""
+    count = len(batch.lengths)
+    cache = model.language.cache(count, max(batch.lengths) + limit)
+    hidden, _ = model.hidden(batch, cache)
+    last = batch.boundaries[1:].long() - 1
+    state, position = hidden[last], batch.positions[:, last].amax(0)
+    answers, open_rows = [[] for _ in range(count)], set(range(count))
+    for _ in range(limit):
+        logits = model.logits(state)
+        logits[:, list(forbidden)] = float("-inf")
+        chosen = logits.argmax(-1)
+        for row, token in enumerate(chosen.tolist()):
+            if row in open_rows and token == stop:
+                open_rows.discard(row)
+            elif row in open_rows:
+                answers[row].append(token)
+        position = position + 1
+        state, _ = model.language(
+            model.language.embed(chosen), position.expand(3, -1), [1] * count, cache=cache
+        )
+    return answers
+
+
+def test_greedy_answers_of_the_nano_model_are_what_they_were():
+    torch.manual_seed(3)
+    model, chat = build(compose("native")).eval(), processor()
+    with torch.no_grad():
+        for parameter in model.parameters():  # Random weights that do not always say the same.
+            if parameter.dim() > 1:
+                parameter.mul_(3)
+    spec = model.patch_specs()["vision"]
+    samples = [Sample("t", "test", i, list(prompt), "", Scene("")) for i, prompt in enumerate(SAMPLES * 3)]
+    encoded = [
+        chat.encode(
+            sample,
+            model.merged_grids([spec.grid(p.frames, p.height, p.width) for p in sample.pictures]),
+            prompt_only=True,
+        )
+        for sample in samples
+    ]
+    for number, item in enumerate(encoded):  # Eighteen different prompts.
+        item.ids[1 if number % 6 in (0, 5) else -2] = 300 + number
+    batch = pack(model, encoded, [Tag("t", 0)] * len(samples))
+    batch.visuals["vision"] = join([cut(p.render(), spec) for s in samples for p in s.pictures], spec)
+    first = greedy_as_it_was(model, batch, -1, 1, [chat.image])
+    stop = max((row[0] for row in first), key=[row[0] for row in first].count)
+    before = greedy_as_it_was(model, batch, stop, 24, [chat.image])
+    got = model.generate(batch, stop=stop, limit=24, sampling=Sampling(forbidden=(chat.image,)))
+    assert got == before
+    assert len({len(row) for row in before}) > 1 and len({token for row in before for token in row}) > 10

@@ -246,60 +246,6 @@ def test_tables_of_its_own_are_read_and_trained(language, visual_input):
     torch.testing.assert_close(found[1] + found[3], wanted[1])
 
 
-def test_mtp_equals_transformers(language):
-    """MtpLayer with glm4v_moe's decoder layer, weights copied."""
-    transformers = pytest.importorskip("transformers")
-    from transformers.modeling_layers import MtpLayer
-    from transformers.models.glm4v_moe import modeling_glm4v_moe as reference
-
-    config = transformers.Glm4vMoeTextConfig(
-        hidden_size=WIDTH,
-        intermediate_size=24,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=4,
-        first_k_dense_replace=1,
-        attention_bias=True,
-        rms_norm_eps=1e-5,
-        rope_parameters={
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "partial_rotary_factor": 0.5,
-            "mrope_section": [0, 0, 1],
-        },
-    )
-    config._attn_implementation = "eager"
-    theirs = MtpLayer(config, reference.Glm4vMoeTextDecoderLayer, reference.Glm4vMoeTextRMSNorm, 0).eval()
-    head, _ = bound(language, MTPHead)
-    module = head.steps[0]
-    attention, mlp = theirs.mtp_block.self_attn, theirs.mtp_block.mlp
-    with torch.no_grad():
-        for name in ("enorm", "hnorm", "post_norm"):
-            getattr(theirs, name).weight.copy_(torch.rand(WIDTH) + 0.5)
-            getattr(module, name).weight.copy_(getattr(theirs, name).weight)
-        theirs.eh_proj.weight.copy_(module.eh_proj.weight)
-        for projection, weight, bias in zip(
-            (attention.q_proj, attention.k_proj, attention.v_proj),
-            module.block.qkv.weight.split([16, 8, 8]),
-            module.block.qkv.bias.split([16, 8, 8]),
-            strict=True,
-        ):
-            projection.weight.copy_(weight)
-            projection.bias.copy_(bias)
-        attention.o_proj.weight.copy_(module.block.out.weight)
-        gate, up = module.block.ffn.gate_up.weight.chunk(2)
-        mlp.gate_proj.weight.copy_(gate)
-        mlp.up_proj.weight.copy_(up)
-        mlp.down_proj.weight.copy_(module.block.ffn.down.weight)
-    hidden, embedding = torch.randn(9, WIDTH), torch.randn(9, WIDTH)
-    positions = torch.arange(1, 10).expand(3, -1)
-    angles = reference.Glm4vMoeTextRotaryEmbedding(config)(hidden[None], positions[:, None])
-    causal = torch.full((9, 9), -torch.inf).triu(1)[None, None]
-    expected = theirs(embedding[None], hidden[None], angles, causal, None, None)[0]
-    got, _ = head.step(embedding, hidden, positions, [9])
-    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
-
-
 def test_shapes(language):
     head, lm = bound(language, MMTPHead)
     assert lm.shapes(Spec("hidden", WIDTH)) == head.shapes(Spec("hidden", WIDTH)) == Spec("logits", VOCAB)

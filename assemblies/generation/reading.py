@@ -1,0 +1,106 @@
+"""`Reading`: what a model has read of a batch of sequences, and how it reads on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vlmloom.components.contracts.drafter import Drafter
+from vlmloom.components.contracts.kinds import Head
+from vlmloom.components.contracts.packed import Packed
+
+if TYPE_CHECKING:
+    from vlmloom.assemblies.spliced import Spliced
+
+
+class Reading:
+    """A cache, the drafter beside it where tokens are drafted, and the state after each last token.
+
+    Args:
+        model: an assembly, in evaluation mode.
+        batch: sequences.
+        capacity: the most tokens of a sequence.
+        depth: how many tokens are drafted; 0 drafts none.
+
+    Attributes:
+        state: `[batch, width]` the final hidden state of the last token of each sequence.
+
+    Raises:
+        ValueError: there is no head that drafts, or it cannot draft so far.
+    """
+
+    state: Tensor
+
+    def __init__(self, model: Spliced, *, batch: int, capacity: int, depth: int = 0) -> None:
+        self.model, self.depth = model, depth
+        self.cache = model.language.cache(batch, capacity)
+        self.drafter: Drafter | None = None
+        if depth:
+            self.drafter = drafting_head(model).drafter(batch=batch, capacity=capacity, depth=depth)
+
+    def read(self, batch: Packed) -> Tensor:
+        """Read prompts, or turns that are appended to what was read; gives all final hidden states.
+
+        Args:
+            batch: with the positions at which it stands in its sequences.
+        """
+        hidden, _ = self.model.hidden(batch, self.cache)
+        if self.drafter is not None:
+            self.drafter.read(hidden, batch)
+        self.state = hidden[batch.boundaries[1:].long() - 1]
+        return hidden
+
+    def read_on(self, ids: Tensor, lengths: list[int]) -> Tensor:
+        """Read so many new tokens of text of each sequence; gives their final hidden states."""
+        language = self.model.language
+        positions = None if self.drafter is None else self.cache.positions(lengths)
+        hidden, _ = language(language.embed(ids), None, lengths, cache=self.cache)
+        if self.drafter is not None and positions is not None:
+            self.drafter.read_on(hidden, ids, positions, lengths)
+        return hidden
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these sequences only."""
+        self.cache.keep(rows)
+        if self.drafter is not None:
+            self.drafter.keep(rows)
+        self.state = self.state[torch.tensor(rows, dtype=torch.long, device=self.state.device)]
+
+    def kept(self, rows: Sequence[int], newest: Tensor) -> Tensor:
+        """Drop the rows that ended; gives what is left of their newest tokens.
+
+        Where none is left all that was read stays, for a session that goes on with it.
+        """
+        if rows and len(rows) < len(newest):
+            self.keep(rows)
+        return newest if len(rows) == len(newest) else newest[torch.tensor(rows, device=newest.device).long()]
+
+    def roll_back(self, lengths: Sequence[int], following: Sequence[int] | None = None) -> None:
+        """Forget all but the first so many tokens (see `Cache.roll_back`); `state` is the caller's to set."""
+        self.cache.roll_back(lengths, following)
+        if self.drafter is not None:
+            self.drafter.roll_back(lengths, following)
+
+    def reserve(self, capacity: int) -> None:
+        """Make room for so many tokens a sequence."""
+        self.cache.reserve(capacity)
+        if self.drafter is not None:
+            self.drafter.reserve(capacity)
+
+
+def drafting_head(model: Spliced) -> Head:
+    """The first head that drafts.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for head in model.heads().values():
+        if head.drafts:
+            return head
+    raise ValueError(
+        f"speculative decoding needs a head that drafts, such as head/mtp or head/mmtp; "
+        f"found {', '.join(model.heads())}"
+    )

@@ -1,0 +1,138 @@
+"""A conversation: what was read is never read again, and every turn's logits are those of a fresh reading."""
+
+import pytest
+import torch
+from tiny import DENSE, SPARSE, native, pack, prompt
+
+from vlmloom.assemblies.generation import Sampling, Session
+
+NEVER = -1
+FIRST = prompt(2, (2, 3), 4, seed=1)
+MORE = prompt(3, (3, 1), (1, 2), 2, seed=2)
+
+MODELS = {
+    "experts": {},
+    "selective": {"dsa": True, "layers": [DENSE]},
+    "pictures see themselves": {"image_mask": "bidirectional"},
+}
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    return native(**MODELS[request.param])
+
+
+@pytest.fixture
+def encoded(model, monkeypatch):
+    """The patches that the tower was handed, call by call."""
+    counts, forward = [], model.vision.forward
+
+    def counted(visuals, *args, **rest):
+        counts.append(len(visuals.patches))
+        return forward(visuals, *args, **rest)
+
+    monkeypatch.setattr(model.vision, "forward", counted)
+    return counts
+
+
+@torch.no_grad()
+def fresh(model, parts):
+    """Logits after a whole prompt, read at once."""
+    return model.logits(model.hidden(pack(model, [parts]))[0][-1:])
+
+
+@torch.no_grad()
+def logits(session):
+    return session.model.logits(session.reading.state)
+
+
+def close(got, wanted):
+    torch.testing.assert_close(got, wanted, atol=1e-4, rtol=1e-4)
+
+
+def turn(session, parts, limit=4):
+    """Ask; the whole conversation with its answer, and the answer."""
+    answer = [token for ids in session.ask(pack(session.model, [parts]), limit=limit) for token in ids]
+    return [*parts, answer], answer
+
+
+@pytest.mark.parametrize("speculative", [0, 2])
+def test_a_second_turn_with_new_pictures_equals_a_fresh_reading(model, encoded, speculative):
+    session = Session(model, stop=NEVER, speculative=speculative)
+    first, answer = turn(session, FIRST)
+    assert answer == model.generate(pack(model, [FIRST]), stop=NEVER, limit=4)[0]
+    second = [*first, *MORE]
+    encoded.clear()
+    batch = pack(model, [second])
+    # All but the last token of the answer, which had been given but not read.
+    assert session.read(batch) == sum(batch.lengths) - 3 - 3 - 2 - 2 - 1
+    assert encoded == [4 * 3 + 4 * 2]
+    close(logits(session), fresh(model, second))
+    third, answer = turn(session, second, limit=6)
+    assert answer == model.generate(pack(model, [second]), stop=NEVER, limit=6)[0]
+    fourth = [*third, [1, 2, 3]]
+    encoded.clear()
+    session.read(pack(model, [fourth]))
+    assert encoded == []
+    close(logits(session), fresh(model, fourth))
+
+
+def test_questions_about_one_picture_branch_off_after_it(model, encoded):
+    session = Session(model, stop=NEVER)
+    asked = [prompt((4, 2), seed=5) + prompt(3, seed=seed) for seed in (6, 7, 8)]
+    for number, parts in enumerate(asked):
+        parts[0] = asked[0][0]
+        answer = turn(session, parts, limit=5)[1]
+        assert len(encoded) == 1 + number  # one call of this session, and one of each comparison
+        assert answer == model.generate(pack(model, [parts]), stop=NEVER, limit=5)[0]
+
+
+def test_another_picture_of_the_same_size_is_encoded(model, encoded):
+    session = Session(model, stop=NEVER)
+    for seed in (1, 2):
+        parts = [[3, 4], ((2, 2), 99), [5], ((3, 2), seed), [6, 7]]
+        encoded.clear()
+        read = session.read(pack(model, [parts]))
+        assert (read, encoded) == ((0, [40]) if seed == 1 else (2 + 4 + 1, [24]))
+        close(logits(session), fresh(model, parts))
+
+
+def test_a_rewritten_turn_is_read_again_from_where_it_differs(model):
+    session = Session(model, stop=NEVER, sampling=Sampling(temperature=1.0), key=3)
+    answer = turn(session, FIRST, limit=6)[1]
+    rewritten = [*FIRST, [(answer[0] + 1) % 39, 5], [7, 8]]
+    prefix = sum(pack(session.model, [FIRST]).lengths)
+    assert session.read(pack(model, [rewritten])) == prefix
+    close(logits(session), fresh(model, rewritten))
+    # The same once more: only its last token is read again.
+    assert session.read(pack(model, [rewritten])) == prefix + 3
+    close(logits(session), fresh(model, rewritten))
+
+
+def test_a_turn_that_stops_while_drafts_have_gone_on(model):
+    """The cache holds drafts from behind the end; they are forgotten."""
+    session = Session(model, stop=NEVER, speculative=3)
+    answer = turn(session, FIRST, limit=9)[1]
+    stop = answer[4]
+    session = Session(model, stop=[stop], speculative=3)
+    first, short = turn(session, FIRST, limit=9)
+    assert short == answer[: answer.index(stop)]
+    second = [*(part for part in first if part), [stop], *MORE]
+    session.read(pack(model, [second]))
+    close(logits(session), fresh(model, second))
+
+
+def test_the_cache_grows_and_keeps_what_it_holds(model):
+    session = Session(model, stop=NEVER, speculative=1)
+    parts = [*FIRST, *prompt(300, seed=3)]
+    session.read(pack(model, [FIRST]))
+    assert session.read(pack(model, [parts]), limit=10) == 2 + 6 + 4
+    close(logits(session), fresh(model, parts))
+    assert session.reading.cache.capacity == 512
+
+
+def test_errors():
+    session = Session(native([SPARSE]), stop=0)
+    for lengths in ([], [FIRST, MORE]):
+        with pytest.raises(ValueError, match="a session reads one sample at a time"):
+            session.read(pack(session.model, lengths))
