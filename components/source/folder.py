@@ -1,113 +1,16 @@
-"""A user's own pictures: one file as a `Picture`, and a folder with questions written down."""
+"""A user's own pictures: a folder with questions written down."""
 
 from __future__ import annotations
 
 import json
-import warnings
-from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps
-
-from vlmloom.components.contracts.sample import CorruptPicture, Picture
+from vlmloom.components.contracts.sampling import Sampling
 from vlmloom.components.contracts.sources import Example, ExampleSource, SourceMissing
+from vlmloom.components.media import picture_of
 from vlmloom.registry import register
 
-ORIENTATION = 0x0112
 EXAMPLES = "examples.jsonl"
-UNKNOWN = (32, 32)
-LARGEST = 200_000_000
-"""Pixels of the largest picture that is decoded; a larger one is more likely an attack than a photograph."""
-
-
-class FilePicture(Picture):
-    """A still from a file: its size is read from the header, its pixels are decoded when they are asked for.
-
-    Rotation by EXIF is applied, transparent parts become white, animations give their first frame. A file
-    whose header cannot be read has a size all the same (`UNKNOWN`), so that it can be planned; `render` then
-    says what is wrong.
-
-    Args:
-        path: a file of any format that Pillow reads.
-    """
-
-    frames = 1
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-
-    @property
-    def key(self) -> str:  # type: ignore[override]
-        """The path with the time and size of the file."""
-        try:
-            state = self.path.stat()
-        except OSError as error:
-            raise CorruptPicture(f"{self.path}: cannot be read ({error.strerror})") from None
-        return f"{self.path.resolve()}:{state.st_mtime_ns}:{state.st_size}"
-
-    @property
-    def width(self) -> int:  # type: ignore[override]
-        """In pixels, as shown."""
-        return self._size[0]
-
-    @property
-    def height(self) -> int:  # type: ignore[override]
-        """In pixels, as shown."""
-        return self._size[1]
-
-    @cached_property
-    def _size(self) -> tuple[int, int]:
-        try:
-            opened = self._opened()
-        except CorruptPicture:
-            return UNKNOWN
-        with opened as picture:
-            turned = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-            return (picture.height, picture.width) if turned else (picture.width, picture.height)
-
-    def _opened(self) -> Image.Image:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                picture = Image.open(self.path)
-        except FileNotFoundError:
-            raise CorruptPicture(f"{self.path}: there is no such picture") from None
-        except Exception as error:
-            raise CorruptPicture(f"{self.path}: is no picture ({_reason(error)})") from None
-        if picture.width * picture.height > LARGEST:
-            raise CorruptPicture(
-                f"{self.path}: has {picture.width} x {picture.height} pixels, at most {LARGEST} are decoded"
-            )
-        return picture
-
-    def render(self) -> np.ndarray:
-        """The pixels, uint8 `[1, height, width, 3]`."""
-        with self._opened() as picture:
-            try:
-                pixels = _rgb(ImageOps.exif_transpose(picture))
-            except Exception as error:
-                # Decoders raise nearly anything on damaged data: OSError, SyntaxError, struct.error, ...
-                raise CorruptPicture(f"{self.path}: cannot be decoded ({_reason(error)})") from None
-        return pixels[None]
-
-
-def _reason(error: Exception) -> str:
-    """The first line of an error, in brief."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
-
-
-def _rgb(picture: Image.Image) -> np.ndarray:
-    if picture.mode.startswith(("I", "F")):
-        # 16-bit and float pictures are scaled by their own range: Pillow would cut them off at 255.
-        values = np.asarray(picture, np.float64)
-        low, high = values.min(), values.max()
-        grey = ((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if picture.has_transparency_data:
-        ground = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(ground, picture.convert("RGBA"))
-    return np.array(picture.convert("RGB"))
 
 
 @register("source/folder")
@@ -115,17 +18,19 @@ class Folder(ExampleSource):
     """A folder of your own pictures with `examples.jsonl`: one question a line.
 
     A line is `{"pictures": ["a.jpg"], "question": "what is this?", "answer": "a dog"}`, with a `"caption"`
-    where there is one; paths are relative to the folder.
+    where there is one; paths are relative to the folder. A video is a clip; an animation is its first frame
+    under `"pictures"`, and a clip under `"clips"`, which are shown after the pictures.
 
     Args:
         folder: where `examples.jsonl` lies.
+        sampling: which frames of a clip are looked at.
     """
 
     package = "your own folder"
     licence = "yours"
 
-    def __init__(self, *, folder: str) -> None:
-        self.folder = Path(folder)
+    def __init__(self, *, folder: str, sampling: Sampling = "all") -> None:
+        self.folder, self.sampling = Path(folder), sampling
         self._examples: list[Example] | None = None
 
     def available(self) -> str | None:
@@ -167,7 +72,7 @@ class Folder(ExampleSource):
             raise ValueError(f"{origin}: is no JSON ({error.msg} at column {error.colno})") from None
         if not isinstance(record, dict):
             raise ValueError(f"{origin}: is a {type(record).__name__}, but an example is an object")
-        known = {"pictures": list, "question": str, "answer": str, "caption": str}
+        known = {"pictures": list, "clips": list, "question": str, "answer": str, "caption": str}
         for key, value in record.items():
             if key not in known:
                 raise ValueError(f"{origin}: unknown key {key!r}; an example has {', '.join(known)}")
@@ -176,8 +81,14 @@ class Folder(ExampleSource):
         for key in ("question", "answer"):
             if not record.get(key, "").strip():
                 raise ValueError(f"{origin}: {key} is missing")
-        names = record.get("pictures", [])
-        if not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{origin}: pictures is {names!r}, but should be a list of file names")
-        pictures = tuple(FilePicture(self.folder / name) for name in names)
-        return Example(pictures, record["question"], record["answer"], record.get("caption", ""), origin)
+        pictures = []
+        for key in ("pictures", "clips"):
+            names = record.get(key, [])
+            if not all(isinstance(name, str) for name in names):
+                raise ValueError(f"{origin}: {key} is {names!r}, but should be a list of file names")
+            pictures += [
+                picture_of(self.folder / name, clip=key == "clips", sampling=self.sampling) for name in names
+            ]
+        return Example(
+            tuple(pictures), record["question"], record["answer"], record.get("caption", ""), origin
+        )

@@ -19,6 +19,7 @@ from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.packed import IGNORE, Packed, Span, Tag
 from vlmloom.components.contracts.patches import cut, join
 from vlmloom.components.contracts.processor import Encoded, Processor
+from vlmloom.components.contracts.resizing import UnfitPicture
 from vlmloom.components.contracts.sample import CorruptPicture, Picture, Sample, Scene, describe
 from vlmloom.components.contracts.suite import Suite
 from vlmloom.components.contracts.visuals import Pictures
@@ -108,13 +109,21 @@ class View:
         self.plan = lru_cache(maxsize=8192)(self._plan)
 
     def grids(self, sample: Sample) -> list[tuple[int, int, int]]:
-        """The grids of visual tokens of a sample's pictures."""
+        """The grids of visual tokens of a sample's pictures.
+
+        Raises:
+            CorruptPicture: a picture has a size that the tower cannot take.
+        """
         spec = self.specs.get("vision")
         if spec is None or not sample.pictures:
             return []
-        return self.intake.merged_grids(
-            [spec.grid(picture.frames, picture.height, picture.width) for picture in sample.pictures]
-        )
+        grids = []
+        for picture in sample.pictures:
+            try:
+                grids.append(spec.grid(picture.frames, picture.height, picture.width))
+            except UnfitPicture as fault:
+                raise CorruptPicture(f"{getattr(picture, 'path', picture.key)}: {fault}") from None
+        return self.intake.merged_grids(grids)
 
     def size(self, index: int) -> Size:
         """See `Size`; drawn from the plan alone."""
@@ -134,10 +143,9 @@ class View:
         drawn = Drawn(tag_of(sample), sample, draw.normaliser)
         try:
             drawn.pixels = [picture.render() for picture in sample.pictures]
+            drawn.encoded = self.encoded(sample)
         except CorruptPicture as fault:
             drawn.corrupt = str(fault)
-            return drawn
-        drawn.encoded = self.encoded(sample)
         return drawn
 
     def collate(self, items: Sequence[Drawn]) -> Packed:

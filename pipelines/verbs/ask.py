@@ -15,6 +15,8 @@ EPILOG = """examples:
   vlmloom ask runs/native cat.png "what is this ?"
   vlmloom ask runs/native scene.png "where is the dog ?" --out answer.png
       the box of the answer is drawn on a copy of the picture
+  vlmloom ask runs/native cat.gif "which came first, dog or cat ?" --clip
+      an animation as a clip; without --clip its first frame is the picture, and a video is always a clip
 """
 
 BOX = re.compile(r"\[(\d{1,4}),(\d{1,4}),(\d{1,4}),(\d{1,4})\]")
@@ -24,10 +26,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = verb_parser(subparsers, "ask", SUMMARY, EPILOG)
     parser.add_argument("folder", type=Path, help="the folder of a finished run")
-    parser.add_argument("image", type=Path, help="a picture")
+    parser.add_argument("image", type=Path, help="a picture, an animation or a video")
     parser.add_argument("question", help="what is asked")
     parser.add_argument(
         "--out", type=Path, help="where to draw boxes of the answer (default: beside the picture)"
+    )
+    parser.add_argument(
+        "--clip", action="store_true", help="show all of an animation, not its first frame alone"
     )
     parser.set_defaults(run=run)
     return parser
@@ -36,7 +41,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Answer, and draw the answer's boxes."""
     from vlmloom.components.contracts.sample import CorruptPicture, Sample, Scene
-    from vlmloom.components.source.folder import FilePicture
+    from vlmloom.components.media import decode, picture_of
     from vlmloom.pipelines.answering import Answerer
     from vlmloom.pipelines.loading import load_run
     from vlmloom.pipelines.quiet import quiet
@@ -44,13 +49,14 @@ def run(args: argparse.Namespace) -> int:
 
     quiet()
     try:
-        picture = FilePicture(args.image)
-        picture.render()
+        decode(args.image)
+        experiment = load_run(args.folder)
+        spec = experiment.assembly.patch_specs().get("vision")
+        picture = picture_of(args.image, clip=args.clip, sampling=spec.sampling if spec else "all")
+        sample = Sample("ask", "test", 0, [picture, args.question], "", Scene(str(args.image)))
+        answer = Answerer(experiment).answers([sample])[0]
     except CorruptPicture as fault:
         raise UserError(str(fault)) from None
-    experiment = load_run(args.folder)
-    sample = Sample("ask", "test", 0, [picture, args.question], "", Scene(str(args.image)))
-    answer = Answerer(experiment).answers([sample])[0]
     print(answer)
     boxes = [tuple(map(int, found)) for found in BOX.findall(answer)]
     if boxes:
@@ -62,12 +68,12 @@ def run(args: argparse.Namespace) -> int:
 
 def draw(image: Path, boxes: list[tuple[int, ...]], out: Path) -> None:
     """A copy of the picture with boxes (0 to 1000) drawn on it."""
-    from PIL import Image, ImageDraw, ImageOps
+    from PIL import Image, ImageDraw
 
+    from vlmloom.components.media import decode
     from vlmloom.registry.errors import UserError, one_line
 
-    with Image.open(image) as opened:
-        picture = ImageOps.exif_transpose(opened).convert("RGB")
+    picture = Image.fromarray(decode(image)[0])
     pen = ImageDraw.Draw(picture)
     for left, top, right, bottom in boxes:
         corners = [

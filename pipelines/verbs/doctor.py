@@ -107,6 +107,7 @@ def _features() -> str:
 def _extras() -> Iterator[Finding]:
     for module, use, bring in (
         ("transformers", "Hugging Face checkpoints, language/hf", 'pip install "vlmloom[hf]"'),
+        ("av", "videos as clips", 'pip install "vlmloom[video]"'),
         ("xformers", "attention/xformers on CUDA", 'pip install "vlmloom[xformers]"'),
         ("megablocks", "moe/megablocks on CUDA", 'pip install "vlmloom[megablocks]" on a machine with a GPU'),
         (

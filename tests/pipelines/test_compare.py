@@ -125,6 +125,9 @@ def test_a_trained_run_is_evaluated_and_asked(compared, capsys):
     image = compared / "grey.png"
     Image.fromarray(np.full((40, 60, 3), 128, np.uint8)).save(image)
     assert main(["ask", str(folder), str(image), "how many: dog?"]) == 0
+    frames = [Image.new("RGB", (64, 64), (shade, 0, 0)) for shade in (0, 99, 200)]
+    frames[0].save(compared / "film.gif", save_all=True, append_images=frames[1:], duration=100)
+    assert main(["ask", str(folder), str(compared / "film.gif"), "which came first?", "--clip"]) == 0
     assert main(["ask", str(folder), str(compared / "none.png"), "how many: dog?"]) == 2
     assert re.search(r"none\.png: .+", capsys.readouterr().err)
 

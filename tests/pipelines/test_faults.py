@@ -7,15 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Callback
+from PIL import Image
 from rich.console import Console
 
-from vlmloom.components.contracts.sample import CorruptPicture, Picture
+from vlmloom.components.contracts.sample import CorruptPicture, Picture, Sample, Scene
+from vlmloom.components.media import FilePicture
 from vlmloom.pipelines.checkpoints import (
     latest_checkpoint,
     load_checkpoint,
     load_weights,
     save_weights,
 )
+from vlmloom.pipelines.data.packing import Draw
+from vlmloom.pipelines.data.views import CORRUPT
 from vlmloom.pipelines.files import write_atomically
 from vlmloom.pipelines.folders import TOKENIZER
 from vlmloom.pipelines.loading import build_experiment, compose_experiment, load_run
@@ -89,6 +93,26 @@ def test_corrupt_pictures_are_fatal_where_asked(tmp_path, monkeypatch):
     break_some(experiment, monkeypatch)
     with pytest.raises(UserError, match=r"count#\d+: photos/broken.png: is truncated.*on_corrupt: skip"):
         train(experiment, tmp_path, resolved=resolved, console=Console(quiet=True))
+
+
+def test_a_picture_too_narrow_for_the_tower_is_corrupt_with_its_name(tmp_path):
+    experiment, _ = prepared(tmp_path, "assembly.vision.resize={still: [1, 65536]}")
+    Image.new("RGB", (4000, 1)).save(tmp_path / "wire.png")
+    Image.new("RGB", (100, 1)).save(tmp_path / "stick.png")
+    view = experiment.data.view("question", "test")
+
+    def drawn(name):
+        sample = Sample("ask", "test", 0, [FilePicture(tmp_path / name), "q"], "a", Scene(name))
+        view.plan = lambda index: sample
+        return view.size(0), view.draw(Draw(0, 1.0))
+
+    size, item = drawn("wire.png")
+    assert size == CORRUPT
+    said = "4000 x 1 pixels are 4000 times as long as broad; at most 200 would be right"
+    assert item.corrupt == f"{tmp_path / 'wire.png'}: {said}"
+    size, item = drawn("stick.png")
+    assert size.tokens == len(item.encoded) and item.corrupt is None
+    assert view.collate([item]).visuals["vision"].shapes == [(1, 1, 100)]
 
 
 class Code:

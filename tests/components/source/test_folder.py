@@ -2,95 +2,12 @@
 
 import json
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from vlmloom.components.contracts.sample import CorruptPicture
 from vlmloom.components.contracts.sources import SourceMissing
-from vlmloom.components.source import folder as module
-from vlmloom.components.source.folder import FilePicture, Folder
+from vlmloom.components.source.folder import Folder
 from vlmloom.components.task.folder import FolderTask
-
-
-@pytest.fixture
-def gradient():
-    """uint8 [40, 60, 3], bright at its right end."""
-    ramp = np.linspace(0, 255, 60).astype(np.uint8)
-    return np.repeat(np.broadcast_to(ramp, (40, 60))[..., None], 3, axis=2)
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "gif"])
-def test_formats(suffix, gradient, tmp_path):
-    Image.fromarray(gradient).save(tmp_path / f"a.{suffix}")
-    picture = FilePicture(tmp_path / f"a.{suffix}")
-    assert (picture.frames, picture.height, picture.width) == (1, 40, 60)
-    pixels = picture.render()
-    assert pixels.shape == (1, 40, 60, 3) and pixels.dtype == np.uint8
-    assert np.abs(pixels[0].astype(int) - gradient).mean() < 6
-
-
-def test_exif_rotation_turns_size_and_pixels(gradient, tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(gradient).save(tmp_path / "turned.jpg", exif=exif)
-    picture = FilePicture(tmp_path / "turned.jpg")
-    assert (picture.height, picture.width) == (60, 40)
-    pixels = picture.render()[0]
-    assert pixels.shape == (60, 40, 3) and pixels[-1].mean() > 200 > 50 > pixels[0].mean()
-
-
-def test_the_size_comes_from_the_header(tmp_path):
-    Image.effect_noise((60, 40), 90).save(tmp_path / "a.jpg")
-    data = (tmp_path / "a.jpg").read_bytes()
-    (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
-    picture = FilePicture(tmp_path / "a.jpg")
-    assert (picture.height, picture.width) == (40, 60)
-    with pytest.raises(CorruptPicture, match=r"a\.jpg: cannot be decoded \(.*truncated"):
-        picture.render()
-
-
-def test_transparency_is_white_and_sixteen_bits_keep_their_range(tmp_path):
-    Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert (FilePicture(tmp_path / "clear.png").render() == 255).all()
-    Image.fromarray(np.array([[0, 30000], [45000, 60000]], np.uint16)).save(tmp_path / "deep.png")
-    assert FilePicture(tmp_path / "deep.png").render()[0, ..., 0].tolist() == [[0, 127], [191, 255]]
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda file: None, "there is no such picture"),
-        (lambda file: file.write_bytes(b""), "is no picture"),
-        (lambda file: file.write_text("<html>"), "is no picture"),
-        (lambda file: file.mkdir(), "is no picture"),
-        (lambda file: file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\x00" * 30), "is no picture"),
-    ],
-    ids=["missing", "empty", "text", "folder", "damaged"],
-)
-def test_what_is_no_picture_is_said_in_one_line(make, message, tmp_path):
-    make(tmp_path / "a.png")
-    picture = FilePicture(tmp_path / "a.png")
-    assert (picture.height, picture.width) == (32, 32), "it can be planned"
-    with pytest.raises(CorruptPicture) as caught:
-        picture.render()
-    text = str(caught.value)
-    assert text.startswith(f"{tmp_path / 'a.png'}: {message}") and "\n" not in text
-
-
-def test_a_huge_picture_is_refused_before_decoding(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "LARGEST", 99)
-    Image.new("L", (10, 10)).save(tmp_path / "a.png")
-    with pytest.raises(CorruptPicture, match="has 10 x 10 pixels, at most 99 are decoded"):
-        FilePicture(tmp_path / "a.png").render()
-
-
-def test_keys_follow_the_file(tmp_path):
-    Image.new("L", (10, 10)).save(tmp_path / "a.png")
-    key = FilePicture(tmp_path / "a.png").key
-    assert FilePicture(tmp_path / "a.png").key == key
-    Image.new("L", (10, 12)).save(tmp_path / "a.png")
-    assert FilePicture(tmp_path / "a.png").key != key
 
 
 def write(folder, *lines):
@@ -123,6 +40,19 @@ def test_examples_become_samples_and_pictures_keep_to_one_split(tmp_path):
     }
 
 
+def test_an_animation_is_a_clip_where_that_is_asked_for(tmp_path):
+    frames = [Image.new("RGB", (20, 16), (shade, 0, 0)) for shade in (0, 90, 180)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100)
+    line = json.dumps({"pictures": ["a.gif"], "clips": ["a.gif"], "question": "q", "answer": "a"})
+    still, clip = write(tmp_path, line).load()[0].pictures
+    assert (still.frames, clip.frames) == (1, 3)
+    assert clip.render()[:, 0, 0, 0].tolist() == [0, 90, 180] and (still.render() == clip.render()[:1]).all()
+    (tmp_path / "examples.jsonl").write_text(line)
+    assert Folder(folder=str(tmp_path), sampling="glm4v").load()[0].pictures[1].frames == 2, (
+        "two equal frames"
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -133,6 +63,10 @@ def test_examples_become_samples_and_pictures_keep_to_one_split(tmp_path):
         ('{"question": "q", "answer": 3}', "examples.jsonl:1: answer is 3, but should be a str"),
         ('{"question": "q", "answer": "a", "image": "x"}', "examples.jsonl:1: unknown key 'image'"),
         ('{"question": "q", "answer": "a", "pictures": [1]}', "should be a list of file names"),
+        (
+            '{"question": "q", "answer": "a", "clips": [1]}',
+            "clips is [1], but should be a list of file names",
+        ),
         ("", "examples.jsonl: is empty"),
     ],
 )
