@@ -144,6 +144,11 @@ class Language(Component):
             taps: layers whose outputs are wanted, found in `self.tapped` afterwards.
         """
 
+    @property
+    def output_matrix(self) -> Tensor:
+        """The matrix `[vocab, width]` that `head/lm` uses where its weights are tied: the embedding's."""
+        return self.embed.weight  # type: ignore[return-value]
+
     @abstractmethod
     def positions(self, layout: Layout) -> np.ndarray:
         """Rotary positions `[3, length]` of one sample. Pure and tensor-free."""

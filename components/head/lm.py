@@ -25,7 +25,8 @@ class LMHead(Head):
     Args:
         width: D, of the hidden states.
         vocab: V.
-        tied: use the language part's embedding as the output matrix, by reference (see `bind`).
+        tied: use the language part's output matrix, which is its embedding but in `language/hf`, by reference
+            (see `bind`).
         init_std: of the matrix.
 
     Raises:
@@ -70,7 +71,7 @@ class LMHead(Head):
             return self.unembed.weight
         if not self._bound:
             raise RuntimeError("head/lm: tied weights need bind(language) first")
-        return self._bound[0].embed.weight  # type: ignore[return-value]
+        return self._bound[0].output_matrix
 
     def forward(self, hidden: Float[Tensor, "tokens width"], batch: Packed) -> tuple[Tensor, Metrics]:
         """The next-token loss over the batch, divided by its normaliser; `loss` and `accuracy`."""

@@ -17,6 +17,7 @@ from vlmloom.components.contracts.mask import Causal, CausalWithImages, Mask
 from vlmloom.components.contracts.packed import Layout
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.language.cache import PaddedCache, Step
+from vlmloom.components.language.context import check_reach, reach_of
 from vlmloom.components.language.embedding import Embedding
 from vlmloom.components.language.rotary import Angles, Rotary, Rotation, default_sections, positions_of
 
@@ -100,7 +101,7 @@ class Backbone(Language):
         self.tapped: dict[int, Tensor] = {}
         self.embed = Embedding(vocab, width, init_std=init_std, who=self.registered_name)
         self.rotary = Rotary(rotated, rope_theta, sections)
-        self.attention = _default_attention() if attention is None else attention
+        self.attention = default_attention() if attention is None else attention
 
     def _need_positive(self, **sizes: int) -> None:
         for name, value in sizes.items():
@@ -142,7 +143,10 @@ class Backbone(Language):
             positions = store.positions(lengths)
         if mask is None:
             mask = self._mask(positions, visual_slots)
-        self._check_reach(positions, lengths, store)
+        if self.max_positions is not None:
+            # What a GPU holds is not asked for; `positions` has checked what is read there.
+            read = store.following if store is not None and any(store.lengths) else None
+            check_reach(reach_of(positions, lengths, read), self.max_positions, self.registered_name)
         angles = self.rotary(positions, hidden.dtype)
         step = None if store is None else store.plan(lengths, mask)
         collected: dict[str, list[Tensor]] = {}
@@ -196,25 +200,6 @@ class Backbone(Language):
         picture[slots] = new.cumsum(0) - 1
         return CausalWithImages(picture, everywhere=self.image_mask == "everywhere")
 
-    def _check_reach(self, positions: Tensor, lengths: Sequence[int], store: PaddedCache | None) -> None:
-        """Refuse what lies beyond `max_positions`; a GPU is not asked, `positions` has seen what it reads."""
-        if self.max_positions is None or not positions.shape[1]:
-            return
-        if store is not None and any(store.lengths):
-            reach = max(start + new for start, new in zip(store.following, lengths, strict=False))
-        elif positions.device.type == "cpu":
-            reach = int(positions.max()) + 1
-        else:
-            return
-        self._refuse(reach)
-
-    def _refuse(self, reach: int) -> None:
-        if self.max_positions is not None and reach > self.max_positions:
-            raise ValueError(
-                f"{self.registered_name}: a context of {reach} positions, but max_positions is "
-                f"{self.max_positions}; shorten it, or raise max_positions"
-            )
-
     def positions(self, layout: Layout) -> np.ndarray:
         """Rotary positions `[3, length]` of one sample (see `rotary.positions_of`). Pure and tensor-free.
 
@@ -222,7 +207,7 @@ class Backbone(Language):
             ValueError: the sample is longer than `max_positions`, or a span does not agree with its grid.
         """
         positions = positions_of(layout)
-        self._refuse(int(positions.max(initial=-1)) + 1)
+        check_reach(int(positions.max(initial=-1)) + 1, self.max_positions, self.registered_name)
         return positions
 
     def cache(self, batch: int, capacity: int) -> PaddedCache:
@@ -274,7 +259,8 @@ class Backbone(Language):
         return Spec("hidden", self.width)
 
 
-def _default_attention() -> Attention:
+def default_attention() -> Attention:
+    """The backend where none is given."""
     # By name, not by import: kinds know each other through the registry alone.
     from vlmloom.registry import build
 

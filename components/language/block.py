@@ -62,6 +62,8 @@ class Block(nn.Module):
         self.ffn = ffn(width=width)
         self.attention_post_norm = RMSNorm(width, eps=norm_eps) if sandwich_norm else None
         self.ffn_post_norm = RMSNorm(width, eps=norm_eps) if sandwich_norm else None
+        parts = (heads * head_size, kv_heads * head_size, kv_heads * head_size)
+        self.qkv.weight.muon_splits = parts  # type: ignore[attr-defined]
         nn.init.normal_(self.qkv.weight, std=init_std)
         nn.init.normal_(self.out.weight, std=init_std)
         if qkv_bias:

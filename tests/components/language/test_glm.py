@@ -228,6 +228,12 @@ def test_a_block_for_heads_is_fresh_and_of_the_last_kind():
     assert glm.run_block(block, hidden, torch.arange(3).expand(3, -1), [3])[0].shape == (3, WIDTH)
 
 
+def test_queries_keys_and_values_are_matrices_of_their_own_to_muon():
+    """One fused matrix would be orthogonalised as a whole."""
+    weight = make().blocks[0].qkv.weight
+    assert weight.muon_splits == (32, 16, 16) and sum(weight.muon_splits) == len(weight)
+
+
 def test_default_attention_comes_from_the_registry():
     assert isinstance(make(attention=None).attention, SDPA)
 
