@@ -241,6 +241,8 @@ class Bookkeeping(Callback):
 def freeze(model: Component, patterns: list[str], stage: str) -> dict[str, tuple[int, int]]:
     """Let only the parameters that match train; part -> (trained, all) parameters.
 
+    What a part has marked `untrainable`, because no loss of its reaches it, never trains.
+
     Raises:
         UserError: a pattern matches nothing, or nothing trains.
     """
@@ -252,7 +254,8 @@ def freeze(model: Component, patterns: list[str], stage: str) -> dict[str, tuple
             f"the parts are {part_names(model)}"
         )
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(any(matches(name, pattern) for pattern in patterns))
+        trains = any(matches(name, pattern) for pattern in patterns)
+        parameter.requires_grad_(trains and not getattr(parameter, "untrainable", False))
     counts = {}
     for name, part in parts.items():
         sizes = [(parameter.numel(), parameter.requires_grad) for parameter in part.parameters()]

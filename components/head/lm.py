@@ -51,12 +51,16 @@ class LMHead(Head):
         """Take the language part whose embedding is shared where weights are tied.
 
         Raises:
-            ValueError: its width or vocabulary is another.
+            ValueError: its width or vocabulary is another, or its own output matrix would lie idle.
         """
         if (language.width, language.vocab) != (self.width, self.vocab):
             raise ValueError(
                 f"head/lm: width {self.width} and vocab {self.vocab}, but the language part has width "
                 f"{language.width} and vocab {language.vocab}"
+            )
+        if not self.tied and language.output_matrix is not language.embed.weight:
+            raise ValueError(
+                f"head/lm: {language.registered_name} brings an output matrix of its own; tied: true uses it"
             )
         self._bound = (language,)
 

@@ -74,6 +74,8 @@ class HF(Language):
         super().__init__()
         if packing not in ("auto", "packed", "batches"):
             raise ValueError(f"language/hf: packing is {packing!r}; one of auto, packed, batches")
+        if max_positions is not None and max_positions < 1:
+            raise ValueError(f"language/hf: max_positions is {max_positions}; it must be at least 1")
         self.model = load(folder, config, model, dtype)
         self.factor = logit_factor(self.model)
         self.text = self.decoder.config

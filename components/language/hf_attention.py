@@ -70,10 +70,10 @@ def packed_attention(
         rest: what else the model hands down.
 
     Raises:
-        RuntimeError: the model asks for what packed attention does not do.
+        ValueError: the model asks for what packed attention does not do.
     """
     if packed is None:
-        raise RuntimeError(
+        raise ValueError(
             f"language/hf: {type(module).__name__} hands nothing down to its attention; set packing: batches"
         )
     unknown = [
@@ -81,7 +81,7 @@ def packed_attention(
     ]
     unknown += ["a mask of its own"] * (attention_mask is not None) + ["dropout"] * (dropout > 0)
     if unknown:
-        raise RuntimeError(
+        raise ValueError(
             f"language/hf: {type(module).__name__} attends with {', '.join(unknown)}, which packed attention "
             "does not do; set packing: batches"
         )
@@ -96,7 +96,7 @@ def packed_attention(
     mask = packed.mask
     if sliding_window is not None:
         if not isinstance(mask, Causal):
-            raise RuntimeError(
+            raise ValueError(
                 f"language/hf: a sliding window goes with a causal mask, not {type(mask).__name__}"
             )
         mask = SlidingWindow(sliding_window)

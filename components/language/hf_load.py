@@ -14,6 +14,8 @@ from vlmloom.components.language.embedding import outside
 from vlmloom.registry.errors import nearest, one_line
 
 WHO = "language/hf"
+NOT_PACKED = ("attn_logit_softcapping", "attention_chunk_size", "attention_dropout", "attn_pdrop")
+"""What a configuration must not ask of attention where samples are packed."""
 
 
 def library() -> Any:
@@ -112,9 +114,7 @@ def can_pack(model: Any) -> bool:
         and not getattr(model, "_is_stateful", False)
         and getattr(config, "is_causal", True)
         and kinds <= {"full_attention", "sliding_attention"}
-        and not any(
-            getattr(config, name, None) for name in ("attn_logit_softcapping", "attention_chunk_size")
-        )
+        and not any(getattr(config, name, None) for name in NOT_PACKED)
         and not any(isinstance(part, nn.Conv1d) or hasattr(part, "sinks") for part in model.modules())
     )
 

@@ -57,7 +57,9 @@ class SelectiveAttention(LatentAttention):
         self.indexer = None if indexer is None else indexer()
         if self.indexer is not None and not indexer_loss:
             # Nothing differentiable leads from a selection to the loss.
-            self.indexer.requires_grad_(False)
+            for parameter in self.indexer.parameters():
+                parameter.requires_grad_(False)
+                parameter.untrainable = True  # type: ignore[attr-defined]
 
     def forward(
         self,

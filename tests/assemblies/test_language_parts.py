@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vlmloom.components.contracts.packed import Packed
+from vlmloom.pipelines.loom import freeze
 from vlmloom.registry.build import build
 from vlmloom.registry.compose import compose
 
@@ -39,10 +40,11 @@ LANGUAGES = {
 }
 
 
-def native(name: str, folder: Path):
+def native(name: str, folder: Path, language: str | None = None):
     if name == "hf":
         pytest.importorskip("transformers")
-    text = f"extends: native\nset: {{head.lm.tied: true}}\nswap:\n    language:{LANGUAGES[name]}"
+    language = LANGUAGES[name] if language is None else language
+    text = f"extends: native\nset: {{head.lm.tied: true}}\nswap:\n    language:{language}"
     (folder / "model.yaml").write_text(text)
     torch.manual_seed(0)
     return build(compose(str(folder / "model.yaml")))
@@ -71,6 +73,16 @@ def test_every_part_trains(name, tmp_path):
     torch.testing.assert_close(loss.detach(), metrics["lm/loss"] + 0.3 * metrics["mmtp/loss"] + added)
     for part in (model.language, model.head):
         assert all(torch.isfinite(parameter.grad).all() for parameter in part.parameters())
+
+
+def test_an_indexer_without_a_loss_stays_out_of_every_stage(tmp_path):
+    """Its parameters would get no gradient, for which data-parallel training waits in vain."""
+    model = native("glm_dsa", tmp_path, LANGUAGES["glm_dsa"].replace("index_loss: 0.1", "index_loss: 0.0"))
+    freeze(model, ["language", "head"], "stage")
+    model.loss(batch_of([9, 4, 12]))[0].backward()
+    for name, parameter in model.named_parameters():
+        wanted = name.startswith(("language", "head")) and "indexer" not in name
+        assert (parameter.grad is not None) == parameter.requires_grad == wanted, name
 
 
 @pytest.mark.parametrize("name", LANGUAGES)

@@ -14,7 +14,7 @@ from vlmloom.components.moe import SigmoidBias
 transformers = pytest.importorskip("transformers")
 
 
-def draw(seed):
+def draw(seed, make):
     """A tiny configuration of theirs; more tokens than a query selects, except for every fourth."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -23,7 +23,8 @@ def draw(seed):
 
     depth, groups = one_of(2, 3, 4), one_of(1, 2)
     heads = one_of(2, 3, 4)
-    return transformers.GlmMoeDsaConfig(
+    indexers = ["full"] + [one_of("full", "shared") for _ in range(depth - 1)]
+    return make(
         vocab_size=one_of(31, 50), hidden_size=one_of(24, 32, 40), intermediate_size=one_of(20, 48),
         moe_intermediate_size=one_of(12, 20), num_hidden_layers=depth, num_attention_heads=heads,
         num_key_value_heads=heads, n_shared_experts=1, n_routed_experts=one_of(4, 8), n_group=groups,
@@ -32,7 +33,7 @@ def draw(seed):
         v_head_dim=one_of(8, 16, 24), index_topk=one_of(4, 7) if seed % 4 else 64,
         index_head_dim=one_of(8, 16), index_n_heads=16,
         first_k_dense_replace=one_of(0, 1, 2), attention_bias=one_of(True, False),
-        indexer_types=["full"] + [one_of("full", "shared") for _ in range(depth - 1)],
+        **({"indexer_types": indexers} if make is transformers.GlmMoeDsaConfig else {}),
         rope_parameters={"rope_type": "default", "rope_theta": one_of(10000.0, 1e6)}, pad_token_id=None,
     )  # fmt: skip
 
@@ -40,7 +41,7 @@ def draw(seed):
 def build_theirs(config, seed):
     config._attn_implementation = "eager"
     config._experts_implementation = "eager"
-    theirs = transformers.GlmMoeDsaModel(config)
+    theirs = transformers.AutoModel.from_config(config)
     references.randomise(theirs, seed)
     return theirs
 
@@ -53,9 +54,10 @@ def build_ours(config, theirs, **arguments):
         routed_scale=config.routed_scaling_factor, balance_loss=0.0,
     )  # fmt: skip
     dense = partial(SwiGLU, hidden=config.intermediate_size)
+    indexers = getattr(config, "indexer_types", ["full"] * config.num_hidden_layers)
     layers = [
         {"ffn": sparse if ffn == "sparse" else dense, "indexer": indexer}
-        for ffn, indexer in zip(config.mlp_layer_types, config.indexer_types, strict=True)
+        for ffn, indexer in zip(config.mlp_layer_types, indexers, strict=True)
     ]
     arguments = {"index_top_k": config.index_topk, **arguments}
     ours = GLMDSA(
@@ -70,10 +72,13 @@ def build_ours(config, theirs, **arguments):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_logits_and_gradients(seed):
-    config = draw(seed)
+@pytest.mark.parametrize("model", ["GlmMoeDsa", "DeepseekV32"])
+def test_logits_and_gradients(model, seed):
+    """DeepSeek's indexer differs from GLM's in how it pairs what it rotates."""
+    config = draw(seed, getattr(transformers, f"{model}Config"))
     theirs = build_theirs(config, seed)
-    ours = build_ours(config, theirs)
+    half = {"index_rotation": "half", "norm_eps": 1e-6} if model == "DeepseekV32" else {}
+    ours = build_ours(config, theirs, **half)
     torch.manual_seed(seed)
     lengths = [19, 5, 11]
     ids = torch.randint(config.vocab_size, (sum(lengths),))

@@ -234,6 +234,18 @@ def test_the_heads_bind_to_the_own_matrix(tied):
         assert all(parameter.grad is not None for parameter in part.parameters())
 
 
+def test_an_own_matrix_must_not_lie_idle():
+    with pytest.raises(
+        ValueError, match="language/hf brings an output matrix of its own; tied: true uses it"
+    ):
+        LMHead(width=WIDTH, vocab=VOCAB).bind(make("glm4"))
+    LMHead(width=WIDTH, vocab=VOCAB).bind(make("llama"))
+
+
+def test_dropout_in_attention_runs_in_batches():
+    assert not HF(config=MODELS["llama"] | {"attention_dropout": 0.1}, attention=SDPA()).packed
+
+
 def test_a_block_is_fresh_and_packs():
     language = make("glm4")
     block = language.make_block()
@@ -344,8 +356,8 @@ class Fake:
         ({"folder": "nowhere"}, "folder nowhere holds no config.json; it must be a local folder of transf"),
         ({"config": {"hidden_size": 8}}, "config has no model_type, e.g. llama"),
         (
-            {"config": {"model_type": "lama"}},
-            "transformers has no causal .* of model_type lama; did you mean llama",
+            {"config": {"model_type": "llama_"}},
+            "transformers has no causal .* of model_type llama_; did you mean llama",
         ),
         (
             {"config": {"model_type": "glm4v"}},
@@ -359,6 +371,7 @@ class Fake:
         ),
         ({"config": {**BASE, "model_type": "phi"}}, "PhiForCausalLM has logits with a bias; head/lm gives"),
         ({"model": Fake()}, "model is a Fake; it must be a model of transformers"),
+        ({"config": MODELS["llama"], "max_positions": 0}, "max_positions is 0; it must be at least 1"),
         ({"config": MODELS["llama"], "packing": "none"}, "packing is 'none'; one of auto, packed, batches"),
     ],
 )
@@ -381,16 +394,16 @@ def test_what_packed_attention_does_not_do():
     ids, positions = pack([4])
     hidden = language.embed(ids)
     with pytest.raises(
-        RuntimeError, match="LlamaAttention hands nothing down to its attention; set packing: b"
+        ValueError, match="LlamaAttention hands nothing down to its attention; set packing: b"
     ):
         language.model(input_ids=ids[None])
     with pytest.raises(
-        RuntimeError, match="LlamaAttention attends with dropout, which packed attention does n"
+        ValueError, match="LlamaAttention attends with dropout, which packed attention does n"
     ):
         for layer in language.decoder.layers:
             layer.self_attn.attention_dropout = 0.1
         language.train()(hidden, positions, [4])
-    with pytest.raises(RuntimeError, match="a sliding window goes with a causal mask, not MessageTree"):
+    with pytest.raises(ValueError, match="a sliding window goes with a causal mask, not MessageTree"):
         make("mistral")(hidden, positions, [4], mask=MessageTree(torch.zeros(4).long()))
     with pytest.raises(
         ValueError, match="MambaForCausalLM runs in batches, which know no mask but the causal"
