@@ -319,7 +319,10 @@ class HF(Language):
         return (out[0] if isinstance(out, tuple) else out)[0], {}
 
     def flops(self, lengths: Sequence[int]) -> int:
-        """Forward FLOPs: the matrices that a token passes, and attention by heads and windows."""
+        """Forward FLOPs: the matrices that a token passes, and attention by heads and windows.
+
+        What recurrent layers do beside their matrices is not counted.
+        """
         products = sum(attention_flops(Heads.of(self.text), one, lengths) for one in windows_of(self.text))
         return 2 * sum(lengths) * matrix_parameters(self.decoder, self.text) + products
 

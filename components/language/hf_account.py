@@ -8,6 +8,9 @@ from typing import Any
 
 from torch import nn
 
+WITHOUT_ATTENTION = ("linear_attention", "conv", "mamba", "recurrent")
+"""Kinds of layers whose mixing of tokens is not counted, beside the matrices that they hold."""
+
 
 @dataclass(frozen=True)
 class Heads:
@@ -27,8 +30,13 @@ class Heads:
 
     @classmethod
     def of(cls, config: Any) -> Heads:
-        """Read a configuration; latent attention (DeepSeek) names its sizes in its own way."""
-        heads = config.num_attention_heads
+        """Read a configuration; latent attention (DeepSeek) names its sizes in its own way.
+
+        A model without attention has no heads.
+        """
+        heads = getattr(config, "num_attention_heads", None)
+        if not heads:
+            return cls(0, 0, 0, 0)
         if getattr(config, "kv_lora_rank", None):
             size = config.qk_nope_head_dim + config.qk_rope_head_dim
             return cls(heads, heads, size, config.v_head_dim)
@@ -37,13 +45,15 @@ class Heads:
 
 
 def windows_of(config: Any) -> list[int | None]:
-    """How far back each layer sees; None is all the way."""
+    """How far back each layer sees; None is all the way, 0 a layer without attention."""
     depth = config.num_hidden_layers
     window = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None)
-    if not window or (kinds is None and getattr(config, "use_sliding_window", True) is False):
-        return [None] * depth
-    return [window if kind == "sliding_attention" else None for kind in kinds] if kinds else [window] * depth
+    if kinds:
+        seen = {"sliding_attention": window or None} | dict.fromkeys(WITHOUT_ATTENTION, 0)
+        return [seen.get(kind) for kind in kinds]
+    slides = window and getattr(config, "use_sliding_window", True)
+    return [window if slides else None] * depth
 
 
 def idle_parameters(module: nn.Module, config: Any) -> int:

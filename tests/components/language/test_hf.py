@@ -335,6 +335,15 @@ def test_declared_flops_equal_the_counted(name):
     assert counter.get_total_flops() == language.flops([72, 72])
 
 
+def test_flops_of_windows_and_of_models_without_attention():
+    """A window of 4 leaves 4 keys to each token but the first few; a recurrence counts its matrices alone."""
+    llama, mistral = make("llama"), make("mistral")
+    fewer = (20**2 - (5**2 + 2 * 15 * 5)) * 4 * (8 + 8)
+    assert llama.flops([20]) - mistral.flops([20]) == 2 * fewer
+    mamba = make("mamba")
+    assert mamba.flops([6, 4]) == mamba.flops([10]) == 10 * mamba.flops([1]) > 0
+
+
 def test_active_parameters_and_shapes():
     language = make("qwen3_moe")
     idle = 2 * 2 * 3 * WIDTH * 16
