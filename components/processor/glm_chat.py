@@ -50,7 +50,8 @@ class GlmChat(ConversationProcessor):
     Args:
         tokenizer: with GLM's special tokens: of a checkpoint's folder (`tokenizer/hf`), or `tokenizer/bpe`
             with `special: glm`.
-        release: `4.1v` without tools, `4.5v`, or `4.6v` (GLM-OCR too) with times such as `1.5 seconds`.
+        release: `4.1v` without tools, `4.5v`, or `4.6v` (GLM-OCR too) with times such as `1.5 seconds`; None
+            is the one that the tokenizer's folder was made for, and `4.5v` where it does not say.
         thinking: whether the assistant thinks, where a conversation does not say. If not, the user's turns
             end with `/nothink` and the assistant's open with `<think></think>`; `4.1v` has no such switch.
         reasoning: of which turns reasoning is kept: `last`, those after the user's last turn, as published,
@@ -73,7 +74,7 @@ class GlmChat(ConversationProcessor):
         self,
         *,
         tokenizer: Tokenizer,
-        release: Release = "4.5v",
+        release: Release | None = None,
         thinking: bool = False,
         reasoning: Literal["last", "all"] = "last",
         train_on: Sequence[Part] = PARTS,
@@ -82,6 +83,7 @@ class GlmChat(ConversationProcessor):
         trust_text: bool = False,
         cached_texts: int = 65536,
     ) -> None:
+        release = release_of(tokenizer) if release is None else release
         self.tokenizer, self.release, self.thinking = tokenizer, release, thinking
         self.keep, self.train_on, self.end = reasoning == "all", tuple(train_on), end
         self.trust_text = trust_text
@@ -224,3 +226,10 @@ class GlmChat(ConversationProcessor):
             yield Marked(
                 "<|observation|>" if last.calls else self.end, True, last.trained and bool(self.train_on)
             )
+
+
+def release_of(tokenizer: Tokenizer) -> Release:
+    """The release whose form a tokenizer belongs to; `4.5v` where nothing speaks for another."""
+    if getattr(tokenizer, "processor_class", "") == CLASS_OF["4.6v"]:
+        return "4.6v"
+    return "4.1v" if "[gMASK]" in tokenizer.controls and "<think>" not in tokenizer.controls else "4.5v"

@@ -42,7 +42,7 @@ def experiment_on(folder, path):
         "extends": TINY,
         "swap": {
             "data.tokenizer": {"use": "tokenizer/hf", "folder": str(folder)},
-            "data.processor": {"use": "processor/glm_chat", "release": "4.6v", "train_on": ["content"]},
+            "data.processor": {"use": "processor/glm_chat", "train_on": ["content"]},
         },
         "set": {"assembly.language.vocab": 600, "data.pack_tokens": 512},
     }

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from blank import Blank
+from glm_folder import configuration, write_folder
 
 from vlmloom.components.contracts.conversation import Conversation, Message, ToolCall
 from vlmloom.components.contracts.packed import IGNORE, Span
@@ -12,6 +13,7 @@ from vlmloom.components.contracts.sample import Sample, Scene
 from vlmloom.components.processor.chat import Chat
 from vlmloom.components.processor.glm_chat import GlmChat
 from vlmloom.components.tokenizer.bpe import BPE
+from vlmloom.components.tokenizer.hf import HF
 
 ZOOM = {"name": "zoom", "parameters": {"type": "object", "properties": {"box": {"type": "array"}}}}
 AGENT = Conversation(
@@ -369,7 +371,7 @@ def test_options_that_do_not_fit(tokenizer, first_tokenizer, tmp_path):
     with pytest.raises(ValueError, match="train_on is 'words', but may be reasoning, content, calls"):
         chat(tokenizer, train_on=["words"])
     with pytest.raises(ValueError) as caught:
-        chat(first_tokenizer)
+        chat(first_tokenizer, release="4.5v")
     (line,) = str(caught.value).splitlines()
     assert line.endswith(
         "lacks the special tokens <think> </think> <tool_call> </tool_call> <tool_response> </tool_response> "
@@ -377,19 +379,22 @@ def test_options_that_do_not_fit(tokenizer, first_tokenizer, tmp_path):
         "tokenizer/bpe with special: glm, would be right"
     )
     with pytest.raises(ValueError, match=r"tokenizer/bpe lacks the special tokens \[gMASK\] <sop> "):
-        chat(BPE().train(["dog"]), release="4.1v")
+        chat(BPE().train(["dog"]))
     with pytest.raises(ValueError, match=r"lacks the special tokens <\|stop\|>;"):
         chat(tokenizer, end="<|stop|>")
+
+
+def test_the_folder_says_which_release_it_is(tokenizer, first_tokenizer, tmp_path):
+    assert chat(tokenizer).release == chat(BPE(special="glm").train(["dog"])).release == "4.5v"
+    assert chat(first_tokenizer).release == "4.1v"
+    folder = write_folder(tmp_path, tokenizer_config__json=configuration("Glm46VProcessor"))
+    assert chat(HF(folder=str(folder))).release == "4.6v"
 
 
 @pytest.mark.parametrize(
     ("release", "made_for", "right"), [("4.5v", "Glm46V", "4.6v"), ("4.6v", "Glm4v", "4.1v or 4.5v")]
 )
-def test_the_folder_says_which_release_it_is(tmp_path, release, made_for, right):
-    from glm_folder import configuration, write_folder
-
-    from vlmloom.components.tokenizer.hf import HF
-
+def test_another_release_than_the_folder_s_is_refused(tmp_path, release, made_for, right):
     folder = write_folder(tmp_path, tokenizer_config__json=configuration(f"{made_for}Processor"))
     with pytest.raises(ValueError) as caught:
         chat(HF(folder=str(folder)), release=release)

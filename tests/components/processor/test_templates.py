@@ -195,6 +195,27 @@ def test_a_folder_s_template_is_honoured_and_gives_the_same_sequence(tokenizer, 
             assert (first.layout, first.visual) == (second.layout, second.visual)
 
 
+@pytest.mark.parametrize("template", [LATER, FIRST, OPEN])
+def test_templates_are_read_as_transformers_reads_them(folder, template):
+    from transformers import AutoTokenizer
+
+    tokenizer = folder(template)
+    reference = AutoTokenizer.from_pretrained(str(tokenizer.folder))
+    jinja, draw = JinjaTemplate(template, "the template"), random.Random(1)
+    for _ in range(50):
+        conversation = some_conversation(draw, template == LATER)
+        turns = [as_turn(message, lambda text: text) for message in conversation.messages]
+        for opened in (False, True):
+            told = {"thinking": draw.random() < 0.5, "keep": False, "opened": opened}
+            assert jinja.render(turns, conversation.tools, **told) == reference.apply_chat_template(
+                turns,
+                tools=list(conversation.tools) or None,
+                tokenize=False,
+                add_generation_prompt=opened,
+                enable_thinking=told["thinking"],
+            )
+
+
 def test_one_can_leave_the_folder_s_template_aside(folder):
     tokenizer = folder("nothing of the kind")
     sample = Conversation([Message("user", ["x"])])
