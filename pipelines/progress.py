@@ -16,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from torch import nn
 
 from vlmloom.pipelines.loom import Loom
 
@@ -33,6 +34,7 @@ class BudgetBar(ProgressBar):
         self._bar: Progress | None = None
         self._task: Any = None
         self._told = 0
+        self._tells = True
 
     def disable(self) -> None:
         """See `ProgressBar.disable`."""
@@ -48,6 +50,7 @@ class BudgetBar(ProgressBar):
         """Open the bar."""
         loom = cast(Loom, pl_module)
         self._told = int(loom.progress * PLAIN_LINES)
+        self._tells = True
         if not self._enabled or not self.console.is_terminal:
             return
         self._bar = Progress(
@@ -69,6 +72,10 @@ class BudgetBar(ProgressBar):
         """Move the bar."""
         loom = cast(Loom, pl_module)
         progress = loom.progress
+        if self._tells and self._enabled:
+            self._tells = False
+            for case, picked in sorted(picks(cast(nn.Module, loom.assembly)).items()):
+                self.console.print(f"  {case}: {picked}", soft_wrap=True, highlight=False)
         if self._bar is not None and (batch_idx % REFRESH_STEPS == 0 or progress >= 1.0):
             self._bar.update(self._task, completed=progress, told=self.line(loom))
         elif self._bar is None and self._enabled and int(progress * PLAIN_LINES) > self._told:
@@ -102,3 +109,8 @@ class BudgetBar(ProgressBar):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def picks(module: nn.Module) -> dict[str, str]:
+    """What parts of a model have chosen by themselves (`auto`)."""
+    return {case: picked for part in module.modules() for case, picked in getattr(part, "picks", {}).items()}

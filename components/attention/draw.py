@@ -66,8 +66,6 @@ def _of_lengths(mask: Mask, bucket: Bucket, device: torch.device) -> Drawn:
     if isinstance(mask, Causal):
         return None, length > 1
     if isinstance(mask, SlidingWindow):
-        if mask.window < 1:
-            raise ValueError(f"SlidingWindow(window={mask.window}): a window holds at least the token itself")
         if mask.window >= length:
             return None, length > 1
         return (column <= row) & (column > row - mask.window), False
@@ -78,8 +76,6 @@ def _of_lengths(mask: Mask, bucket: Bucket, device: torch.device) -> Drawn:
         inside = column < torch.tensor(bucket.lengths, device=device)[:, None]
         seen = inside[:, None, None, :]
     if isinstance(mask, BlockCausal):
-        if mask.block < 1:
-            raise ValueError(f"BlockCausal(block={mask.block}): a block holds at least one token")
         if mask.block < length:
             blocks = column // mask.block <= row // mask.block
             seen = blocks if seen is None else seen & blocks

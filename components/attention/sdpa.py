@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from vlmloom.components.attention.draw import draw, needs_key_mask
 from vlmloom.components.attention.plan import plan_for
 from vlmloom.components.attention.products import SHORT, products
+from vlmloom.components.attention.segments import check
 from vlmloom.components.contracts.kinds import Attention
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.registry import register
@@ -83,13 +84,10 @@ class SDPA(Attention):
             ValueError: the lengths do not sum to T, or K does not divide H.
             TypeError: no such mask.
         """
-        tokens, heads, size = query.shape
+        check("attention/sdpa", query, key, lengths, mask)
+        heads, size = query.shape[1:]
         kv_heads = key.shape[1]
         plan = plan_for(tuple(lengths), query.device, needs_key_mask(mask))
-        if plan.tokens != tokens:
-            raise ValueError(f"attention/sdpa: lengths sum to {plan.tokens}, but there are {tokens} tokens")
-        if heads % kv_heads:
-            raise ValueError(f"attention/sdpa: {kv_heads} kv heads do not divide {heads} heads")
         if not plan.buckets:
             return query
         drawn = draw(mask, plan, query.device)

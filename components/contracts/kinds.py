@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import torch
@@ -73,7 +73,15 @@ class Projector(Component):
 
 
 class Attention(nn.Module):
-    """A backend: `q, k, v`, the lengths of the segments and a mask -> what each query attends to."""
+    """A backend: `q, k, v`, the lengths of the segments and a mask -> what each query attends to.
+
+    Attributes:
+        masks: the descriptions that it can do.
+        picks: what it has chosen by itself; whoever trains tells it once.
+    """
+
+    masks: ClassVar[tuple[type, ...]] = get_args(Mask)
+    picks: Mapping[str, str] = {}
 
     @abstractmethod
     def forward(
@@ -86,6 +94,11 @@ class Attention(nn.Module):
         scale: float | None = None,
     ) -> Float[Tensor, "tokens heads size"]:
         """Attend within each segment of the flat axis; fewer kv heads than heads means grouped queries."""
+
+    @classmethod
+    def available(cls) -> str | None:
+        """None where it runs on this machine; else one line that says what is lacking and how to get it."""
+        return None
 
 
 class FFN(Component):

@@ -137,12 +137,14 @@ class Experts(nn.Module):
 
     Attributes:
         picked: the backend of the last forward pass.
+        picks: what `auto` has chosen, as `Attention.picks`.
     """
 
     def __init__(self, *, experts: int, width: int, hidden: int, backend: Backend, init_std: float) -> None:
         super().__init__()
         self.backend = backend
         self.picked: str | None = None
+        self.picks: dict[str, str] = {}
         self.gate_up = nn.Parameter(torch.empty(experts, 2 * hidden, width).normal_(std=init_std))
         self.down = nn.Parameter(torch.empty(experts, width, hidden).normal_(std=init_std))
 
@@ -168,6 +170,8 @@ class Experts(nn.Module):
             limit: clamp of gate and up (see `ffn/swiglu`).
         """
         self.picked = self.pick(x.device)
+        if self.backend == "auto":
+            self.picks[f"experts ({x.device.type})"] = self.picked
         # grouped_mm refuses to work on no rows at all; the loop gives the gradients of zero that are due.
         linear = _loop_linear if self.picked == "loop" or not len(order.forth) else _grouped_linear
         choices = shares.shape[1]

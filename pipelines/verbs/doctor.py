@@ -51,7 +51,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Look, and tell."""
-    found = [*_python(), *_torch(), *_extras(), *_browser(), *_sources(), *_disk()]
+    found = [*_python(), *_torch(), *_extras(), *_backends(), *_browser(), *_sources(), *_disk()]
     if args.json:
         print(json.dumps([finding._asdict() for finding in found], indent=2))
     else:
@@ -108,19 +108,28 @@ def _extras() -> Iterator[Finding]:
     for module, use, bring in (
         ("transformers", "Hugging Face checkpoints, language/hf", 'pip install "vlmloom[hf]"'),
         ("av", "videos as clips", 'pip install "vlmloom[video]"'),
-        ("xformers", "attention/xformers on CUDA", 'pip install "vlmloom[xformers]"'),
-        ("megablocks", "moe/megablocks on CUDA", 'pip install "vlmloom[megablocks]" on a machine with a GPU'),
-        (
-            "flash_attn",
-            "attention by flash kernels on CUDA",
-            "pip install flash-attn on a machine with a GPU",
-        ),
     ):
         version = _version(module)
         if version is None:
             yield Finding(module, "missing", f"{use}; {bring}")
         else:
             yield Finding(module, "ok", f"{version}; {use}")
+
+
+def _backends() -> Iterator[Finding]:
+    """Attention and experts: what can run here, and how the others would be had."""
+    from vlmloom.components.moe.experts import GroupedMM
+    from vlmloom.registry.catalog import catalog
+
+    for kind in ("attention", "moe"):
+        for entry in catalog().list(kind):
+            available = getattr(catalog().resolve(entry.name), "available", None)
+            if available is not None:
+                lacking = available()
+                detail = entry.summary if lacking is None else lacking.removeprefix(f"{entry.name}: ")
+                yield Finding(entry.name, "missing" if lacking else "ok", detail)
+    backends = "loop, grouped_mm" if GroupedMM is not None else "loop; grouped_mm needs a newer torch"
+    yield Finding("experts", "ok", f"{backends}; auto is the loop on a CPU and grouped_mm on CUDA")
 
 
 def _version(module: str) -> str | None:
