@@ -91,9 +91,8 @@ class SigmoidBias(FFN):
             limit,
         )
         self.router = nn.Parameter(torch.empty(experts, width).normal_(std=init_std))
-        self.experts = Experts(
-            experts=experts, width=width, hidden=hidden, backend=backend, init_std=init_std
-        )
+        self.backend: Backend = backend
+        self.experts = self.make_experts(experts=experts, init_std=init_std)
         self.shared = None if shared is None else shared(width=width)
         self.register_buffer("selection_bias", torch.zeros(experts, dtype=torch.float32))
         self.register_buffer("load", torch.zeros(experts, dtype=torch.float32))
@@ -107,6 +106,12 @@ class SigmoidBias(FFN):
             if moved.dtype != torch.float32:
                 setattr(self, name, moved.float() if value.is_meta else value.to(moved.device))
         return self
+
+    def make_experts(self, *, experts: int, init_std: float) -> nn.Module:
+        """The routed experts; called once, when sizes and backend are known."""
+        return Experts(
+            experts=experts, width=self.width, hidden=self.hidden, backend=self.backend, init_std=init_std
+        )
 
     def route(
         self, x: Float[Tensor, "tokens width"]
