@@ -74,7 +74,7 @@ class BudgetBar(ProgressBar):
         progress = loom.progress
         if self._tells and self._enabled:
             self._tells = False
-            for case, picked in sorted(picks(cast(nn.Module, loom.assembly)).items()):
+            for case, picked in sorted(picks(loom.model).items()):
                 self.console.print(f"  {case}: {picked}", soft_wrap=True, highlight=False)
         if self._bar is not None and (batch_idx % REFRESH_STEPS == 0 or progress >= 1.0):
             self._bar.update(self._task, completed=progress, told=self.line(loom))

@@ -18,7 +18,7 @@ def test_what_auto_picked_is_told_once():
     parts = torch.randn(3, 5, 2, 8)
     attention(*parts, (5,), Causal())
     moe(torch.randn(5, 8), [5])
-    loom = SimpleNamespace(progress=0.0, assembly=nn.ModuleList([attention, attention, moe]))
+    loom = SimpleNamespace(progress=0.0, model=nn.ModuleList([attention, attention, moe]))
     told = io.StringIO()
     bar = BudgetBar(Console(file=told))
     bar.on_train_start(None, loom)
