@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from benchmarks.batches import Ragged, pack, pad
 from benchmarks.models import Shape, build_ours, build_theirs, experts_for
-from benchmarks.timing import PRECISIONS, interleave, median, precision, quickest, trial
+from benchmarks.timing import PRECISIONS, contests, precision
 from vlmloom.assemblies.native.native import Native
 
 Answer = Callable[[], list[list[int]]]
+GOALS = {"fp32": 2.0, "best": 2.0}
 
 
 def ours_answers(model: Native, shape: Shape, ragged: Ragged, cast: str, new: int) -> Answer:
@@ -53,31 +54,43 @@ def agreement(ours: list[list[int]], theirs: list[list[int]]) -> float:
 
 
 def run(
-    shape: Shape, repeats: int, batch: int, tokens: tuple[int, int] = (40, 300), new: int = 64
+    shape: Shape,
+    repeats: int,
+    batches: Sequence[int] = (1, 8),
+    tokens: tuple[int, int] = (40, 300),
+    new: int = 64,
 ) -> dict[str, Any]:
-    """Time both sides at one batch size; answers are compared in fp32, where weights are equal."""
+    """Time both sides at each batch size; answers are compared in fp32, where weights are equal."""
     ours = build_ours(shape)
     theirs = build_theirs(shape, ours)
-    prompt = tokens if batch > 1 else (sum(tokens) // 2,) * 2
-    ragged = Ragged.draw(shape, batch, prompt)
-    own_runs = {cast: ours_answers(ours, shape, ragged, cast, new) for cast in PRECISIONS}
-    peer_runs = {
-        f"{experts}, {cast}": theirs_answers(theirs, shape, ragged, experts, cast, new)
-        for experts in experts_for(shape, ragged.tokens(shape)[1])
-        for cast in PRECISIONS
-    }
-    equal = agreement(own_runs["fp32"](), peer_runs["eager, fp32"]())
-    own_trials, peer_trials = trial(own_runs), trial(peer_runs)
-    own_best, peer_best = quickest(own_trials), quickest(peer_trials)
-    taken = interleave({"ours": own_runs[own_best], "theirs": peer_runs[peer_best]}, repeats)
-    mine, other = median(taken["ours"]), median(taken["theirs"])
-    return {
-        "batch": batch,
-        "new_tokens": batch * new,
-        "equal_tokens": equal,
-        "best": {"ours": own_best, "theirs": peer_best},
-        "trials": {"ours": own_trials, "theirs": peer_trials},
-        "seconds": taken,
-        "tokens_per_second": {"ours": batch * new / mine, "theirs": batch * new / other},
-        "ratio": other / mine,
-    }
+    found = []
+    for batch in batches:
+        prompt = tokens if batch > 1 else (sum(tokens) // 2,) * 2
+        ragged = Ragged.draw(shape, batch, prompt)
+        own_runs = {cast: ours_answers(ours, shape, ragged, cast, new) for cast in PRECISIONS}
+        peer_runs = {
+            f"{experts}, {cast}": theirs_answers(theirs, shape, ragged, experts, cast, new)
+            for experts in experts_for(shape, ragged.tokens(shape)[1])
+            for cast in PRECISIONS
+        }
+        equal = agreement(own_runs["fp32"](), peer_runs["eager, fp32"]())
+        title = f"greedy decoding, batch {batch}"
+        about = {"batch": batch, "new_tokens": batch * new, "equal_tokens": equal}
+        found += [
+            about | contest
+            for contest in contests(
+                title, own_runs, peer_runs, repeats=repeats, tokens=batch * new, goals=GOALS
+            )
+        ]
+    return {"contests": found}
+
+
+def notes(found: dict[str, Any]) -> list[str]:
+    return [
+        f"Batch {batch}: {equal:.0%} of {count} tokens are equal up to the first difference, both sides in "
+        "fp32 with equal weights."
+        for batch, equal, count in dict.fromkeys(
+            (contest["batch"], contest["equal_tokens"], contest["new_tokens"])
+            for contest in found["contests"]
+        )
+    ]

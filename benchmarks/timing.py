@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -50,6 +51,66 @@ def quickest(trials: Mapping[str, float]) -> str:
 
 def median(values: list[float]) -> float:
     return statistics.median(values)
+
+
+def choose(candidates: Mapping[str, Run]) -> dict[str, float]:
+    """Trials, where there is something to choose between; else none."""
+    return trial(candidates) if len(candidates) > 1 else {}
+
+
+def contests(
+    title: str,
+    ours: Mapping[str, Run],
+    theirs: Mapping[str, Run],
+    *,
+    repeats: int,
+    tokens: int,
+    goals: Mapping[str, float],
+    peer: str = "glm4v_moe",
+    beside: Mapping[str, Run] | None = None,
+    trials: tuple[Mapping[str, float], Mapping[str, float]] | None = None,
+) -> list[dict[str, Any]]:
+    """Time both sides, each in its best way: in fp32, and in its best precision where that is another.
+
+    Args:
+        title: of the rows.
+        ours: candidates; their names end with one of `PRECISIONS`.
+        theirs: candidates of the peer.
+        repeats: timed turns.
+        tokens: real tokens of a run.
+        goals: of the ratio, `fp32` and perhaps `best`.
+        peer: its name.
+        beside: what else takes turns.
+        trials: of the candidates, where they were tried before.
+    """
+    tried = trials or (choose(ours), choose(theirs))
+    done: list[tuple[str, str]] = []
+    found = []
+    for precisions, goal in goals.items():
+        ends = "fp32" if precisions == "fp32" else PRECISIONS
+        own, other = (
+            quickest({name: times.get(name, 0.0) for name in side if name.endswith(ends)})
+            for side, times in zip((ours, theirs), tried, strict=True)
+        )
+        if (own, other) in done:
+            continue
+        done.append((own, other))
+        sides = {"ours": ours[own], "theirs": theirs[other], **(beside or {})}
+        taken = interleave(sides, repeats)
+        mine, peers = median(taken["ours"]), median(taken["theirs"])
+        found.append(
+            {
+                "title": title,
+                "peer": peer,
+                "best": {"ours": own, "theirs": other},
+                "trials": {"ours": dict(tried[0]), "theirs": dict(tried[1])},
+                "seconds": taken,
+                "tokens_per_second": {"ours": tokens / mine, "theirs": tokens / peers},
+                "ratio": peers / mine,
+                "goal": goal,
+            }
+        )
+    return found
 
 
 @contextmanager

@@ -11,9 +11,11 @@ from torch.optim import AdamW
 
 from benchmarks.batches import Ragged, pack, pad
 from benchmarks.models import Shape, build_ours, build_theirs, experts_for, parameters
-from benchmarks.timing import PRECISIONS, interleave, median, precision, quickest, trial
+from benchmarks.timing import PRECISIONS, contests, precision, trial
 from vlmloom.assemblies.native.native import Native
 from vlmloom.components.contracts.packed import Packed
+
+GOALS = {"fp32": 1.6, "best": 2.0}
 
 
 def adamw(model: nn.Module) -> AdamW:
@@ -91,21 +93,42 @@ def run(
         }
     )
     del tried, peer_tried, optimizer, peer_optimizer
-    own_best, peer_best = quickest(own_trials), quickest(peer_trials)
-    experts, cast = peer_best.split(", ")
-    taken = interleave(
-        {"ours": Ours(ours, batch, own_best), "theirs": Theirs(theirs, padded_batch, experts, cast)}, repeats
+    optimizer, peer_optimizer = adamw(ours), adamw(theirs)
+    own_runs = {cast: Ours(ours, batch, cast, optimizer) for cast in own_trials}
+    peer_runs = {}
+    for name in peer_trials:
+        experts, cast = name.split(", ")
+        peer_runs[name] = Theirs(theirs, padded_batch, experts, cast, peer_optimizer)
+    found = contests(
+        "training step",
+        own_runs,
+        peer_runs,
+        repeats=repeats,
+        tokens=real,
+        goals=GOALS,
+        trials=(own_trials, peer_trials),
     )
-    mine, other = median(taken["ours"]), median(taken["theirs"])
+    for contest in found:
+        contest["ratio_padding_counted"] = contest["ratio"] * real / padded
     return {
         "parameters": {"ours": parameters(ours), "theirs": parameters(theirs)},
         "tokens": {"real": real, "padded": padded, "padding": 1 - real / padded},
         "losses": {"ours": losses[0], "theirs": losses[1]},
         "text_losses": {"ours": text_losses[0], "theirs": text_losses[1]},
-        "best": {"ours": own_best, "theirs": peer_best},
-        "trials": {"ours": own_trials, "theirs": peer_trials},
-        "seconds": taken,
-        "tokens_per_second": {"ours": real / mine, "theirs": real / other, "theirs_padded": padded / other},
-        "ratio": other / mine,
-        "ratio_padding_counted": (real / mine) / (padded / other),
+        "contests": found,
     }
+
+
+def notes(found: dict[str, Any]) -> list[str]:
+    tokens, losses, text = found["tokens"], found["losses"], found["text_losses"]
+    sizes = {side: count / 1e6 for side, count in found["parameters"].items()}
+    counted = ", ".join(f"{contest['ratio_padding_counted']:.2f}" for contest in found["contests"])
+    return [
+        f"{tokens['real']} real tokens; the peer computes {tokens['padded']}, {tokens['padding']:.0%} of "
+        f"them padding. With its padding counted as work the ratio is {counted}.",
+        f"Parameters: {sizes['ours']:.1f} M and {sizes['theirs']:.1f} M. Language weights are equal: the "
+        f"first loss on the text alone is {text['ours']:.5f} and {text['theirs']:.5f}.",
+        "Vision weights cannot be equal: CogViT norms queries and keys, the peer's tower norms its patches "
+        "and adds learned positions. Widths and depths are equal; the first loss with pictures is "
+        f"{losses['ours']:.5f} and {losses['theirs']:.5f}.",
+    ]

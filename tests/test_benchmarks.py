@@ -2,41 +2,209 @@
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 pytest.importorskip("transformers")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import decoding, training
+from benchmarks import decoding, experts, memory, mfu, prefill, report, speculative, timing, training, vision
 from benchmarks.batches import Ragged, pack, pad
 from benchmarks.models import Shape, build_ours, build_theirs, experts_for
+from benchmarks.towers import build_tower, glm_ocr, naflexvit
 
 TINY = Shape(
     vocab=64, width=32, depth=2, heads=4, kv_heads=2, dense=48, experts=4, top_k=2, expert=16,
     vision_width=32, vision_depth=1, vision_heads=2, merger=32, patch=4,
 )  # fmt: skip
+EVERY = ("fp32", "medium", "bf16")
+
+
+def scramble(*modules: nn.Module) -> None:
+    """No weight keeps a value that hides a mistake, such as a bias of zero."""
+    for module in modules:
+        for name, parameter in module.named_parameters():
+            nn.init.normal_(parameter, mean=float("norm" in name and parameter.ndim == 1), std=0.2)
 
 
 def test_training(monkeypatch):
     """At this size every precision can be tried, also where bf16 is emulated."""
-    monkeypatch.setattr(training, "PRECISIONS", ("fp32", "medium", "bf16"))
+    for module in (training, timing):
+        monkeypatch.setattr(module, "PRECISIONS", EVERY)
     found = training.run(TINY, 1, tokens=(5, 20), count=3, sides=(1, 2))
     assert found["text_losses"]["ours"] == pytest.approx(found["text_losses"]["theirs"], rel=1e-5)
     assert all(math.isfinite(loss) for loss in found["losses"].values())
-    assert set(found["trials"]["theirs"]) >= {"eager, fp32", "grouped_mm, bf16", "batched_mm, medium"}
+    first = found["contests"][0]
+    assert first["best"]["ours"] == "fp32" and first["best"]["theirs"].endswith("fp32")
+    assert set(first["trials"]["theirs"]) >= {"eager, fp32", "grouped_mm, bf16", "batched_mm, medium"}
     assert found["tokens"]["real"] < found["tokens"]["padded"]
     padding = found["tokens"]["padded"] / found["tokens"]["real"]
-    assert found["ratio"] == pytest.approx(found["ratio_padding_counted"] * padding)
+    assert first["ratio"] == pytest.approx(first["ratio_padding_counted"] * padding)
+    assert training.notes(found)
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-def test_decoding(batch):
-    found = decoding.run(TINY, 1, batch, tokens=(4, 12), new=6)
-    assert found["equal_tokens"] == 1.0
-    assert found["new_tokens"] == batch * 6
+def test_decoding():
+    found = decoding.run(TINY, 1, (1, 3), tokens=(4, 12), new=6)
+    assert [contest["batch"] for contest in found["contests"]] == [1, 3]
+    for contest in found["contests"]:
+        assert contest["equal_tokens"] == 1.0
+        assert contest["new_tokens"] == contest["batch"] * 6
+    assert len(decoding.notes(found)) == 2
+
+
+def test_prefill():
+    found = prefill.run(TINY, 1, count=3, tokens=(4, 12))
+    assert found["apart"] < 1e-5
+    assert found["tokens"]["real"] < found["tokens"]["padded"]
+    assert found["contests"][0]["goal"] == 1.3
+    assert prefill.notes(found)
+
+
+def test_vision():
+    found = vision.run(TINY, 1, count=3, sides=(1, 3))
+    assert max(found["apart"].values()) < 1e-5
+    assert [contest["peer"] for contest in found["contests"]] == ["glm_ocr", "timm naflexvit"]
+    assert set(found["contests"][1]["trials"]["theirs"]) == {
+        "padded, fp32", "padded keys masked, fp32", "one by one, fp32",
+    }  # fmt: skip
+    assert vision.notes(found)
+
+
+def test_towers_have_equal_outputs_and_gradients():
+    patches, grids = vision.pictures(TINY, 3, (1, 3))
+    tower, merger = build_tower(TINY)
+    scramble(tower, merger)
+    ocr, naflex = glm_ocr(tower, merger), naflexvit(tower)
+    plain = vision.ours_plain(tower, patches, grids)
+    merged = vision.ours_merged(tower, merger, patches, grids)
+    for own, other, peer in (
+        (merged, vision.theirs_merged(ocr, patches, grids), ocr),
+        (plain, vision.theirs_padded(naflex, patches, grids, key_mask=False), naflex),
+        (plain, vision.theirs_padded(naflex, patches, grids, key_mask=True), naflex),
+        (plain, vision.theirs_one_by_one(naflex, patches, grids), naflex),
+    ):
+        ours, theirs = own(), other()
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+        slope = torch.randn_like(ours)
+        for module in (tower, merger, peer):
+            module.zero_grad()
+        ours.backward(slope)
+        theirs.backward(slope)
+        block, its = tower.blocks[0], peer.blocks[0]
+        for one, another in (
+            (block.qkv.weight, its.attn.qkv.weight),
+            (block.q_norm, its.attn.q_norm.weight),
+            (block.norm1.weight, its.norm1.weight),
+        ):
+            torch.testing.assert_close(one.grad, another.grad, atol=1e-3, rtol=1e-3)
+
+
+def test_experts(monkeypatch):
+    for module in (experts, timing):
+        monkeypatch.setattr(module, "PRECISIONS", EVERY)
+    found = experts.run(TINY, 1, tokens=24)
+    assert found["apart"] < 1e-6
+    for contest in found["contests"]:
+        assert set(contest["over_bare"]) == {"ours", "theirs"}
+    assert experts.notes(found)
+
+
+def test_experts_have_equal_gradients():
+    block, mlp, model = experts.build(TINY)
+    grads = []
+    for name in ("ours", *experts_for(TINY, 24)):
+        x = torch.randn(24, TINY.width, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        if name == "ours":
+            out = block(x, [24])[0]
+        else:
+            model.set_experts_implementation(name)
+            out = mlp(x[None])[0]
+        out.square().sum().backward()
+        weights = block.experts.gate_up if name == "ours" else mlp.experts.gate_up_proj
+        router = block.router if name == "ours" else mlp.gate.weight
+        grads.append((x.grad, weights.grad, router.grad))
+        block.zero_grad()
+        mlp.zero_grad()
+    for other in grads[1:]:
+        for one, another in zip(grads[0], other, strict=True):
+            torch.testing.assert_close(one, another, atol=1e-6, rtol=1e-4)
+
+
+def test_bare_products_are_those_of_the_block():
+    """Three for each linear map, and FLOPs as the block counts them, less the weighted sum."""
+    block, _, _ = experts.build(TINY)
+    bare = experts.Bare(block, torch.randn(24, TINY.width))
+    weighted = 2 * 24 * TINY.top_k * TINY.width
+    assert bare.flops == 3 * (block.flops(24) - weighted)
+    bare()
+
+
+def test_mfu():
+    found = mfu.run(TINY, 1, width=32, depth=1)
+    assert found["share"] > 0
+    assert found["share"] == pytest.approx(found["flops_per_second"] / max(found["peaks"].values()))
+    assert mfu.notes(found)
+
+
+def test_speculative():
+    found = speculative.run(TINY, 1, characters=600, steps=2, count=2, prompts=2, prompt=8, new=6)
+    assert found["equal"]
+    assert found["acceptance"] >= 1 and sum(found["histogram"].values()) > 0
+    assert found["contests"][0]["peer"] == "own greedy"
+    assert speculative.notes(found)
+
+
+def test_the_model_learns_the_text():
+    tokenizer, ids = speculative.tokenize(speculative.text(600), 300)
+    assert tokenizer.decode(ids.tolist()) == speculative.text(600)
+    shape = replace(TINY, vocab=tokenizer.get_vocab_size() + 1)
+    losses = speculative.train(speculative.build(shape), ids, shape, 20, 32, 2)
+    assert losses[-1] < losses[0] - 0.5
+
+
+def test_memory():
+    found = memory.run(TINY, 1, tokens=(5, 20), count=3, sides=(1, 2))
+    assert found["bytes"]["recomputed"]["kept"] < found["bytes"]["kept"]["kept"]
+    assert memory.notes(found)
+
+
+def test_living_counts_what_is_held():
+    """Views and changes in place make nothing; what is dropped is no longer counted."""
+    weight = torch.zeros(8)
+    with memory.Living([weight]) as living:
+        kept = weight + 1
+        kept.add_(1).view(2, 4)
+        weight.view(2, 4)
+        assert living.now == 32
+        (weight + 2).sum()
+        assert (living.now, living.peak) == (32, 68)
+    del kept
+
+
+def test_the_report_says_what_was_met(capsys):
+    def sleepless() -> None: ...
+
+    contest = timing.contests(
+        "a title", {"fp32": sleepless}, {"fp32": sleepless}, repeats=1, tokens=1, goals={"fp32": 1e9}
+    )
+    found = {
+        "machine": timing.machine() | {"transformers": "5"},
+        "vision": {"contests": contest},
+        "seconds": 1.0,
+    }
+
+    class Part:
+        @staticmethod
+        def notes(part):
+            return ["a note"]
+
+    report.show(found, {"vision": Part, "training": Part})
+    printed = capsys.readouterr().out
+    assert "a title" in printed and "1e+09, missed" in printed and "vision: a note" in printed
 
 
 def test_both_sides_learn():
