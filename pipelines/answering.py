@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from vlmloom.assemblies.generation import Sampling
+from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.patches import cut, join
 from vlmloom.components.contracts.sample import Sample
 from vlmloom.pipelines.data.views import Drawn, SceneView, View, in_words, pack, tag_of, without_pictures
@@ -58,9 +60,24 @@ class Answerer:
             for owner, sample in enumerate(samples)
         ]
 
-    @torch.inference_mode()
-    def answers(self, samples: Sequence[Sample]) -> list[str]:
-        """The answers to one batch."""
+    def taught(self, samples: Sequence[Sample]) -> Packed:
+        """A batch with the right answers, as this design sees it; the loss is the mean over their tokens."""
+        drawn = [
+            Drawn(
+                tag_of(sample),
+                sample,
+                1.0,
+                encoded=self.view.encoded(sample),
+                pixels=[picture.render() for picture in sample.pictures],
+            )
+            for sample in self.seen(samples)
+        ]
+        batch = self.view.collate(drawn)
+        batch.normaliser = max(float(batch.weights.sum()), 1.0)
+        return batch.to(next(self.assembly.parameters()).device)
+
+    def prompts(self, samples: Sequence[Sample]) -> Packed:
+        """A batch of questions, as this design sees them."""
         seen = self.seen(samples)
         processor, specs = self.view.processor, self.view.specs
         encoded = [
@@ -71,14 +88,28 @@ class Answerer:
         for tower, spec in specs.items():
             pixels = [picture.render() for sample in seen for picture in sample.pictures]
             batch.visuals[tower] = join([cut(frames, spec) for frames in pixels], spec)
-        device = next(self.assembly.parameters()).device
-        ids = self.assembly.generate(  # type: ignore[operator]
-            batch.to(device),
-            stop=processor.stops,
-            limit=self.limit,
-            sampling=Sampling(forbidden=processor.never),
-        )
-        return [processor.answer(tokens) for tokens in ids]
+        return batch.to(next(self.assembly.parameters()).device)
+
+    def _how(self) -> dict[str, Any]:
+        processor = self.view.processor
+        sampling = Sampling(forbidden=processor.never)
+        return {"stop": processor.stops, "limit": self.limit, "sampling": sampling}
+
+    @torch.inference_mode()
+    def answers(self, samples: Sequence[Sample]) -> list[str]:
+        """The answers to one batch."""
+        ids = self.assembly.generate(self.prompts(samples), **self._how())  # type: ignore[operator]
+        return [self.view.processor.answer(tokens) for tokens in ids]
+
+    def gains(self, samples: Sequence[Sample], drafts: int) -> list[int]:
+        """How many tokens of an answer each forward pass gained with so many drafts, its own included.
+
+        One number a row and pass; the pass that reads the prompts is left out, and so is what a pass gains
+        behind the end of an answer.
+        """
+        passes = self.assembly.stream(self.prompts(samples), **self._how(), speculative=drafts)  # type: ignore[operator]
+        next(passes)
+        return [len(gain.ids) + (gain.end == "stop") for emissions in passes for gain in emissions]
 
     def stream(self, samples: Sequence[Sample], batch: int = BATCH) -> Iterator[tuple[Sample, str, float]]:
         """Sample, answer and seconds of each, batch by batch."""

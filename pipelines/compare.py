@@ -18,6 +18,7 @@ from vlmloom.pipelines.files import open_folder
 from vlmloom.pipelines.gather import BLIND, gather
 from vlmloom.pipelines.job import Job, in_process, read_record
 from vlmloom.registry.errors import UserError
+from vlmloom.registry.marked import Node
 
 
 @dataclass(frozen=True)
@@ -25,21 +26,23 @@ class Plan:
     """A comparison as it was asked for.
 
     Attributes:
-        designs: name -> the experiment's YAML or its name.
+        designs: name -> the experiment: its YAML, its name, or its tree.
         budget: `(unit, amount)` for every design, all stages included; None is the first experiment's own.
         seeds: how many.
         out: the folder of the comparison.
         items: how many are asked.
+        base: the design that all others are changes of, where there is one.
         blind: add the first design that trains on pictures' questions, with the pictures withheld.
         sets: overrides for every design.
         command: what was typed.
     """
 
-    designs: dict[str, str]
+    designs: dict[str, str | Node]
     out: Path
     budget: tuple[str, float] | None = None
     seeds: int = 2
     items: Items = field(default_factory=Items)
+    base: str | None = None
     blind: bool = True
     sets: tuple[str, ...] = ()
     swaps: tuple[str, ...] = ()

@@ -64,6 +64,7 @@ def gather(plan: Plan, designs: Sequence[str]) -> Comparison:
         answers=answers,
         categories=categories(suite),
         reference=BLIND if BLIND in designs else None,
+        base=plan.base,
         oracles={design: ORACLE for design in cascades},
         examples=examples(suite, answers),
         machine=machine(),

@@ -22,6 +22,7 @@ from vlmloom.pipelines.evaluate import Items
 from vlmloom.pipelines.files import write_text
 from vlmloom.pipelines.report.record import CurvePoint, Run, Stage
 from vlmloom.registry.errors import UserError, one_line, told
+from vlmloom.registry.marked import Node
 
 ORACLE = "oracle"
 LATENCY_ITEMS = 24
@@ -35,7 +36,7 @@ class Job:
 
     Attributes:
         design: the name in the report.
-        source: the experiment's YAML or its name.
+        source: the experiment: its YAML, its name, or its tree.
         seed: of weights and data.
         folder: of the run.
         sets: overrides, the budget among them.
@@ -45,7 +46,7 @@ class Job:
     """
 
     design: str
-    source: str
+    source: str | Node
     seed: int
     folder: Path
     sets: tuple[str, ...] = ()
@@ -103,6 +104,7 @@ def work(job: Job, console: Console) -> None:
     from vlmloom.pipelines.checkpoints import load_weights
     from vlmloom.pipelines.evaluate import answers_file, evaluate
     from vlmloom.pipelines.loading import build_experiment, compose_experiment
+    from vlmloom.pipelines.measures import declared, measure
     from vlmloom.pipelines.run import train
     from vlmloom.pipelines.summary import active_parameters
     from vlmloom.pipelines.validation import ValidationCurve
@@ -134,6 +136,7 @@ def work(job: Job, console: Console) -> None:
     samples = [
         task.plan("test", index) for task in experiment.data.suite.tasks.values() for index in range(2)
     ]
+    measured = measure(routes[job.design])
     latency = routes[job.design].latency(samples[:LATENCY_ITEMS])
     parts = experiment.assembly.parts()
     answering = {name: part for name, part in parts.items() if name not in ("text", "align")}
@@ -160,6 +163,9 @@ def work(job: Job, console: Console) -> None:
             for stage in ledger.stages
         ],
         config=resolved,
+        measures=measured.values,
+        histograms=measured.histograms,
+        declared=declared(answering),
     )
     text = json.dumps(
         record.to_dict()
@@ -196,4 +202,5 @@ def _point(point: dict[str, Any]) -> CurvePoint:
         point.get("loss"),
         point["stage"],
         point.get("accuracy"),
+        point.get("parts", {}),
     )

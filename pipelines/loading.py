@@ -25,7 +25,7 @@ from vlmloom.registry.walk import check
 
 
 def compose_experiment(
-    source: str | Path, *, sets: Sequence[str] = (), swaps: Sequence[str] = (), scale: str = "nano"
+    source: str | Path | Node, *, sets: Sequence[str] = (), swaps: Sequence[str] = (), scale: str = "nano"
 ) -> Composed:
     """Compose an experiment and check all of it, shapes included, before anything is built.
 

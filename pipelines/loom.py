@@ -17,7 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from vlmloom.assemblies.flops import training_flops
-from vlmloom.components.contracts.component import Component
+from vlmloom.components.contracts.component import Component, scores
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.visuals import Pictures
 from vlmloom.pipelines.experiment import Budget, Stage
@@ -59,6 +59,7 @@ class Loom(LightningModule):
         self._clock: float | None = None
         self._paused = 0.0
         self.kept_loss: float | None = None
+        self.kept_parts: dict[str, Tensor] = {}
         self.load: float | None = None
         self.capacity = 0
 
@@ -103,6 +104,10 @@ class Loom(LightningModule):
         if value != value or value in (float("inf"), float("-inf")):
             raise self._not_finite(value, batch)
         self.kept_loss = value if self.kept_loss is None else 0.98 * self.kept_loss + 0.02 * value
+        for name, part in scores(metrics).items():
+            self.kept_parts[name] = (
+                part.lerp(self.kept_parts[name], 0.98) if name in self.kept_parts else part
+            )
         self._account(batch, value)
         if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             scalars = {f"train/{name}": part for name, part in metrics.items() if part.numel() == 1}
@@ -137,18 +142,24 @@ class Loom(LightningModule):
         }
         every = max(1, int(self.limit / max(self._pace_of_unit(), 1e-30) / CURVE_POINTS))
         if ledger.steps % every == 0 or self.progress >= 1.0:
-            ledger.curve.append(
-                {
-                    "stage": self.stage.name,
-                    "step": ledger.steps,
-                    "flops": ledger.flops,
-                    "seconds": round(ledger.seconds, 3),
-                    "samples": ledger.samples,
-                    "loss": self.kept_loss,
-                }
-            )
+            ledger.curve.append(self.point() | {"parts": self._parts()})
         if self.progress >= 1.0:
             self.trainer.should_stop = True
+
+    def point(self) -> dict[str, Any]:
+        """Where the training stands, as a point of the learning curve."""
+        ledger = self.ledger
+        return {
+            "stage": self.stage.name,
+            "step": ledger.steps,
+            "flops": ledger.flops,
+            "seconds": round(ledger.seconds, 3),
+            "samples": ledger.samples,
+            "loss": self.kept_loss,
+        }
+
+    def _parts(self) -> dict[str, float]:
+        return {name: float(part) for name, part in self.kept_parts.items()}
 
     def pause(self, seconds: float) -> None:
         """Leave this time out of the ledger: it was not spent on training."""
@@ -157,13 +168,20 @@ class Loom(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The ledger goes along."""
         checkpoint["ledger"] = self.ledger.state_dict()
-        checkpoint["stage"] = {"start": self.start, "kept_loss": self.kept_loss, "name": self.stage.name}
+        checkpoint["stage"] = {
+            "start": self.start,
+            "kept_loss": self.kept_loss,
+            "kept_parts": self._parts(),
+            "name": self.stage.name,
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from a checkpoint of this stage."""
         self.ledger = Ledger.from_state(checkpoint["ledger"])
         self.start = checkpoint["stage"]["start"]
         self.kept_loss = checkpoint["stage"]["kept_loss"]
+        kept = checkpoint["stage"].get("kept_parts", {})
+        self.kept_parts = {name: torch.tensor(value, device=self.device) for name, value in kept.items()}
 
     def _account(self, batch: Packed | Pictures, loss: float) -> None:
         """Charge a batch to the ledger as it is trained on."""

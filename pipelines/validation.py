@@ -38,17 +38,7 @@ class ValidationCurve(Callback):
         ledger, clock = loom.ledger, time.perf_counter()
         accuracy = self.accuracy(loom)
         loom.pause(time.perf_counter() - clock)
-        ledger.curve.append(
-            {
-                "stage": loom.stage.name,
-                "step": ledger.steps,
-                "flops": ledger.flops,
-                "seconds": round(ledger.seconds, 3),
-                "samples": ledger.samples,
-                "loss": loom.kept_loss,
-                "accuracy": accuracy,
-            }
-        )
+        ledger.curve.append(loom.point() | {"accuracy": accuracy})
 
     def accuracy(self, loom: Any) -> float:
         """Mean over the visual categories."""

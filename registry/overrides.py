@@ -152,6 +152,20 @@ def read_swap(text: str) -> tuple[str, Node]:
     return path.strip(), read_component(written, option)
 
 
+def read_axis(text: str) -> tuple[str, Node]:
+    """`key=v1,v2,...` from the command line: a key and the list of its values, each of them YAML.
+
+    Raises:
+        UserError: there is no `=`, or a value is not YAML.
+    """
+    path, equals, written = text.partition("=")
+    option = f"--axis {text}"
+    if not equals or not path.strip() or not written.strip():
+        raise UserError(f"{option}: write --axis key=v1,v2, e.g. --axis assembly.language.depth=2,4")
+    values = [_typed(option, value.strip()) for value in _split_commas(written)]
+    return path.strip(), Node(values, Mark(option))
+
+
 def read_component(written: str, option: str) -> Node:
     """`kind/name[,key=value...]` or `{use: kind/name, ...}` from the command line.
 

@@ -25,6 +25,19 @@ def declared_losses(metrics: Metrics) -> Tensor | float:
     return sum((value for key, value in metrics.items() if "loss" in key.split("/")[:-1]), 0.0)
 
 
+def scores(metrics: Metrics) -> Metrics:
+    """The losses and accuracies among what parts report.
+
+    >>> list(scores({"lm/loss": torch.ones(()), "mmtp/loss_2": torch.ones(()), "load": torch.ones(())}))
+    ['lm/loss', 'mmtp/loss_2']
+    """
+    return {
+        name: part.detach()
+        for name, part in metrics.items()
+        if name.rpartition("/")[2].startswith(("loss", "accuracy")) and part.numel() == 1
+    }
+
+
 class Component(LightningModule):
     """A part with parameters, usable on its own or nested in an assembly.
 
@@ -69,6 +82,10 @@ class Component(LightningModule):
                 f"{type(self).__name__} trains alone only after .optimizer_recipe has been set"
             )
         return self.optimizer_recipe.build([(self.named_parameters(), 1.0)])
+
+    def figures(self) -> dict[str, float]:
+        """Numbers that it states of itself and that no training changes; reports print them, name and all."""
+        return {}
 
     def parts(self) -> dict[str, nn.Module]:
         """What is trained or frozen as one, by name, in the order in which data flows through it."""

@@ -17,6 +17,9 @@ from vlmloom.components.head.mtp import MTPHead, places_ahead
 from vlmloom.components.head.shared_set import Assign, SharedSet
 from vlmloom.registry import register
 
+GLM5_WIDTH = 6144
+"""Of the published backbone that this head was made for (arXiv 2602.15763)."""
+
 VisualInput = Literal["shared_token", "visual_embedding", "masked", "shared_set"]
 
 
@@ -154,6 +157,14 @@ class MMTPHead(MTPHead):
         chosen = self.visual_set
         routed = 0 if chosen is None or chosen.router is None else 4 * sum(lengths) * chosen.router.numel()
         return super().flops(lengths, targets) + routed
+
+    def figures(self) -> dict[str, float]:
+        """Bytes that a visual slot sends over a pipeline boundary in a model of GLM-5's width."""
+        crossing = self.boundary_bytes(slots=1, width=GLM5_WIDTH)
+        return {
+            f"boundary bytes a visual slot at width {GLM5_WIDTH}, {way}": float(size)
+            for way, size in crossing._asdict().items()
+        }
 
     def boundary_bytes(self, *, slots: int, width: int | None = None, number: int = 2) -> Crossing:
         """Bytes that this head's input sends over a pipeline boundary (see `boundary_bytes`).

@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from vlmloom.pipelines.report import statistics
+from vlmloom.pipelines.report.measured import estimate, measures
 from vlmloom.pipelines.report.record import Answer, Comparison, Run
 
 FORMAT = 1
@@ -41,7 +42,7 @@ def build_document(
     known = [name for name in SPLITS if name in by_split]
     for split in known + sorted(set(by_split) - set(SPLITS)):
         _analyse_split(comparison, split, by_split[split], tables, resamples, bootstrap_seed)
-    return strict(document | tables)
+    return strict(document | tables | measures(comparison, resamples, bootstrap_seed))
 
 
 def _analyse_split(
@@ -69,13 +70,13 @@ def _analyse_split(
     for category, members in columns:
         scenes = int(drawn.scenes[members].sum())
         for row, design in enumerate(comparison.designs):
-            estimate = drawn.estimate(row, members)
-            if estimate is None:
+            mean = drawn.estimate(row, members)
+            if mean is None:
                 continue
             tables["summary"].append(
                 {"design": design, "split": split, "category": category, "scenes": scenes}
                 | {"items": int(items[row][:, members].sum(-1).max())}
-                | _estimate("accuracy", estimate)
+                | estimate("accuracy", mean)
             )
             if category == VISUAL_MEAN:
                 continue
@@ -120,27 +121,16 @@ def _differences(
     rows = []
     weight = dict.fromkeys(comparison.oracles.values(), -1) | {comparison.reference: 1}
     for offset, (first, second) in enumerate(pairs):
-        estimate = drawn.estimate(drawn.plain + offset, members)
-        if estimate is None:
+        found = drawn.estimate(drawn.plain + offset, members)
+        if found is None:
             continue
         names = comparison.designs[first], comparison.designs[second]
-        fields = _estimate("difference", estimate)
+        fields = estimate("difference", found)
         if weight.get(names[0], 0) > weight.get(names[1], 0):
             names = names[1], names[0]
             fields = _turned(fields)
         rows.append({"design": names[0], "against": names[1], "split": split, "category": category} | fields)
     return rows
-
-
-def _estimate(name: str, estimate: statistics.Estimate) -> dict[str, Any]:
-    return {
-        name: estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "seed_low": estimate.seed_low,
-        "seed_high": estimate.seed_high,
-        "points": [{"seed": seed, name: value} for seed, value in estimate.points.items()],
-    }
 
 
 def _turned(fields: dict[str, Any]) -> dict[str, Any]:
@@ -223,6 +213,7 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
         "budget": comparison.budget,
         "seeds": comparison.seeds,
         "reference": comparison.reference,
+        "base": comparison.base,
         "oracles": {d: o for d, o in comparison.oracles.items() if {d, o} <= set(comparison.designs)},
         "designs": [_design(comparison, name, listed) for name, listed in runs.items()],
         "categories": [

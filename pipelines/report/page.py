@@ -47,6 +47,8 @@ def render(document: Row, examples: Iterable[Example] = ()) -> str:
         "size": wording.size,
         "listing": wording.listing,
         "readable": plots.readable,
+        "number": wording.number,
+        "change": wording.change,
     }
     environment.globals |= {"span": wording.span}
     style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
@@ -66,6 +68,7 @@ def render(document: Row, examples: Iterable[Example] = ()) -> str:
         forests=_forests(document),
         floor=_floor(document),
         curves=_curves(document),
+        measured=_measured(document),
         labels=plots.labels_seen(document),
         errors=_errors(document),
         costs=_costs(document),
@@ -167,16 +170,22 @@ def _forests(document: Row) -> list[Row]:
         row for row in document["differences"] if (row["split"], row["category"]) == (split, VISUAL_MEAN)
     ]
     panels = []
+    names = wording.trained(document)
+    pairs = [(a, b) for index, a in enumerate(names) for b in names[index + 1 :]]
+    if document["base"] or len(names) > EVERY_PAIR_UP_TO:
+        first = document["base"] or names[0]
+        pairs = [(name, first) for name in names if name != first]
+        means = [
+            row
+            for name, other in [*pairs, *((name, document["reference"]) for name in names)]
+            if (row := other and wording.between(document, name, other, split)) is not None
+        ]
     if means:
         label = "paired differences of the mean over visual categories"
         rows = [(f"{row['design']} {wording.MINUS} {row['against']}", row) for row in means]
         marks = [row["design"] for row in means]
         plot = plots.forest(document, rows, "difference-mean", label, marks, plots.reach(means))
-        panels.append({"title": "Mean of the visual categories, every pair", "plot": plot})
-    names = wording.trained(document)
-    pairs = [(a, b) for index, a in enumerate(names) for b in names[index + 1 :]]
-    if len(names) > EVERY_PAIR_UP_TO:
-        pairs = [(name, names[0]) for name in names[1:]]
+        panels.append({"title": "Mean of the visual categories", "plot": plot})
     if document["reference"]:
         pairs += [(name, document["reference"]) for name in names]
     found = {}
@@ -228,6 +237,52 @@ def _curves(document: Row) -> list[Row]:
         for (x, y), title in titles.items()
     ]
     return [panel for panel in drawn if panel["plot"] is not None]
+
+
+def _measured(document: Row) -> Row:
+    """What parts report of themselves: a table of a row a design, histograms, and curves by part."""
+    names = [design["name"] for design in document["designs"]]
+    columns = list(dict.fromkeys(row["measure"] for row in document["measures"]))
+    stated = list(dict.fromkeys(row["name"] for row in document["declared"]))
+    rows = [
+        {
+            "design": name,
+            "cells": [
+                {
+                    "own": wording.find(document["measures"], design=name, measure=column),
+                    "lead": wording.find(document["measure_differences"], design=name, measure=column),
+                }
+                for column in columns
+            ],
+            "stated": [wording.find(document["declared"], design=name, name=column) for column in stated],
+        }
+        for name in names
+    ]
+    counts: dict[str, list[Row]] = {}
+    for row in document["histograms"]:
+        total = sum(row["counts"].values()) or 1
+        shares = {value: count / total for value, count in row["counts"].items()}
+        counts.setdefault(row["name"], []).append({"design": row["design"], "shares": shares})
+    histograms = [
+        {
+            "name": name,
+            "rows": listed,
+            "values": sorted({v for row in listed for v in row["shares"]}, key=float),
+        }
+        for name, listed in counts.items()
+    ]
+    parts = dict.fromkeys(
+        part for curve in document["curves"] for point in curve["points"] for part in point["parts"]
+    )
+    curves = [
+        {
+            "title": f"{plots.readable(part)} against FLOPs",
+            "plot": plots.curves(document, "flops", part, f"curve-{part}"),
+        }
+        for part in parts
+        if "loss" in part
+    ]
+    return {"columns": columns, "stated": stated, "rows": rows, "histograms": histograms, "curves": curves}
 
 
 def _errors(document: Row) -> list[Row]:

@@ -131,20 +131,25 @@ def curves(document: Row, x: str, y: str, name: str) -> Markup | None:
     Args:
         document: the report's numbers.
         x: `flops` or `seconds`.
-        y: `accuracy` (validation) or `loss` (training, a running mean).
+        y: `accuracy` (validation), `loss` (training, a running mean), or the name of a part's loss.
         name: of the plot.
     """
     order = [design["name"] for design in document["designs"]]
     lines = []
     for curve in document["curves"]:
-        places = [(p[x], p[y], p["stage"]) for p in curve["points"] if p[x] is not None and p[y] is not None]
+        places = [
+            (point[x], value, point["stage"])
+            for point in curve["points"]
+            if point[x] is not None and (value := point.get(y, point["parts"].get(y))) is not None
+        ]
         if places:
-            lines.append((curve["design"], curve["seed"], _thin(places, smooth=y == "loss")))
+            lines.append((curve["design"], curve["seed"], _thin(places, smooth=y != "accuracy")))
     if not lines:
         return None
     height, left, top = 250, 46, 12
     words = {"flops": "training FLOPs", "seconds": "training time", "accuracy": "validation accuracy, %"}
-    label = f"{words.get(y, 'training loss')} against {words[x]}, one line per design and seed"
+    words |= {y: words.get(y, "training loss" if y == "loss" else f"{readable(y)} in training")}
+    label = f"{words[y]} against {words[x]}, one line per design and seed"
     canvas = Canvas(width=WIDTH, height=height, name=name, label=label)
     horizontal = Axis(0, max(p[0] for *_, line in lines for p in line), left, WIDTH - 14, count=4)
     peak = 1.0 if y == "accuracy" else _ceiling([p[1] for *_, line in lines for p in line])
@@ -155,7 +160,7 @@ def curves(document: Row, x: str, y: str, name: str) -> Markup | None:
         canvas.text(left - 7, vertical(tick) + 4, text, "tick", "end")
     _ticks(canvas, horizontal, height - 38, lambda v: wording.si(v) if x == "flops" else _clock(v))
     canvas.text((left + WIDTH - 14) / 2, height - 5, words[x], "axis", "middle")
-    canvas.text(12, (height - 26) / 2, words.get(y, "training loss"), "axis", "middle", transform=(
+    canvas.text(12, (height - 26) / 2, words[y], "axis", "middle", transform=(
         f"rotate(-90 12 {(height - 26) / 2:.0f})"
     ))  # fmt: skip
     for design, seed, line in lines:
@@ -163,7 +168,7 @@ def curves(document: Row, x: str, y: str, name: str) -> Markup | None:
         drawn = [(horizontal(a), vertical(b)) for a, b, _ in line]
         begins = [index for index in range(1, len(line)) if line[index][2] != line[index - 1][2]]
         # The losses of two stages may be of different objectives: no line joins them.
-        cuts = [0, *begins, len(line)] if y == "loss" else [0, len(line)]
+        cuts = [0, len(line)] if y == "accuracy" else [0, *begins, len(line)]
         for start, stop in pairwise(cuts):
             canvas.path(drawn[start:stop], f"curve d{place}", f"{design}, seed {seed}")
         for index in begins:

@@ -59,6 +59,7 @@ class CurvePoint:
 
     Attributes:
         accuracy: on the validation split, where it was measured at this step.
+        parts: running means of what parts report of their losses and accuracies.
     """
 
     flops: float
@@ -67,6 +68,7 @@ class CurvePoint:
     loss: float | None = None
     stage: str = ""
     accuracy: float | None = None
+    parts: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,10 @@ class Run:
         latency_ms: median time of one answer.
         labels_seen: kind of label -> how many were trained on.
         config: the resolved YAML.
+        measures: name -> its value on each batch of test items; a batch holds the same items for every run,
+            None where it has no value.
+        histograms: name -> value -> how often.
+        declared: numbers that parts state of themselves.
     """
 
     design: str
@@ -94,6 +100,9 @@ class Run:
     labels_seen: dict[str, int] = field(default_factory=dict)
     stages: list[Stage] = field(default_factory=list)
     config: str = ""
+    measures: dict[str, list[float | None]] = field(default_factory=dict)
+    histograms: dict[str, dict[str, int]] = field(default_factory=dict)
+    declared: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -152,6 +161,7 @@ class Comparison:
         seeds: that were asked for; with `designs` they say which runs are missing.
         budget: e.g. `{"kind": "flops", "value": 2e13}`.
         reference: the design that never saw a picture, None where there is none.
+        base: the design that all others are changes of, None where there is none.
         oracles: design -> the design that answers from perfect perception, for the split of its error.
         absent_splits: split -> why it was not evaluated.
         command: what runs the comparison again.
@@ -164,6 +174,7 @@ class Comparison:
     answers: list[Answer]
     categories: list[Category]
     reference: str | None = "blind"
+    base: str | None = None
     oracles: dict[str, str] = field(default_factory=lambda: {"cascade": "oracle"})
     examples: list[Example] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=dict)

@@ -35,6 +35,7 @@ class Scores:
         category: `[I]` index into `categories`.
         scene: `[I]` number of the scene.
         plain: how many of the V rows are designs; the rest are differences.
+        shares: whether values are shares, from 0 to 1; else they may be any number.
     """
 
     designs: tuple[str, ...]
@@ -44,6 +45,7 @@ class Scores:
     category: np.ndarray
     scene: np.ndarray
     plain: int
+    shares: bool = True
 
     def scenes(self) -> np.ndarray:
         """How many scenes each category has, `[C]`."""
@@ -158,6 +160,7 @@ def with_differences(scores: Scores, pairs: Sequence[tuple[int, int]]) -> Scores
         scores.category,
         scores.scene,
         scores.plain,
+        scores.shares,
     )
 
 
@@ -170,6 +173,7 @@ class Bootstrap:
         draws: `[R, V, S, C]`.
         scenes: `[C]`.
         plain: how many of the V rows are accuracies; the rest are differences.
+        shares: as of `Scores`.
     """
 
     seeds: tuple[int, ...]
@@ -177,6 +181,7 @@ class Bootstrap:
     point: np.ndarray
     draws: np.ndarray
     scenes: np.ndarray
+    shares: bool = True
 
     def estimate(self, row: int, categories: Sequence[int], seed: int | None = None) -> Estimate | None:
         """The mean over categories (unweighted) and over the seeds that have all of them.
@@ -202,7 +207,8 @@ class Bootstrap:
         draws = self.draws[:, row][:, usable][:, :, categories].mean(axis=(1, 2), dtype=np.float64)
         value = float(point[usable].mean())
         clusters = int(self.scenes[list(categories)].sum()) - len(categories) + 1
-        low, high = interval(value, draws, clusters, floor=0.0 if row < self.plain else -1.0)
+        floor = (0.0 if row < self.plain else -1.0) if self.shares else None
+        low, high = interval(value, draws, clusters, floor=floor)
         points = {self.seeds[index]: float(point[index]) for index in usable}
         return Estimate(value, low, high, points, *seed_interval(list(points.values())))
 
@@ -235,7 +241,7 @@ def bootstrap(scores: Scores, resamples: int = RESAMPLES, seed: int = 0) -> Boot
                 point[..., category] = (sums.sum(0) / counts.sum(0)).reshape(shape[:2])
                 drawn = (weights @ sums) / (weights @ counts)
             draws[..., category] = drawn.reshape(resamples, *shape[:2])
-    return Bootstrap(scores.seeds, scores.plain, point, draws, scores.scenes())
+    return Bootstrap(scores.seeds, scores.plain, point, draws, scores.scenes(), scores.shares)
 
 
 def _by_cluster(values: np.ndarray, cluster: np.ndarray, clusters: int) -> np.ndarray:
@@ -257,16 +263,23 @@ def _groups(category: np.ndarray, scene: np.ndarray, count: int) -> list[list[in
 
 
 def interval(
-    value: float, draws: np.ndarray, clusters: int, floor: float = 0.0, confidence: float = CONFIDENCE
+    value: float,
+    draws: np.ndarray,
+    clusters: int,
+    floor: float | None = 0.0,
+    confidence: float = CONFIDENCE,
 ) -> tuple[float, float]:
     """The percentile interval of resamples `[R]` over so many clusters.
 
     Where all scenes score alike, resampling says nothing about what was not seen: the interval is then
-    Wilson's for 0 of `clusters` exceptions, cut at `floor` (-1 for a difference) and 1.
+    Wilson's for 0 of `clusters` exceptions, cut at `floor` (-1 for a difference) and 1. Values that are no
+    shares (`floor` None) have no such interval; theirs is then the value alone.
     """
     tail = (1 - confidence) / 2
     draws = draws[~np.isnan(draws)]
     if clusters < 2 or not len(draws) or np.ptp(draws) < 1e-7:
+        if floor is None:
+            return value, value
         squared = stats.norm.ppf(tail) ** 2
         reach = float(squared / (clusters + squared))
         return max(floor, value - reach), min(1.0, value + reach)

@@ -56,8 +56,8 @@ class Canvas:
         self.add("path", title=title, d=drawn, cls=cls, **more)
 
     def marker(self, x: float, y: float, shape: int, cls: str, title: str = "", r: float = 3.6) -> None:
-        """A mark whose shape tells designs apart where colour does not."""
-        shape %= len(SHAPES)
+        """A mark whose shape tells designs apart where colour does not; colours repeat after five as well."""
+        shape = (shape + shape // len(SHAPES)) % len(SHAPES)
         if shape == 0:
             self.add("circle", title=title, cx=x, cy=y, r=r, cls=cls)
             return

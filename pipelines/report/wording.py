@@ -149,6 +149,8 @@ def verdict(document: Row) -> list[str]:
     ranked = sorted((row for row in means if row), key=lambda row: -row["accuracy"])
     if not ranked:
         return ["No trained design has answered the visual questions yet."]
+    if document["base"]:
+        return [text for name in names if (text := _against_base(document, name, split))]
     best = ranked[0]["design"]
     sentences = []
     apart: list[tuple[str, str]] = []
@@ -169,6 +171,41 @@ def verdict(document: Row) -> list[str]:
         sentences.append(f"{best} and {others} cannot be told apart: {texts}.")
     sentences += [text for text in (_against_reference(document, name, split) for name in names) if text]
     return sentences
+
+
+def _against_base(document: Row, name: str, split: str) -> str | None:
+    """What a change did to the mean of the visual categories."""
+    base = document["base"]
+    change = between(document, name, base, split) if name != base else None
+    if change is None:
+        return None
+    told = f"{points(change['difference'])} points ({span(change['low'], change['high'], signed=True)})"
+    if change["low"] <= 0 <= change["high"]:
+        return f"{name} cannot be told apart from {base}: {told}."
+    better = change["difference"] > 0
+    if any((point["difference"] > 0) != better for point in change["points"]):
+        told += ", though not in every seed"
+    return f"{name} is {'better' if better else 'worse'} than {base}: {told}."
+
+
+def number(value: float | None) -> str:
+    """A measure with three digits behind the point, or whole where it is large.
+
+    >>> number(1.23456), number(12288), number(None)
+    ('1.235', '12,288', '–')
+    """
+    if value is None:
+        return NOTHING
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3f}"
+
+
+def change(value: float) -> str:
+    """A difference of measures, signed with a real minus.
+
+    >>> change(-0.0432)
+    '−0.043'
+    """
+    return f"{value:+.3f}".replace("-", MINUS)
 
 
 def _against_reference(document: Row, name: str, split: str) -> str | None:

@@ -31,6 +31,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Print or write it."""
+    from vlmloom.pipelines.ablate import Ablation
     from vlmloom.pipelines.alone import ComponentExperiment
     from vlmloom.pipelines.experiment import Experiment
     from vlmloom.registry.catalog import catalog
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     for plugin in args.plugin:
         catalog().add_plugin(plugin, Path.cwd())
-    text = schema_text(schema(Experiment, ComponentExperiment))
+    text = schema_text(schema(Experiment, ComponentExperiment, Ablation))
     if args.out is None:
         print(text, end="")
         return 0

@@ -7,14 +7,14 @@ from typing import Any
 
 from vlmloom.pipelines.arguments import add_composition, verb_parser
 
-SUMMARY = "check assemblies and experiments, and train nothing"
+SUMMARY = "check assemblies, experiments and ablations, and train nothing"
 
 EXPERIMENT = {"assembly", "model", "data", "stages"}
 """Keys by which an experiment is known from an assembly that lacks its `use`."""
 
 EPILOG = """examples:
   vlmloom validate my_experiment.yaml
-  vlmloom validate native adapter nano/cascade
+  vlmloom validate native adapter nano/cascade experiments/mmtp
   vlmloom validate my_assembly.yaml --scale small --set language.depth=6
 
 Every error is one line: file:line: key: what was found; what would be right. Exit status 2 if there are any.
@@ -32,7 +32,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Check every file, tell all errors of all of them."""
-    from vlmloom.registry.compose import compose
+    from vlmloom.pipelines.ablate import check_ablation, is_ablation
+    from vlmloom.registry.compose import compose, find
     from vlmloom.registry.errors import UserError
     from vlmloom.registry.walk import check
 
@@ -40,6 +41,11 @@ def run(args: argparse.Namespace) -> int:
     for file in args.files:
         try:
             composed = compose(file, scale=args.scale, sets=args.sets, swaps=args.swaps, lenient=True)
+            if is_ablation(composed.root):
+                path = str(find(file, args.scale))
+                check_ablation(path, scale=args.scale, sets=args.sets, swaps=args.swaps)
+                print(f"{file}: ok")
+                continue
             shape: Any = Any
             if not composed.root.names_component() and EXPERIMENT & composed.root.value.keys():
                 from vlmloom.pipelines.loading import shape_of

@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from vlmloom.pipelines.ablate import Ablation
 from vlmloom.pipelines.alone import ComponentExperiment
 from vlmloom.pipelines.experiment import Experiment
 from vlmloom.registry import catalog
@@ -20,7 +21,7 @@ SHIPPED = sorted([*(ROOT / "assemblies").rglob("*.yaml"), *(ROOT / "configs").rg
 @pytest.fixture(scope="module")
 def validator() -> jsonschema.Draft7Validator:
     catalog.cache_clear()
-    made = schema(Experiment, ComponentExperiment)
+    made = schema(Experiment, ComponentExperiment, Ablation)
     jsonschema.Draft7Validator.check_schema(made)
     return jsonschema.Draft7Validator(made)
 
