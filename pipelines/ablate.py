@@ -78,8 +78,21 @@ class Arm:
         made = base.copy()
         for key, value in self.changes.items():
             what = "swap" if value.names_component() else "set"
-            made.value.setdefault(what, Node({}, value.mark)).value[key] = value.copy()
+            changes = made.value.setdefault(what, Node({}, value.mark)).value
+            for path, leaf in [(key, value)] if what == "swap" else _leaves(key, value):
+                # Last, so that it lies over whatever the base sets, there or below.
+                changes.pop(path, None)
+                changes[path] = leaf.copy()
         return made
+
+
+def _leaves(key: str, value: Node) -> Iterator[tuple[str, Node]]:
+    """A mapping as the dotted keys of what it holds: set whole, it would replace what the base sets there."""
+    if not isinstance(value.value, dict) or not value.value:
+        yield key, value
+        return
+    for name, child in value.value.items():
+        yield from _leaves(f"{key}.{name}", child)
 
 
 def _spell(key: str, value: Node) -> str:
