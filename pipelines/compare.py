@@ -6,6 +6,7 @@ What is finished is kept under `runs/`, so that an interrupted comparison goes o
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class Plan:
         command: what was typed.
     """
 
-    designs: dict[str, str | Node]
+    designs: Mapping[str, str | Node]
     out: Path
     budget: tuple[str, float] | None = None
     seeds: int = 2

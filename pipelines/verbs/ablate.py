@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         budget = asked.budget.unit, getattr(asked.budget, asked.budget.unit)
     trees = arms(root, grid=args.grid or asked.grid, scale=args.scale, sets=args.sets, swaps=args.swaps)
     plan = Plan(
-        designs=dict(trees),
+        designs=trees,
         out=args.out or Path("runs") / f"ablate-{Path(args.base).stem}",
         budget=budget,
         seeds=asked.seeds,
