@@ -64,6 +64,18 @@ def answers_file(folder: Path, design: str, split: str, items: Items) -> Path:
     return folder / f"answers-{design}-{split}-{items.count(split)}.jsonl"
 
 
+def judged(task: Task, sample: Sample, response: str) -> float:
+    """How right an answer is, from 0 to 1.
+
+    Raises:
+        UserError: the checker fails on it, which is no wrong answer.
+    """
+    reward = task.check(sample, response)
+    if reward.value is None:
+        raise UserError(f"{sample.task}#{sample.index} of {sample.split}: the checker failed: {reward.error}")
+    return float(reward.value)
+
+
 def evaluate(
     answerer: Answerer,
     folder: Path,
@@ -104,11 +116,7 @@ def evaluate(
             part = []
             for name, task, samples in sheet(suite, split, tasks, items.count(split)):
                 for sample, response, seconds in answerer.stream(samples):
-                    reward = task.check(sample, response)
-                    if reward.value is None:
-                        raise UserError(
-                            f"{name}#{sample.index} of {split}: the checker failed: {reward.error}"
-                        )
+                    correct = judged(task, sample, response)
                     part.append(
                         Answer(
                             design,
@@ -117,7 +125,7 @@ def evaluate(
                             name,
                             sample.index,
                             sample.scene.key,
-                            float(reward.value),
+                            correct,
                             response,
                             sample.answer,
                             seconds,

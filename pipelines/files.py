@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,9 +22,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         UserError: the disk is full or the folder cannot be written; nothing is left behind.
     """
     open_folder(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         write(part)
         with open(part, "rb") as file:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import resource
 import sys
 import time
 import traceback
@@ -104,6 +103,7 @@ def work(job: Job, console: Console) -> None:
     from vlmloom.pipelines.checkpoints import load_weights
     from vlmloom.pipelines.evaluate import answers_file, evaluate
     from vlmloom.pipelines.loading import build_experiment, compose_experiment
+    from vlmloom.pipelines.machine import peak_memory
     from vlmloom.pipelines.measures import declared, measure
     from vlmloom.pipelines.run import train
     from vlmloom.pipelines.summary import active_parameters
@@ -149,7 +149,8 @@ def work(job: Job, console: Console) -> None:
         samples=ledger.samples,
         seconds_training=ledger.seconds,
         latency_ms=1000 * latency,
-        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        # A run that is gone on with has trained in another process.
+        peak_memory_bytes=max(ledger.peak_memory, peak_memory()),
         curve=[_point(point) for point in ledger.curve],
         labels_seen=dict(ledger.labels),
         stages=[

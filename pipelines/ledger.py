@@ -22,6 +22,7 @@ class Ledger:
         corrupt: pictures that could not be decoded, by their message.
         curve: points of the learning curve.
         stages: what each finished stage spent.
+        peak_memory: bytes that the process has held at most, where it trained a stage to its end.
     """
 
     flops: float = 0.0
@@ -34,6 +35,7 @@ class Ledger:
     corrupt: Counter[str] = field(default_factory=Counter)
     curve: list[dict[str, Any]] = field(default_factory=list)
     stages: list[dict[str, Any]] = field(default_factory=list)
+    peak_memory: int = 0
 
     def spent(self, unit: str) -> float:
         """The total in a budget's unit: flops, samples or seconds."""

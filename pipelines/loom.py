@@ -227,7 +227,7 @@ def labels(batch: Packed | Pictures, stage: Stage) -> Counter[str]:
 
     Answers count under their task, captions as `caption`, answers to a scene told in words as `answer from
     words`; what a specialist is trained on counts under the task that asks for the same (box, name, colour,
-    read).
+    read). Writing has a name too (`word`, `cell`); that a thing has no colour is no label.
     """
     if not stage.objective.supervised:
         return Counter()
@@ -237,7 +237,7 @@ def labels(batch: Packed | Pictures, stage: Stage) -> Counter[str]:
     things = [thing for frame in batch.things for thing in frame]
     kinds = {
         "box": len(things),
-        "name": sum(not thing.text for thing in things),
+        "name": len(things),
         "colour": sum(bool(thing.colour) for thing in things),
         "read": sum(bool(thing.text) for thing in things),
     }

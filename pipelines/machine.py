@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,12 @@ def machine() -> dict[str, Any]:
         "accelerator": _accelerator(),
         "system": f"{platform.system()} {platform.release()}",
     }
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held so far."""
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024
 
 
 def versions() -> dict[str, str]:

@@ -33,6 +33,7 @@ from vlmloom.pipelines.folders import CONFIG, TOKENIZER
 from vlmloom.pipelines.ledger import Ledger
 from vlmloom.pipelines.loading import connect
 from vlmloom.pipelines.loom import Bookkeeping, Loom
+from vlmloom.pipelines.machine import peak_memory
 from vlmloom.pipelines.precision import choose
 from vlmloom.pipelines.progress import BudgetBar
 from vlmloom.registry.errors import UserError, one_line
@@ -149,6 +150,7 @@ def train(
             {"name": stage.name, "view": stage.view, "trains": sorted(loom.trained_parts), "frozen": frozen}
             | spent
         )
+        ledger.peak_memory = max(ledger.peak_memory, peak_memory())
         state = {"state_dict": model.state_dict(), "ledger": ledger.state_dict()}
         write_atomically(done, lambda part, state=state: torch.save(state, part))  # type: ignore[misc]
         shutil.rmtree(checkpoints, ignore_errors=True)

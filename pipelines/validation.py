@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from vlmloom.pipelines.answering import Answerer
+from vlmloom.pipelines.evaluate import judged
 from vlmloom.pipelines.experiment import Experiment
 
 POINTS = 4
@@ -50,9 +51,7 @@ class ValidationCurve(Callback):
         for task in suite.tasks.values():
             if task.visual:
                 samples = [task.plan("validation", index) for index in range(self.items)]
-                values = [
-                    task.check(sample, answer).value or 0.0 for sample, answer, _ in answerer.stream(samples)
-                ]
+                values = [judged(task, sample, answer) for sample, answer, _ in answerer.stream(samples)]
                 means.append(sum(values) / len(values))
         for name, part in loom.model.parts().items():
             part.train(modes[name])

@@ -126,13 +126,6 @@ def _names() -> Iterator[str]:
         yield path.relative_to(folder / "configs").with_suffix("").as_posix()
 
 
-def assembly_names() -> list[str]:
-    """The names of assemblies, ablations included, experiments not."""
-    folder = package_folder() / "assemblies"
-    found = (path.relative_to(folder) for path in folder.rglob("*.yaml"))
-    return sorted({path.stem if path.parts[0] == "ablations" else path.parts[0] for path in found})
-
-
 class _Composer:
     """Follows `extends`, and collects what is wrong on the way."""
 

@@ -24,6 +24,11 @@ class AttentionPool(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
+    def flops(self, items: int, tokens: int) -> int:
+        """Forward FLOPs: keys, values and the query's products for every token, the rest for every item."""
+        width = self.query.shape[-1]
+        return 4 * tokens * width * (width + 1) + items * 2 * width * width * (2 + 4)
+
     def forward(self, tokens: Float[Tensor, "tokens width"], lengths: list[int]) -> Tensor:
         """Pool each run of `lengths` tokens into one row: `[items, width]`."""
         items = nn.utils.rnn.pad_sequence(list(tokens.split(lengths)), batch_first=True)

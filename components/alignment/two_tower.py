@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from vlmloom.components.alignment.pool import AttentionPool
 from vlmloom.components.contracts.component import Component, Metrics
-from vlmloom.components.contracts.visuals import VisualFeatures
+from vlmloom.components.contracts.visuals import Grid, VisualFeatures
 
 
 class TwoTower(Component):
@@ -71,8 +72,8 @@ class TwoTower(Component):
         """
         return self.compare(self.embed_pictures(features), self.embed_captions(hidden, boundaries), pairs)
 
-    def flops(self, items: int) -> int:
-        """Forward FLOPs of pooling, projecting and comparing so many pairs (16 tokens a picture counted)."""
-        pooling = items * 2 * self.vision_width**2 * (2 * 16 + 2 + 4)
+    def flops(self, grids: Sequence[Grid]) -> int:
+        """Forward FLOPs of pooling, projecting and comparing pairs whose pictures have these grids."""
+        items, tokens = len(grids), sum(frames * rows * columns for frames, rows, columns in grids)
         joint = 2 * items * self.width * (self.vision_width + self.text_width + items)
-        return pooling + joint
+        return self.pool.flops(items, tokens) + joint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from lightning.pytorch import LightningModule
@@ -99,7 +98,3 @@ class Component(LightningModule):
             if update is not None:
                 metrics.update({f"{name}/{key}": value for key, value in (update() or {}).items()})
         return metrics
-
-    def trainable(self) -> Iterable[Tensor]:
-        """The parameters that receive gradients."""
-        return (parameter for parameter in self.parameters() if parameter.requires_grad)

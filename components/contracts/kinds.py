@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -426,10 +426,3 @@ class Specialist(Component):
 
 class Teacher(Vision):
     """A frozen tower whose features are learned from."""
-
-
-def named(modules: Iterable[tuple[str, nn.Module]]) -> Iterator[tuple[str, nn.Parameter]]:
-    """Named parameters of several named modules."""
-    for prefix, module in modules:
-        for name, parameter in module.named_parameters():
-            yield f"{prefix}.{name}", parameter

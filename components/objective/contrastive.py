@@ -46,5 +46,5 @@ class Contrastive(Objective):
         return {
             "vision": module.vision.flops(grids),
             "text": module.text.flops(batch.lengths),
-            "align": module.align.flops(len(grids)),
+            "align": module.align.flops(module.vision.token_grids(grids)),
         }

@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,8 +55,9 @@ def prepared(name: str, settings: Mapping[str, Any], make: Callable[[Path, Tick]
     folder = cache_root() / f"{name}-{hashlib.sha256(canonical.encode()).hexdigest()[:12]}"
     if intact(folder):
         return folder
-    with _explained(folder.parent):
+    with _explained(folder.parent, errno.ENOENT):
         folder.parent.mkdir(parents=True, exist_ok=True)
+    with _explained(folder.parent):
         with FileLock(folder.parent / f".{folder.name}.lock"):
             if not intact(folder):
                 _make(name, folder, canonical, make)
@@ -79,7 +79,9 @@ def _make(name: str, folder: Path, settings: str, make: Callable[[Path, Tick], N
     if folder.exists():
         print(f"{folder}: does not match its checksums, making it again", file=sys.stderr)
         shutil.rmtree(folder)
-    part = Path(tempfile.mkdtemp(prefix=f".part-{folder.name}-", dir=folder.parent))
+    # The lock makes the name ours alone, and a plain mkdir lets whoever shares the cache read it.
+    part = folder.parent / f".part-{folder.name}-{os.getpid()}"
+    part.mkdir()
     try:
         with _progress(name) as tick:
             make(part, tick)
@@ -114,13 +116,13 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _explained(root: Path) -> Iterator[None]:
+def _explained(root: Path, *more: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             what = "no space left"
-        elif error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+        elif error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, *more):
             what = f"cannot be written ({error.strerror})"
         else:
             raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +116,6 @@ def clean(name: str) -> str:
     return " ".join(
         name.strip(":").replace("_", " ").replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").lower().split()
     )
-
-
-def by_code(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Code -> name, with variation selectors dropped from the codes."""
-    return {plain(code): name for code, name in pairs}
 
 
 def plain(code: str) -> str:

@@ -193,7 +193,7 @@ def _positions(intake: Intake, layout: tuple[Span, ...]) -> np.ndarray:
 
 
 class CaptionView(View):
-    """A picture and its caption, for contrastive stages: the first picture of every sample that has one.
+    """A picture (or clip) and its caption, for contrastive stages: the first of every sample that has one.
 
     The batch is `Packed` captions; `visuals` holds one item a caption, and `extras["pairs"]` numbers the
     captions, equal numbers for equal captions.
@@ -201,7 +201,8 @@ class CaptionView(View):
 
     def _plan(self, index: int) -> Sample:
         sample = self.suite.plan(self.split, index)
-        things = tuple(thing for thing in sample.scene.things if thing.frame == 0)
+        frames = sample.pictures[0].frames if sample.pictures else 0
+        things = tuple(thing for thing in sample.scene.things if thing.frame < frames)
         scene = Scene(sample.scene.key, things)
         return replace(sample, prompt=list(sample.pictures[:1]), scene=scene, caption=describe(scene))
 

@@ -45,6 +45,16 @@ def test_the_yaml_validates_and_shows_what_it_swapped(tmp_path: Path) -> None:
     assert "projector/merger" not in shown.stdout
 
 
+def test_the_yaml_trains(tmp_path: Path) -> None:
+    """As the README prints it, but for two steps of it."""
+    (tmp_path / "pooled.yaml").write_text(block("yaml"))
+    (printed,) = re.findall(r"^vlmloom (fit .*?) +#", README, re.MULTILINE)
+    call = [sys.executable, "-m", "vlmloom", *printed.split(), "--trainer.max_steps=2"]
+    trained = run(*call, "--set", "data.pack_tokens=512", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert (tmp_path / "runs" / "pooled" / "model.safetensors").exists()
+
+
 def test_the_yaml_is_what_the_quickstart_says_of_it() -> None:
     parsed = yaml.safe_load(block("yaml"))
     assert parsed["extends"] == "nano/native"

@@ -43,7 +43,7 @@ class Poison(Callback):
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if trainer.global_step == self.step:
             with torch.no_grad():
-                pl_module.assembly.language.embed.weight.fill_(float("nan"))
+                pl_module.model.language.embed.weight.fill_(float("nan"))
 
 
 def test_a_loss_that_is_not_finite_names_step_items_and_checkpoint(tmp_path):
@@ -150,6 +150,12 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(UserError, match=r"could not be written .*No space left"):
         write_atomically(path, full)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_written_file_is_as_readable_as_any_other(tmp_path):
+    (tmp_path / "plain").write_text("x")
+    write_atomically(tmp_path / "written", lambda part: part.write_text("x"))
+    assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_weights_that_do_not_fit_are_listed_in_full(tmp_path):

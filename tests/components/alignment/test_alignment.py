@@ -6,10 +6,12 @@ import torch
 from torch import distributed, multiprocessing
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from vlmloom.components.alignment.pairs import row_log_sum_exp, sigmoid_pairs
 from vlmloom.components.alignment.sigmoid import SigmoidAlignment
 from vlmloom.components.alignment.softmax import SoftmaxAlignment
+from vlmloom.components.contracts.visuals import VisualFeatures
 
 WIDTH = 8
 COUNTS = {1: [13], 2: [9, 4], 4: [3, 6, 0, 4]}
@@ -167,3 +169,20 @@ def test_retrieval_counts_a_twin_caption_as_right(kind):
     z[[3, 4]] = z[[4, 3]]
     _, metrics = ours(module, x, z, labels)
     assert float(metrics["retrieval"]) == pytest.approx(11 / 13)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("grid", [(1, 4, 4), (2, 4, 6)])
+def test_declared_flops_are_those_that_torch_counts(kind, grid):
+    def sdpa(query, key, value, *rest, out_shape=None, **options):
+        return sdpa_flop_count(query, key, value)
+
+    module, items = make(kind).float().requires_grad_(False), 5
+    tokens = torch.randn(items * grid[0] * grid[1] * grid[2], WIDTH)
+    features = VisualFeatures(tokens, [grid] * items)
+    captions, boundaries = torch.randn(3 * items, WIDTH), torch.arange(0, 3 * items + 1, 3)
+    mapping = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa}
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=mapping) as counter:
+        module.embed_pictures(features), module.embed_captions(captions, boundaries)
+    comparing = 2 * items * items * WIDTH  # Counted apart: its gradients are taken on the way forth.
+    assert module.flops([grid] * items) == counter.get_total_flops() + comparing

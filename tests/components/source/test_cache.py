@@ -171,6 +171,18 @@ def test_a_cache_that_cannot_be_a_folder(cache):
         prepared("thing", {}, write)
 
 
+def test_a_cache_that_cannot_be_made(monkeypatch):
+    monkeypatch.setenv("VLMLOOM_CACHE", "/proc/nowhere")
+    with pytest.raises(CacheError, match=r"cache folder /proc/nowhere: cannot be written \(No such file"):
+        prepared("thing", {}, write)
+
+
+def test_whoever_shares_the_cache_can_read_it(cache):
+    folder = prepared("thing", {}, write)
+    (cache / "plain").mkdir()
+    assert folder.stat().st_mode == (cache / "plain").stat().st_mode
+
+
 def test_where_the_cache_is(monkeypatch, tmp_path):
     assert cache_root() == tmp_path / "cache"
     monkeypatch.delenv("VLMLOOM_CACHE")
