@@ -60,12 +60,8 @@ def in_process(job: Job) -> None:
     Raises:
         UserError: it failed; what it printed says why.
     """
-    import torch
-
-    method = "spawn" if torch.cuda.is_available() or sys.platform == "darwin" else "fork"
-    process = multiprocessing.get_context(method).Process(  # type: ignore[attr-defined]
-        target=_enter, args=(job,)
-    )
+    # A forked process cannot go on with gradients or a GPU that its parent has used.
+    process = multiprocessing.get_context("spawn").Process(target=_enter, args=(job,))
     process.start()
     try:
         process.join()

@@ -86,7 +86,7 @@ def test_what_was_trained_is_what_is_loaded(tiny, tmp_path):
     call = ["fit", *calls(tiny)["head"], "--out", str(tmp_path), "--budget", "samples=40"]
     assert main(call) == 0
     head = load_component(tmp_path)
-    trunk = head._parts()[0]
+    trunk = head.bound[0]
     # It is bound to a language part with the weights of the run, which the training has left as they were.
     for name, value in experiment.assembly.language.state_dict().items():
         assert torch.equal(value, trunk.state_dict()[name]), name
