@@ -84,8 +84,9 @@ def signature(target: Callable[..., Any]) -> Signature:
         )
     is_class = inspect.isclass(target)
     function = target.__init__ if is_class else target  # type: ignore[misc]
-    if is_class and getattr(function, "__module__", "") == "torch.nn.modules.module":
+    if is_class and _owner(target, "__init__").__module__ == "torch.nn.modules.module":
         # It has no constructor of its own; that of any torch module passes keywords on and takes none.
+        # The class is asked, since torch.compile puts another function in the constructor's place.
         return Signature({})
     hints = _hints(function)
     if is_class and dataclasses.is_dataclass(target):
@@ -104,6 +105,11 @@ def signature(target: Callable[..., Any]) -> Signature:
             hint = hints.get(name, Any)
             parameters[name] = Parameter(name, hint, parameter.default, helps.get(name, ""))
     return Signature(parameters, open_ended)
+
+
+def _owner(cls: type, name: str) -> type:
+    """The class of which an attribute is inherited."""
+    return next(base for base in cls.__mro__ if name in vars(base))
 
 
 def _hints(target: Any) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 
 import pytest
 import torch
+from torch import nn
 
 from vlmloom.registry import ArgumentsOf, build, build_as, catalog, check, compose
 from vlmloom.registry.errors import ConfigError, Mark
-from vlmloom.registry.hints import describe_hint, signature
+from vlmloom.registry.hints import Signature, describe_hint, signature
 from vlmloom.registry.leaf import WrongType, convert
 from vlmloom.registry.marked import mark_all
 
@@ -168,3 +169,19 @@ def test_help_comes_from_the_docstring() -> None:
 
     helps = {name: parameter.help for name, parameter in signature(function).parameters.items()}
     assert helps == {"width": "how wide, in units.", "depth": "how deep."}
+
+
+def test_a_module_without_a_constructor_takes_nothing_even_after_compilation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """torch.compile replaces the constructor of every module by a function of its own."""
+    plain = nn.Module.__init__
+
+    def replaced(self: nn.Module, *args: object, **kwargs: object) -> None:
+        plain(self, *args, **kwargs)
+
+    class Bare(nn.Module):
+        pass
+
+    monkeypatch.setattr(nn.Module, "__init__", replaced)
+    assert signature(Bare) == Signature({})
