@@ -75,11 +75,6 @@ def measure(answerer: Answerer, batches: int = BATCHES) -> Measured:
 def _drafting(assembly: Any) -> dict[str, int]:
     """The name of the measure and the number of drafts, for the head that drafts in `assembly.stream`."""
     for name, head in getattr(assembly, "heads", dict)().items():
-        for drafts in range(DRAFTS if head.drafts else 0, 0, -1):
-            try:
-                head.drafter(batch=1, capacity=1, depth=drafts)
-            except ValueError:
-                # Modules that are not shared draft no further than there are modules.
-                continue
+        if drafts := head.reach(DRAFTS):
             return {f"{name}/tokens a forward pass with {drafts} drafts": drafts}
     return {}

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from vlmloom.components.attention.ranges import BLOCK, rows_and_columns
-from vlmloom.components.attention.segments import boundaries, check, lowered, need
+from vlmloom.components.attention.segments import boundaries, ready
 from vlmloom.components.contracts.kinds import Attention
 from vlmloom.components.contracts.mask import (
     Bidirectional,
@@ -67,9 +67,7 @@ class Flex(Attention):
             ValueError: the lengths do not sum to the tokens, or the kv heads do not divide the heads.
             TypeError: there is no such mask.
         """
-        need("attention/flex", type(self), mask)
-        check("attention/flex", query, key, lengths, mask)
-        query, key, value = lowered(query, key, value)
+        query, key, value = ready(self, query, key, value, lengths, mask)
         if not len(query):
             return query
         if query.device.type == "cpu":

@@ -30,6 +30,19 @@ def check(who: str, query: Tensor, key: Tensor, lengths: Sequence[int], mask: Ma
         raise ValueError(f"BlockCausal(block={mask.block}): a block holds at least one token")
 
 
+def ready(
+    backend: Attention, query: Tensor, key: Tensor, value: Tensor, lengths: Sequence[int], mask: Mask
+) -> tuple[Tensor, ...]:
+    """Query, key and value as a backend's kernel takes them, once all that it asks for is there.
+
+    Raises:
+        UserError, TypeError, ValueError: see `need` and `check`.
+    """
+    need(backend.registered_name, type(backend), mask)
+    check(backend.registered_name, query, key, lengths, mask)
+    return lowered(query, key, value)
+
+
 def need(who: str, backend: type[Attention], mask: Mask) -> None:
     """See that a backend is there and knows a mask.
 

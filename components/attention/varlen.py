@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlmloom.components.attention.segments import boundaries, check, filled, lowered, need
+from vlmloom.components.attention.segments import boundaries, filled, ready
 from vlmloom.components.contracts.kinds import Attention
 from vlmloom.components.contracts.mask import Bidirectional, Causal, Mask, SlidingWindow
 from vlmloom.registry import register
@@ -49,9 +49,7 @@ class Varlen(Attention):
             UserError: no kernel is there, it cannot do the mask, or the precision is not half.
             ValueError: the lengths do not sum to the tokens, or the kv heads do not divide the heads.
         """
-        need("attention/varlen", type(self), mask)
-        check("attention/varlen", query, key, lengths, mask)
-        query, key, value = lowered(query, key, value)
+        query, key, value = ready(self, query, key, value, lengths, mask)
         if query.dtype not in HALVES:
             raise UserError(
                 f"attention/varlen: found {str(query.dtype)[6:]}, but FlashAttention takes float16 and "

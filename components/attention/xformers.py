@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlmloom.components.attention.segments import check, filled, lowered, need
+from vlmloom.components.attention.segments import filled, ready
 from vlmloom.components.contracts.kinds import Attention
 from vlmloom.components.contracts.mask import Bidirectional, Causal, Mask, SlidingWindow
 from vlmloom.registry import register
@@ -41,9 +41,7 @@ class XFormers(Attention):
             UserError: xFormers or CUDA is not there, or it cannot do the mask.
             ValueError: the lengths do not sum to the tokens, or the kv heads do not divide the heads.
         """
-        need("attention/xformers", type(self), mask)
-        check("attention/xformers", query, key, lengths, mask)
-        query, key, value = lowered(query, key, value)
+        query, key, value = ready(self, query, key, value, lengths, mask)
         segments = filled(lengths)
         if not segments:
             return query

@@ -208,13 +208,7 @@ class Language(Component):
 
 
 class Head(Component):
-    """Hidden states and the batch to a loss; bound to the language part by reference (`bind`).
-
-    Attributes:
-        drafts: whether it has a drafter, which guesses tokens ahead of the language part.
-    """
-
-    drafts: bool = False
+    """Hidden states and the batch to a loss; bound to the language part by reference (`bind`)."""
 
     def bind(self, language: Language, lm: Head | None = None) -> None:
         """Take the language part (and the `lm` head) whose embedding and unembedding are shared.
@@ -225,6 +219,15 @@ class Head(Component):
     @abstractmethod
     def forward(self, hidden: Float[Tensor, "tokens width"], batch: Packed) -> tuple[Tensor, Metrics]:
         """The loss over the batch, already divided by `batch.normaliser`, and named parts."""
+
+    def reach(self, drafts: int) -> int:
+        """How many of so many tokens its drafter can guess ahead; 0 where it does not draft."""
+        return 0
+
+    @property
+    def drafts(self) -> bool:
+        """Whether it has a drafter, which guesses tokens ahead of the language part."""
+        return self.reach(1) > 0
 
     def drafter(self, *, batch: int, capacity: int, depth: int) -> Drafter:
         """A drafter for `batch` sequences of at most `capacity` tokens that guesses `depth` tokens ahead.

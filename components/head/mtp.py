@@ -98,7 +98,6 @@ class MTPHead(Head):
 
     skip_visual = False
     leaves_visual_out = False
-    drafts = True
 
     def __init__(
         self,
@@ -246,13 +245,17 @@ class MTPHead(Head):
         embedded = self.embed(batch.ids, depth)
         return embedded if visual is None else embedded.index_copy(0, batch.visual_slots, visual.to(embedded))
 
+    def reach(self, drafts: int) -> int:
+        """See `Head.reach`; shared modules draft further than they were trained to, others one token each."""
+        return drafts if self.shared else min(drafts, self.depth)
+
     def drafter(self, *, batch: int, capacity: int, depth: int) -> MTPDrafter:
-        """See `Head.drafter`; shared modules draft further than they were trained to.
+        """See `Head.drafter`.
 
         Raises:
             ValueError: there are fewer modules of their own.
         """
-        if depth < 1 or (depth > self.depth and not self.shared):
+        if not 1 <= depth <= self.reach(depth):
             raise ValueError(
                 f"{self.registered_name}: {depth} drafts were asked for; "
                 + ("1 or more" if self.shared else f"1 to {self.depth}, a module each,")

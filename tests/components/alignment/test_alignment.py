@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from largest import Largest
 from torch import distributed, multiprocessing
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from vlmloom.components.alignment.pairs import row_log_sum_exp, sigmoid_pairs
@@ -123,19 +123,6 @@ def test_rows_at_a_time_change_nothing(rows):
     torch.testing.assert_close(found.total, (scale * x @ z.T).logsumexp(1))
     torch.testing.assert_close(found.positive, (scale * x @ z.T * same).sum(1))
     assert torch.equal(found.partners, same.sum(1)) and torch.equal(found.place, place)
-
-
-class Largest(TorchDispatchMode):
-    """The most numbers in any one tensor that is made."""
-
-    found = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for part in out if isinstance(out, tuple | list) else [out]:
-            if isinstance(part, torch.Tensor):
-                self.found = max(self.found, part.numel())
-        return out
 
 
 @pytest.mark.parametrize("kind", KINDS)

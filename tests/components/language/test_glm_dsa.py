@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from largest import Largest
 from torch import nn
 
 from vlmloom.components.attention import SDPA
@@ -282,20 +283,10 @@ def test_memory_grows_with_the_samples_not_with_the_pack():
     glm = make(layers=[DENSE, SHARED], index_loss=1.0)
     lengths = [40] * 32
     ids, positions = pack(lengths)
-    largest = 0
-
-    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            nonlocal largest
-            out = function(*args, **(kwargs or {}))
-            if isinstance(out, torch.Tensor):
-                largest = max(largest, out.numel())
-            return out
-
-    with Watch():
+    with Largest() as largest:
         hidden, metrics = glm(glm.embed(ids), positions, lengths)
         (hidden.square().sum() + metrics["loss/indexer"]).backward()
-    assert 0 < largest < sum(lengths) ** 2 / 8
+    assert 0 < largest.found < sum(lengths) ** 2 / 8
 
 
 def test_a_block_for_heads_has_its_own_indexer():
