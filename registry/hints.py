@@ -16,7 +16,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
 REQUIRED = inspect.Parameter.empty
 """The default of a parameter that has none."""
@@ -84,7 +84,7 @@ def signature(target: Callable[..., Any]) -> Signature:
         )
     is_class = inspect.isclass(target)
     function = target.__init__ if is_class else target  # type: ignore[misc]
-    if is_class and _owner(target, "__init__").__module__ == "torch.nn.modules.module":
+    if is_class and _owner(cast(type, target), "__init__").__module__ == "torch.nn.modules.module":
         # It has no constructor of its own; that of any torch module passes keywords on and takes none.
         # The class is asked, since torch.compile puts another function in the constructor's place.
         return Signature({})

@@ -38,8 +38,9 @@ def ready(
     Raises:
         UserError, TypeError, ValueError: see `need` and `check`.
     """
-    need(backend.registered_name, type(backend), mask)
-    check(backend.registered_name, query, key, lengths, mask)
+    who = str(backend.registered_name)
+    need(who, type(backend), mask)
+    check(who, query, key, lengths, mask)
     return lowered(query, key, value)
 
 
