@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.checkpoint import checkpoint
 
 from benchmarks.batches import Ragged, pack
 from benchmarks.models import Shape, build_ours
-from vlmloom.assemblies.native.native import Native
+from vlmloom.assemblies.recompute import Policy, compute_again
+
+POLICIES: dict[str, dict[str, Policy]] = {
+    "none": {},
+    "vision": {"vision": "full"},
+    "projector": {"projector": "full"},
+    "selective": {"vision": "selective", "projector": "selective", "language": "selective"},
+    "full": {"vision": "full", "projector": "full", "language": "full"},
+}
+"""What is measured, by name."""
 
 
 class Living(TorchDispatchMode):
@@ -54,19 +61,10 @@ class Living(TorchDispatchMode):
         self.now -= size
 
 
-def recompute(model: Native) -> None:
-    """Every block of vision and language keeps its input alone."""
-    for part in (model.vision, model.language):
-        assert part is not None
-        for block in part.get_submodule("blocks").children():
-            block.forward = partial(checkpoint, block.forward, use_reentrant=False)
-
-
-def measure(shape: Shape, ragged: Ragged, again: bool) -> dict[str, int]:
+def measure(shape: Shape, ragged: Ragged, policies: Mapping[str, Policy]) -> dict[str, int]:
     """Bytes between forward and backward, and at the most, gradients of weights included."""
     model = build_ours(shape).train()
-    if again:
-        recompute(model)
+    compute_again(model, policies)
     batch = pack(ragged, shape, model)
     # Tables that are kept from step to step are made by the first.
     step(model, batch, lambda: None)
@@ -99,19 +97,23 @@ def run(
     ragged = Ragged.draw(shape, count, tokens, pictures=(1, 3), sides=sides)
     return {
         "tokens": ragged.tokens(shape)[0],
-        "bytes": {
-            "kept": measure(shape, ragged, again=False),
-            "recomputed": measure(shape, ragged, again=True),
-        },
+        "bytes": {name: measure(shape, ragged, policies) for name, policies in POLICIES.items()},
     }
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    whole, less = found["bytes"]["kept"], found["bytes"]["recomputed"]
-    return [
-        f"Activations between forward and backward of {found['tokens']} tokens: "
-        f"{whole['kept'] / 2**20:.0f} MiB, and {less['kept'] / 2**20:.0f} MiB "
-        f"({less['kept'] / whole['kept']:.0%}) where every block of vision and language "
-        f"is computed again; at the most, gradients included, {whole['peak'] / 2**20:.0f} and "
-        f"{less['peak'] / 2**20:.0f} MiB.",
+    whole = found["bytes"]["none"]
+    lines = [
+        f"Activations of {found['tokens']} tokens between forward and backward, and at the most, gradients "
+        f"included: {whole['kept'] / 2**20:.1f} and {whole['peak'] / 2**20:.1f} MiB.",
     ]
+    for name, policies in POLICIES.items():
+        if policies:
+            less = found["bytes"][name]
+            said = ", ".join(f"{part}: {policy}" for part, policy in policies.items())
+            lines.append(
+                f"The same with recompute {{{said}}}: {less['kept'] / 2**20:.1f} "
+                f"({less['kept'] / whole['kept']:.0%}) and {less['peak'] / 2**20:.1f} MiB "
+                f"({less['peak'] / whole['peak']:.0%})."
+            )
+    return lines

@@ -168,8 +168,11 @@ def test_the_model_learns_the_text():
 
 def test_memory():
     found = memory.run(TINY, 1, tokens=(5, 20), count=3, sides=(1, 2))
-    assert found["bytes"]["recomputed"]["kept"] < found["bytes"]["kept"]["kept"]
-    assert memory.notes(found)
+    kept = {name: bytes["kept"] for name, bytes in found["bytes"].items()}
+    assert kept["full"] < min(kept["vision"], kept["projector"]) < kept["none"]
+    notes = memory.notes(found)
+    assert len(notes) == len(memory.POLICIES)
+    assert "recompute {vision: full}" in notes[1]
 
 
 def test_living_counts_what_is_held():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 
+from vlmloom.assemblies.recompute import Policy, compute_again
 from vlmloom.assemblies.spliced import Spliced
 from vlmloom.components.contracts.component import Component
 from vlmloom.components.contracts.kinds import Head, Language, Projector, Vision
@@ -31,6 +32,7 @@ class Adapter(Spliced):
         head: Mapping[str, Callable[..., Head]],
         text: Language,
         align: Callable[..., Component],
+        recompute: Mapping[str, Policy] | None = None,
     ) -> None:
         """Wire the parts.
 
@@ -41,10 +43,13 @@ class Adapter(Spliced):
             head: templates by name.
             text: the text tower of the contrastive stage.
             align: a template of the alignment; its widths are those of both towers.
+            recompute: part (vision, projector, language, head, text) -> none, selective or full; what its
+                blocks keep for the way back (see `assemblies.recompute`).
         """
         super().__init__(vision=vision, projector=projector, language=language, head=head)
         self.text = text
         self.align = align(vision_width=vision.out_width, text_width=text.width)
+        compute_again(self, recompute)
 
     def parts(self) -> dict[str, nn.Module]:
         """See `Assembly.parts`."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from vlmloom.assemblies.recompute import Policy, compute_again
 from vlmloom.assemblies.spliced import Spliced
 from vlmloom.components.contracts.kinds import Head, Language, Specialist
 from vlmloom.components.contracts.sample import Scene, Thing, describe
@@ -31,6 +32,7 @@ class Cascade(Spliced):
         reader: Specialist,
         language: Language,
         head: Mapping[str, Callable[..., Head]],
+        recompute: Mapping[str, Policy] | None = None,
     ) -> None:
         """Wire the parts.
 
@@ -40,11 +42,14 @@ class Cascade(Spliced):
             reader: reads the writing.
             language: the decoder, which never sees a picture.
             head: templates by name; `lm` is needed.
+            recompute: part (language, head) -> none, selective or full; what its blocks keep for the way
+                back (see `assemblies.recompute`).
         """
         super().__init__(language=language, head=head)
         self.detector = detector
         self.tagger = tagger
         self.reader = reader
+        compute_again(self, recompute)
 
     def senses(self) -> dict[str, Specialist]:
         """The specialists in the order in which they look."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from vlmloom.assemblies.recompute import Policy, compute_again
 from vlmloom.assemblies.spliced import Spliced
 from vlmloom.components.contracts.kinds import Head, Language, Projector, Vision
 from vlmloom.registry import register
@@ -26,6 +27,7 @@ class Native(Spliced):
         head: Mapping[str, Callable[..., Head]],
         vision: Vision | None = None,
         projector: Callable[..., Projector] | None = None,
+        recompute: Mapping[str, Policy] | None = None,
     ) -> None:
         """Wire the parts.
 
@@ -34,5 +36,8 @@ class Native(Spliced):
             projector: a template; its widths are those of its neighbours. None where there is no tower.
             language: the decoder.
             head: templates by name; `lm` is needed, `mmtp` is GLM-5V-Turbo's.
+            recompute: part (vision, projector, language, head) -> none, selective or full; what its blocks
+                keep for the way back (see `assemblies.recompute`).
         """
         super().__init__(vision=vision, projector=projector, language=language, head=head)
+        compute_again(self, recompute)

@@ -90,6 +90,13 @@ class Component(LightningModule):
         """What is trained or frozen as one, by name, in the order in which data flows through it."""
         return {"model": self}
 
+    def units(self) -> list[nn.Module]:
+        """The modules, its blocks as a rule, whose activations may be computed again one by one.
+
+        Each is called as a module, and its parameters are read by nothing else.
+        """
+        return []
+
     def after_step(self) -> Metrics:
         """What has to happen once an optimizer step, such as moving a router's selection bias."""
         metrics: Metrics = {}

@@ -63,6 +63,10 @@ class Projector(Component):
     def forward(self, features: VisualFeatures) -> tuple[VisualFeatures, Metrics]:
         """Project."""
 
+    def units(self) -> list[nn.Module]:
+        """See `Component.units`: a projector is one."""
+        return [self]
+
     @abstractmethod
     def merged_grids(self, grids: Sequence[Grid]) -> list[Grid]:
         """The grids after merging. Pure and tensor-free: the collator counts placeholders with it."""

@@ -180,6 +180,10 @@ class MTPHead(Head):
         language, _ = self.bound
         return self._module(depth)(embed_next, hidden, positions, lengths, language, cache)
 
+    def units(self) -> list[nn.Module]:
+        """See `Component.units`: the modules' blocks; their own tables are read from outside."""
+        return [cast(MTPModule, step).block for step in self.steps]
+
     def _module(self, depth: int) -> MTPModule:
         return cast(MTPModule, self.steps[0 if self.shared else depth])
 

@@ -172,6 +172,10 @@ class Backbone(Language):
             for name, values in collected.items()
         }
 
+    def units(self) -> list[nn.Module]:
+        """See `Component.units`: the blocks."""
+        return list(self.blocks)
+
     @abstractmethod
     def _layer(
         self,

@@ -229,6 +229,10 @@ class HF(Language):
             for handle in handles:
                 handle.remove()
 
+    def units(self) -> list[nn.Module]:
+        """See `Component.units`: the decoder's layers."""
+        return list(getattr(self.decoder, "layers", ()))
+
     def positions(self, layout: Layout) -> np.ndarray:
         """A running index on all three axes, `[3, length]`. Pure and tensor-free.
 
@@ -307,7 +311,7 @@ class HF(Language):
         mask = Causal() if mask is None else mask
         store = cast("KVCache | None", cache)
         own = None if store is None else (store, store.plan(lengths, mask))
-        out = cast(HFBlock, block).layer(
+        out = block(
             hidden[None],
             attention_mask=None,
             position_ids=positions[:1],

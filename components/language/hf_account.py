@@ -93,6 +93,10 @@ class HFBlock(nn.Module):
         super().__init__()
         self.layer, self.config = layer, config
 
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the layer."""
+        return self.layer(*args, **kwargs)
+
     def flops(self, lengths: Sequence[int]) -> int:
         """Forward FLOPs for samples of these lengths."""
         products = attention_flops(Heads.of(self.config), windows_of(self.config)[-1], lengths)

@@ -79,6 +79,10 @@ class FrameTower(Vision):
         )
         self.norm = RMSNorm(width, eps=eps)
 
+    def units(self) -> list[nn.Module]:
+        """See `Component.units`: the blocks."""
+        return list(self.blocks)
+
     def embed(self, visuals: Visuals, shapes: list[Grid]) -> Float[Tensor, "tokens width"]:
         """What enters the first block, on grids of tokens `shapes`."""
         return self.patch_embed(visuals)

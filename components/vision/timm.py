@@ -105,6 +105,10 @@ class Timm(Vision):
         tapped = dict(zip(sorted(set(taps)), outputs[1:], strict=True))
         return VisualFeatures(outputs[0], shapes, visuals.block, tapped), {}
 
+    def units(self) -> list[nn.Module]:
+        """See `Component.units`: the model's blocks."""
+        return list(self.model.blocks)
+
     def token_grids(self, grids: Sequence[Grid]) -> list[Grid]:
         """The grids themselves; a fixed-size model refuses any but its own. Pure and tensor-free."""
         if (size := self.patch_spec.size) is not None:
