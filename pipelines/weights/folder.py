@@ -24,18 +24,18 @@ def open_shards(folder: Path) -> Shards:
         UserError: there are none, a file is missing or damaged, or the index and the files disagree.
     """
     single, index = folder / SINGLE, folder / INDEX
-    if single.exists() and index.exists():
+    if own_file(single) and own_file(index):
         raise UserError(f"{folder}: holds both {SINGLE} and {INDEX}; take away the one that is not meant")
     placed: dict[str, str] | None = None
     metadata: dict[str, Any] = {}
-    if single.exists():
+    if own_file(single):
         files = [SINGLE]
-    elif index.exists():
+    elif own_file(index):
         placed, metadata = _index(index)
         files = list(dict.fromkeys(placed.values()))
     else:
         raise UserError(_without_weights(folder))
-    lost = [name for name in files if not (folder / name).is_file()]
+    lost = [name for name in files if not own_file(folder / name)]
     if lost:
         raise UserError(f"{folder}: {len(lost)} of {len(files)} shards missing: {', '.join(lost)}")
     stored: dict[str, Stored] = {}
@@ -59,12 +59,32 @@ def open_shards(folder: Path) -> Shards:
     return Shards(stored)
 
 
+def own_file(path: Path) -> bool:
+    """Whether there is such a file, in its folder or where the hub's cache keeps what links lead to.
+
+    That cache holds `snapshots/REVISION/NAME` as links to `blobs/DIGEST` beside `snapshots`.
+
+    Raises:
+        UserError: a link leads anywhere else.
+    """
+    try:
+        folder, real = path.parent.resolve(), path.resolve()
+    except (OSError, RuntimeError):  # A link to itself.
+        return False
+    root = folder.parents[1] if folder.parent.name == "snapshots" else folder
+    if not real.is_relative_to(root):
+        raise UserError(f"{path}: is a link out of its folder, to {real}; the file itself would be right")
+    return real.is_file()
+
+
 def _index(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
     """Tensor -> file, and the metadata."""
     found = read_json(path)
     placed, metadata = found.get("weight_map"), found.get("metadata") or {}
     if not isinstance(placed, dict) or not placed or not isinstance(metadata, dict):
         raise UserError(f"{path}: has no weight_map of tensors to files")
+    if odd := next((tensor for tensor in placed if not tensor.isprintable()), None):
+        raise UserError(f"{path}: names a tensor {odd!r}; a name on one line would be right")
     for tensor, name in placed.items():
         if (
             not isinstance(name, str)
@@ -72,7 +92,7 @@ def _index(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
             or name.startswith(".")
         ):
             raise UserError(
-                f"{path}: puts {tensor} into {name!r}; "
+                f"{path}: puts {tensor!r} into {name!r}; "
                 "the plain name of a .safetensors file beside it would be right"
             )
     return placed, metadata

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from vlmloom.assemblies.native.families.described import described
 from vlmloom.assemblies.native.families.family import Family
 from vlmloom.assemblies.native.families.keys import Link
-from vlmloom.assemblies.native.families.settings import Unfit, dig
+from vlmloom.assemblies.native.families.settings import Unfit, dig, their_place
 from vlmloom.pipelines.files import new_folder
 from vlmloom.pipelines.folders import ASSEMBLY, CARRIED
 from vlmloom.pipelines.weights.pictures import picture_settings
@@ -53,12 +53,12 @@ def import_released(
     opened = open_released(source)
     with opened.shards:
         assembly = assembly_of(opened)
-        links, dtypes = _links(opened.family, assembly, str(source / CONFIG))
+        links, dtypes = _links(opened.family, assembly, source / CONFIG)
         needed = match(opened, links)
         with new_folder(out) as part:
             items = [_item(one, opened.shards, needed, dtypes) for one in links]
             write_shards(part, items, shard_bytes)
-            carry(source, part / CARRIED)
+            carry(opened.beside, part / CARRIED)
             (part / ASSEMBLY).write_text(_assembly_yaml(opened, assembly), encoding="utf-8")
     modules = dig(assembly, "head.mtp.depth")
     tell(
@@ -77,12 +77,34 @@ def assembly_of(opened: Released) -> dict[str, Any]:
     family = opened.family
     steps, tables = multi_token_modules(family, opened.config, opened.shards) if family.mtp else (0, False)
     try:
-        assembly = family.assembly(opened.config, steps=steps, tables=tables)
+        most = most_of(opened.shards)
+        assembly = family.assembly(opened.config, steps=steps, tables=tables, most=most)
     except Unfit as unfit:
-        raise UserError(*(f"{opened.folder / CONFIG}: {line}" for line in unfit.lines)) from None
+        raise UserError(*_amiss(opened.folder / CONFIG, family, unfit.lines)) from None
     if "vision" in assembly:
         assembly["vision"] |= picture_settings(opened.folder)
     return assembly
+
+
+def _amiss(where: Path, family: Family, lines: Sequence[str]) -> list[str]:
+    """What is wrong with a config.json: one line, or one and a list."""
+    if len(lines) == 1:
+        return [f"{where}: {lines[0]}"]
+    count = f"{where}: describes no {family.model_type}: {len(lines)} of its values are missing or wrong"
+    return [count, *(f"  {line}" for line in lines)]
+
+
+def most_of(shards: Shards) -> dict[str, int]:
+    """The largest counts of layers and experts of which a checkpoint can hold the tensors.
+
+    A layer has tensors of its own. Experts have some each, or lie along the first axis of one of three axes.
+    """
+    stacked = [shards.shape(name)[0] for name in shards if len(shards.shape(name)) > 2]
+    return {
+        "language.depth": len(shards.stored),
+        "vision.depth": len(shards.stored),
+        "language.layers.<sparse>.ffn.experts": max([len(shards.stored), *stacked]),
+    }
 
 
 def multi_token_modules(family: Family, config: Mapping[str, Any], shards: Shards) -> tuple[int, bool]:
@@ -101,15 +123,19 @@ def multi_token_modules(family: Family, config: Mapping[str, Any], shards: Shard
     return max((number - depth + 1 for number, _ in beyond), default=0), own
 
 
-def _links(family: Family, assembly: dict[str, Any], where: str) -> tuple[list[Link], dict[str, torch.dtype]]:
+def _links(
+    family: Family, assembly: dict[str, Any], where: Path
+) -> tuple[list[Link], dict[str, torch.dtype]]:
     """The links of the model that an assembly describes, and the types of its state."""
     try:
-        composed = compose(mark_all(assembly, Mark(where)))
+        composed = compose(mark_all(assembly, Mark(str(where))))
         plan = check(composed)
         with on_meta():
             state = build(composed).state_dict()
     except ConfigError as error:
-        raise UserError(*(f"{problem.mark}: {problem.text}" for problem in error.problems)) from None
+        told = ((their_place(family.settings, problem.path), problem.text) for problem in error.problems)
+        lines = [f"{place}: {text}" if place else text for place, text in told]
+        raise UserError(*_amiss(where, family, lines)) from None
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     return family.links(described(plan), shapes), {name: tensor.dtype for name, tensor in state.items()}
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vlmloom.assemblies.native.families import FAMILIES, Family
-from vlmloom.pipelines.weights.folder import open_shards
+from vlmloom.pipelines.weights.folder import open_shards, own_file
 from vlmloom.pipelines.weights.shards import Shards, read_json
 from vlmloom.registry.errors import UserError, nearest
 
@@ -28,12 +28,14 @@ class Released:
         family: its architecture.
         config: config.json.
         shards: its tensors, by the names of today's files.
+        beside: the files that go along with its weights.
     """
 
     folder: Path
     family: Family
     config: dict[str, Any]
     shards: Shards
+    beside: list[Path]
 
 
 def open_released(folder: Path) -> Released:
@@ -45,7 +47,7 @@ def open_released(folder: Path) -> Released:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "is not there"
         raise UserError(f"{folder}: {what}; the folder of a checkpoint would be right")
-    if not (folder / CONFIG).is_file():
+    if not own_file(folder / CONFIG):
         raise UserError(f"{folder}: is no checkpoint; it has no {CONFIG}")
     config = read_json(folder / CONFIG)
     named = config.get("model_type")
@@ -61,20 +63,24 @@ def open_released(folder: Path) -> Released:
             raise UserError(f"{folder}: holds {now} twice, as {today[now]} and as {name}")
         today[now] = name
     shards.stored = {now: shards.stored[name] for now, name in today.items()}
-    return Released(folder, family, config, shards)
+    return Released(folder, family, config, shards, list(carried(folder)))
 
 
 def carried(folder: Path) -> Iterator[Path]:
-    """The files of a checkpoint's folder that go along with its weights."""
+    """The files of a checkpoint's folder that go along with its weights.
+
+    Raises:
+        UserError: one is a link out of the folder.
+    """
     for path in sorted(folder.iterdir()):
         named = path.suffix in CARRIED or path.name.upper().startswith(("LICENSE", "NOTICE"))
-        if path.is_file() and named and not path.name.endswith(".index.json"):
+        if named and not path.name.endswith(".index.json") and own_file(path):
             if path.stat().st_size <= LARGEST:
                 yield path
 
 
-def carry(source: Path, target: Path) -> None:
+def carry(files: Iterable[Path], target: Path) -> None:
     """Copy those files, byte for byte."""
     target.mkdir(exist_ok=True)
-    for path in carried(source):
+    for path in files:
         shutil.copyfile(path, target / path.name)

@@ -95,6 +95,10 @@ def read_header(path: Path) -> dict[str, Stored]:
 
 
 def _stored(path: Path, name: str, entry: Mapping[str, Any], offset: int) -> Stored:
+    if not name.isprintable():
+        raise ValueError(f"a tensor is called {name!r}")
+    if lost := [key for key in ("dtype", "shape", "data_offsets") if key not in entry]:
+        raise ValueError(f"{name} has no {lost[0]}")
     start, stop = entry["data_offsets"]
     shape = tuple(entry["shape"])
     if entry["dtype"] not in ITEM:
@@ -112,9 +116,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"{key} stands twice")
+            raise ValueError(f"{key!r} stands twice")
         found[key] = value
     return found
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -124,7 +132,7 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: it cannot be read, is no object, or a key stands twice.
     """
     try:
-        found = json.loads(path.read_bytes(), object_pairs_hook=_once)
+        found = json.loads(path.read_bytes(), object_pairs_hook=_once, parse_constant=_no_number)
     except OSError as fault:
         raise UserError(f"{path}: cannot be read ({fault.strerror})") from None
     except (ValueError, RecursionError) as fault:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from vlmloom.assemblies.native.families import decoders, keys, settings
 from vlmloom.assemblies.native.families.keys import Link, Shape, Sizes
+from vlmloom.assemblies.native.families.reading import to_ours
 from vlmloom.assemblies.native.families.settings import ABSENT, Ours, Setting, Tree, Unfit, dig
 from vlmloom.assemblies.native.families.settings import Row as Line
 from vlmloom.registry.catalog import catalog
@@ -125,19 +127,27 @@ class Family:
                 return now + name.removeprefix(before)
         return name
 
-    def assembly(self, config: Mapping[str, Any], *, steps: int = 0, tables: bool = False) -> Tree:
+    def assembly(
+        self,
+        config: Mapping[str, Any],
+        *,
+        steps: int = 0,
+        tables: bool = False,
+        most: Mapping[str, int] = MappingProxyType({}),
+    ) -> Tree:
         """The assembly that a config.json describes, as a YAML would hold it.
 
         Args:
             config: config.json.
             steps: how many multi-token modules the checkpoint holds.
             tables: whether these have an embedding and an output matrix of their own.
+            most: the largest count that a place of ours may hold, where the checkpoint bounds it.
 
         Raises:
-            Unfit: a value is missing, or is not what our parts compute.
+            Unfit: a value is missing, cannot be meant, or is not what our parts compute.
         """
         rows = [row for row in self.settings if steps or not self._of_head(row)]
-        tree = settings.to_ours(rows, config, self._kinds)
+        tree = to_ours(rows, config, self._kinds, most)
         if steps:
             settings.put(tree, f"{MTP}.depth", steps)
             settings.put(tree, f"{MTP}.shared", steps == 1)
@@ -183,8 +193,8 @@ class Family:
     def _kinds(self, config: Mapping[str, Any]) -> list[str]:
         try:
             return self.read_layers(config)
-        except (TypeError, ValueError, KeyError) as fault:
-            raise Unfit([f"the layers cannot be made out ({fault})"]) from None
+        except ValueError as fault:
+            raise Unfit([str(fault)]) from None
 
     @staticmethod
     def _of_head(row: Line) -> bool:

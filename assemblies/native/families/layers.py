@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vlmloom.assemblies.native.families.settings import Tree, Unfit, dig
+from vlmloom.assemblies.native.families.values import counted, named
 
 KINDS = {"ffn/swiglu": "dense", "moe/sigmoid_bias": "sparse"}
+FIRST_LETTERS = {"F": "full", "S": "shared", "full": "full", "shared": "shared"}
 
 
 def kind_of(layer: Mapping[str, Any]) -> str:
@@ -17,7 +19,7 @@ def kind_of(layer: Mapping[str, Any]) -> str:
 
 def all_dense(config: Mapping[str, Any]) -> list[str]:
     """Every layer has a dense feed-forward part."""
-    return ["dense"] * int(dig(config, "text_config.num_hidden_layers"))
+    return ["dense"] * counted(config, "text_config.num_hidden_layers")
 
 
 def need_dense(kinds: Sequence[str]) -> Tree:
@@ -29,9 +31,8 @@ def need_dense(kinds: Sequence[str]) -> Tree:
 
 def dense_first(config: Mapping[str, Any]) -> list[str]:
     """So many dense layers first, then mixtures of experts."""
-    depth, first = (
-        int(dig(config, f"text_config.{key}")) for key in ("num_hidden_layers", "first_k_dense_replace")
-    )
+    depth = counted(config, "text_config.num_hidden_layers")
+    first = counted(config, "text_config.first_k_dense_replace", 1)
     return ["dense"] * min(first, depth) + ["sparse"] * max(0, depth - first)
 
 
@@ -59,26 +60,20 @@ def indexed(config: Mapping[str, Any]) -> list[str]:
 
     Reference: transformers, models/glm_moe_dsa/configuration_glm_moe_dsa.py.
     """
-    depth = int(dig(config, "num_hidden_layers"))
-    ffns = config.get("mlp_layer_types")
+    depth = counted(config, "num_hidden_layers")
+    ffns = named(config, "mlp_layer_types", depth, {"dense": "dense", "sparse": "sparse"})
     if ffns is None:
-        first = int(config.get("first_k_dense_replace", 3))
+        first = counted(config, "first_k_dense_replace", 3)
         ffns = ["dense" if number < first else "sparse" for number in range(depth)]
-    indexers = config.get("indexer_types")
+    indexers = named(config, "indexer_types", depth, {"full": "full", "shared": "shared"})
     if indexers is None:
-        pattern = config.get("index_topk_pattern")
-        if pattern is not None:
-            indexers = [{"F": "full", "S": "shared"}.get(one, one) for one in pattern]
-        else:
-            every = max(int(config.get("index_topk_freq", 1)), 1)
-            offset = int(config.get("index_skip_topk_offset", 2))
-            turns = (max(number - offset + 1, 0) % every for number in range(depth))
-            indexers = ["shared" if turn else "full" for turn in turns]
-    if len(ffns) != depth or len(indexers) < depth:
-        raise ValueError(f"{len(ffns)} and {len(indexers)} are described, of {depth}")
-    if odd := ({*ffns} - {"dense", "sparse"}) | ({*indexers} - {"full", "shared"}):
-        raise ValueError(f"there is no layer of kind {sorted(odd)[0]!r}")
-    return [f"{ffn} {indexer}" for ffn, indexer in zip(ffns, indexers[:depth], strict=True)]
+        indexers = named(config, "index_topk_pattern", depth, FIRST_LETTERS)
+    if indexers is None:
+        every = max(counted(config, "index_topk_freq", 1), 1)
+        offset = counted(config, "index_skip_topk_offset", 2)
+        turns = (max(number - offset + 1, 0) % every for number in range(depth))
+        indexers = ["shared" if turn else "full" for turn in turns]
+    return [f"{ffn} {indexer}" for ffn, indexer in zip(ffns, indexers, strict=True)]
 
 
 def say_indexed(kinds: Sequence[str]) -> Tree:

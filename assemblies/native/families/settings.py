@@ -127,52 +127,12 @@ def read(config: Mapping[str, Any], row: Setting, ours: Callable[[str], Any]) ->
     return row.default(ours) if callable(row.default) else row.default
 
 
-def to_ours(
-    rows: Sequence[Row], config: Mapping[str, Any], kinds: Callable[[Mapping[str, Any]], Sequence[str]]
-) -> Tree:
-    """The assembly that config.json describes.
-
-    Args:
-        rows: of the family.
-        config: config.json.
-        kinds: config.json -> what each layer is, in words: `dense`, `sparse shared`, ...
-
-    Raises:
-        Unfit: a value is missing, or is not what our parts compute; all of them.
-    """
-    faults: list[str] = []
-    flat: dict[str, Any] = {}
-    said: dict[str, str] = {}
-    for row in rows:
-        if isinstance(row, Theirs):
-            faults.extend(_unlike(row, config))
-            continue
-        if isinstance(row, Ours):
-            value, source = _fixed(row, flat), "this family"
-        else:
-            value, source = read(config, row, flat.get), row.places[0]
-            if value is ABSENT:
-                faults.append(f"{source} is missing")
-                continue
-            value = _in_ours(row, value, flat.get)
-        if value is None:
-            continue
-        place = row.ours if isinstance(row, Setting) else row.place
-        if row_differs(flat.get(place, value), value):
-            faults.append(f"{source} is {value!r}, but {said[place]} says {flat[place]!r}")
-            continue
-        flat[place], said[place] = value, source
-    if faults:
-        raise Unfit(list(dict.fromkeys(faults)))
-    return _nested(flat, kinds(config))
-
-
-def _in_ours(row: Setting, value: Any, ours: Callable[[str], Any]) -> Any:
+def in_ours(row: Setting, value: Any, ours: Callable[[str], Any]) -> Any:
     """A number of theirs as ours."""
     if row.per and isinstance(value, int):
-        value *= ours(row.per) or 0
+        value *= ours(row.per)
     if row.over and isinstance(value, int):
-        value //= ours(row.over) or 1
+        value //= ours(row.over)
     return value
 
 
@@ -183,52 +143,12 @@ def row_differs(one: Any, other: Any) -> bool:
     return bool(one != other)
 
 
-def _fixed(row: Ours, flat: Mapping[str, Any]) -> Any:
-    return row.value(flat.get) if callable(row.value) else row.value
-
-
-def _unlike(row: Theirs, config: Mapping[str, Any]) -> Iterator[str]:
+def unlike(row: Theirs, config: Mapping[str, Any]) -> Iterator[str]:
+    """What of a value in config.json our parts do not compute."""
     for place in row.places:
         value = dig(config, place)
         if value not in (ABSENT, None) and row_differs(value, row.value):
             yield f"{place} is {value!r}; only {row.value!r} is computed here"
-
-
-def _nested(flat: Mapping[str, Any], kinds: Sequence[str]) -> Tree:
-    tree: Tree = {}
-    layered: dict[str, Any] = {}
-    for place, value in flat.items():
-        if place.startswith(LAYERS):
-            layered[place.removeprefix(LAYERS)] = value
-        else:
-            put(tree, place, value)
-    if layered:
-        put(tree, LAYERS.rstrip("."), _over_depth(layered, kinds))
-    return tree
-
-
-def _over_depth(layered: Mapping[str, Any], kinds: Sequence[str]) -> Tree:
-    """`layers:` as a person would write it: the commonest kind for all, runs of the others over it."""
-
-    def body(kind: str) -> Tree:
-        found: Tree = {}
-        for place, value in layered.items():
-            selector, _, inside = place.partition(".")
-            if selector == "<*>" or selector.strip("<>") in kind.split():
-                put(found, inside, value)
-        return found
-
-    commonest = max(dict.fromkeys(kinds), key=list(kinds).count)
-    common = body(commonest)
-    layers: Tree = {"*": common}
-    start = 0
-    for index in range(1, len(kinds) + 1):
-        if index == len(kinds) or kinds[index] != kinds[start]:
-            if kinds[start] != commonest:
-                own = body(kinds[start])
-                layers[f"{start}:{index}"] = {key: own[key] for key in own if own[key] != common.get(key)}
-            start = index
-    return layers
 
 
 def selected(assembly: Mapping[str, Any], place: str, kinds: Sequence[str]) -> list[tuple[str, Any]]:
@@ -268,7 +188,7 @@ def to_theirs(
         if isinstance(row, Theirs):
             if not base and row.written:
                 written[row.place] = row.value
-            faults.extend(_unlike(row, base))
+            faults.extend(unlike(row, base))
             continue
         found = selected(assembly, row.ours if isinstance(row, Setting) else row.place, kinds)
         lost = [
@@ -293,7 +213,7 @@ def to_theirs(
         unit = selected(assembly, row.per, kinds)[0][1] if row.per else 1
         held = read(base, row, ours) if base else ABSENT
         units = {row.per: unit, row.over: ours(row.over)}
-        if held is not ABSENT and not row_differs(_in_ours(row, held, units.get), value):
+        if held is not ABSENT and not row_differs(in_ours(row, held, units.get), value):
             continue
         if row.per:
             if value % unit:
@@ -308,6 +228,14 @@ def to_theirs(
     if faults:
         raise Unfit(list(dict.fromkeys(faults)))
     return written
+
+
+def their_place(rows: Sequence[Row], path: str) -> str | None:
+    """Where config.json says what a path of ours holds, such as `language.layers.3.ffn.hidden`."""
+    found = [
+        row.places[0] for row in rows if isinstance(row, Setting) and _general(row.ours) == _general(path)
+    ]
+    return found[0] if found else None
 
 
 def uncovered(rows: Sequence[Row], path: str) -> bool:
