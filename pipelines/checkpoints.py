@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import pickle
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from vlmloom.pipelines.files import write_atomically
-from vlmloom.registry.errors import UserError
+from vlmloom.pipelines.files import write_atomically, write_text
+from vlmloom.pipelines.weights.folder import verify
+from vlmloom.pipelines.weights.shards import read_header, sha256
+from vlmloom.registry.errors import UserError, one_line
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -47,21 +49,32 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def load_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """A training checkpoint, never unpickling code.
+    """A training checkpoint, never unpickling code; its checksums are compared, which torch leaves out.
 
     Raises:
         UserError: it is missing or damaged, or it holds pickled code.
     """
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
+        with ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is None:
+            found = torch.load(path, map_location=map_location, weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such checkpoint") from None
-    except pickle.UnpicklingError as fault:
-        reason = str(fault).splitlines()[0]
-        raise UserError(f"{path}: refused, since it holds more than weights and numbers ({reason})") from None
-    except (OSError, RuntimeError, EOFError, ValueError) as fault:
-        reason = (str(fault) or "it is empty").splitlines()[0]
+    except Exception as fault:  # A damaged archive or pickle raises whatever it likes.
+        if asked := re.search(r"GLOBAL (\S+)", str(fault)):
+            raise UserError(
+                f"{path}: refused, since it holds more than weights and numbers ({asked[1]} could run code)"
+            ) from None
+        reason = one_line(fault).partition(". ")[0][:160]
         raise UserError(f"{path}: is no readable checkpoint ({reason})") from None
+    if damaged is not None:
+        raise UserError(f"{path}: is damaged: its {damaged.partition('/')[2]} is not what was written")
+    if not isinstance(found, dict):
+        raise UserError(
+            f"{path}: holds a {type(found).__name__}; the checkpoint of a training would be right"
+        )
+    return found
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
@@ -71,7 +84,7 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 
 def save_weights(module: torch.nn.Module, path: Path) -> None:
-    """The weights as safetensors; tensors that are one in memory are stored once."""
+    """The weights as safetensors, and their checksum beside them; one tensor in memory is stored once."""
     tensors: dict[str, torch.Tensor] = {}
     seen: dict[tuple[int, tuple[int, ...]], str] = {}
     for name, tensor in module.state_dict().items():
@@ -79,7 +92,10 @@ def save_weights(module: torch.nn.Module, path: Path) -> None:
             continue
         seen[(tensor.data_ptr(), tuple(tensor.shape))] = name
         tensors[name] = tensor.detach().contiguous()
+    checksum = path.with_name(f"{path.name}.sha256")
+    checksum.unlink(missing_ok=True)
     write_atomically(path, lambda part: save_file(tensors, part))
+    write_text(checksum, f"{sha256(path)}  {path.name}\n")
 
 
 def load_weights(module: torch.nn.Module, path: Path) -> None:
@@ -88,12 +104,9 @@ def load_weights(module: torch.nn.Module, path: Path) -> None:
     Raises:
         UserError: the file is missing or damaged, or keys or shapes differ; all differences are listed.
     """
-    try:
-        tensors = load_file(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file of weights") from None
-    except (OSError, SafetensorError) as fault:
-        raise UserError(f"{path}: is no readable safetensors file ({fault})") from None
+    read_header(path)
+    verify(path.parent, path.name)
+    tensors = load_file(path)
     own = module.state_dict()
     shared = {(tensor.data_ptr(), tuple(tensor.shape)) for name, tensor in own.items() if name in tensors}
     missing = [
@@ -111,4 +124,10 @@ def load_weights(module: torch.nn.Module, path: Path) -> None:
     faults = [f"{len(names)} {what}: {', '.join(names)}" for what, names in kinds if names]
     if faults:
         raise UserError(f"{path}: does not fit this model; {'; '.join(faults)}")
+    if wild := [
+        name
+        for name, _ in module.named_parameters()
+        if name in tensors and not tensors[name].isfinite().all()
+    ]:
+        raise UserError(f"{path}: {wild[0]} holds numbers that are not finite; the file is damaged")
     module.load_state_dict(tensors, strict=False)

@@ -169,8 +169,8 @@ def finished_run(folder: Path) -> Path:
         UserError: it holds no finished run.
     """
     folder = folder.parent if folder.name == WEIGHTS else folder
-    if not (folder / CONFIG).exists() or not (folder / WEIGHTS).exists():
-        found = "is not there" if not folder.exists() else f"lacks {CONFIG} or {WEIGHTS}"
+    if lost := [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]:
+        found = f"lacks {' and '.join(lost)}" if folder.is_dir() else "is not there"
         raise UserError(f"{folder}: {found}; the folder of a finished run would be right")
     return folder
 

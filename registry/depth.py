@@ -11,6 +11,8 @@ import re
 from vlmloom.registry.errors import Problem
 from vlmloom.registry.marked import UNKNOWN, Node
 
+MOST = 10_000
+"""More layers than any model has."""
 _SELECTOR = re.compile(r"\*|-?\d+|(-?\d+)?:(-?\d+)?(:-?\d+)?")
 
 
@@ -134,8 +136,8 @@ def _layers(node: Node, depth: Node, path: tuple[str, ...], problems: list[Probl
     count = len(depth.value) if isinstance(depth.value, list) else depth.value
     if count is UNKNOWN:
         return Node(UNKNOWN, node.mark)
-    if not isinstance(count, int) or isinstance(count, bool) or not 0 < count <= 10_000:
-        text = f"found {count!r}; a whole number from 1 to 10000 is needed, since {path[-1]} repeats over it"
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 < count <= MOST:
+        text = f"found {count!r}; a whole number from 1 to {MOST} is needed, since {path[-1]} repeats over it"
         problems.append(Problem(depth.mark, ".".join((*path[:-1], "depth")), text))
         return Node(UNKNOWN, node.mark)
     items: list[Node | None] = [None] * count

@@ -20,6 +20,7 @@ from vlmloom.components.head.drafting import MTPDrafter
 from vlmloom.components.head.lm import LMHead
 from vlmloom.components.kernels import RMSNorm
 from vlmloom.registry import register
+from vlmloom.registry.depth import MOST
 
 
 class MTPModule(nn.Module):
@@ -115,6 +116,8 @@ class MTPHead(Head):
         for name, value in (("width", width), ("vocab", vocab), ("depth", depth)):
             if value < 1:
                 raise ValueError(f"{self.registered_name}: {name} is {value}; it must be at least 1")
+        if depth > MOST:
+            raise ValueError(f"{self.registered_name}: depth is {depth}; up to {MOST} would be right")
         self.width, self.vocab, self.depth, self.shared = width, vocab, depth, shared
         self.own_tables = own_tables
         self.loss_weight, self.norm_eps, self.init_std = loss_weight, norm_eps, init_std

@@ -19,6 +19,7 @@ from vlmloom.components.vision.block import Block
 from vlmloom.components.vision.embedding import PatchEmbed
 from vlmloom.components.vision.rotary import axial_tables
 from vlmloom.registry import build
+from vlmloom.registry.depth import MOST
 
 
 class FrameTower(Vision):
@@ -47,7 +48,7 @@ class FrameTower(Vision):
         """Build embedding, blocks and norm.
 
         Raises:
-            ValueError: the heads do not divide the width into multiples of four.
+            ValueError: the heads do not divide the width into multiples of four, or no model is so deep.
         """
         super().__init__()
         if heads < 1 or width % heads or (width // heads) % 4:
@@ -55,6 +56,8 @@ class FrameTower(Vision):
                 f"{self.registered_name}: width {width} over {heads} heads is no multiple of four a head; "
                 f"width {4 * heads * max(1, round(width / (4 * max(heads, 1))))} would be right"
             )
+        if not 0 <= depth <= MOST:
+            raise ValueError(f"{self.registered_name}: depth is {depth}; from 0 to {MOST} would be right")
         if attention is None:
             attention = build({"use": "attention/sdpa"})
         self.out_width = self.width = width

@@ -28,7 +28,7 @@ from vlmloom.pipelines.weights.sources import Source, open_ours
 from vlmloom.pipelines.weights.writing import SHARD_BYTES, Item, bytes_of, write_shards
 from vlmloom.registry.build import build
 from vlmloom.registry.dry import on_meta
-from vlmloom.registry.errors import UserError
+from vlmloom.registry.errors import UserError, one_line
 from vlmloom.registry.plan import values
 from vlmloom.registry.walk import check
 
@@ -166,7 +166,10 @@ def _finish(config: Tree, family: Family, folder: Path, dtype: str) -> None:
     config["architectures"] = [family.architecture]
     config["dtype"] = WORDS[dtype]
     if (folder / TOKENIZER).is_file():
-        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        except Exception as fault:  # The library raises plain Exception.
+            raise UserError(f"{folder / TOKENIZER}: is no tokenizer.json ({one_line(fault)})") from None
         found = {place: tokenizer.token_to_id(token) for place, token in TOKENS.items()}
         config |= {place: number for place, number in found.items() if number is not None}
 

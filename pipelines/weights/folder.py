@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from vlmloom.pipelines.folders import INDEX
@@ -50,12 +51,7 @@ def open_shards(folder: Path) -> Shards:
     if placed is not None and (lost := [tensor for tensor in placed if tensor not in stored]):
         raise UserError(f"{index}: names what its shards do not hold: {', '.join(lost)}")
     for name in files:
-        for source, wanted in checksums(folder, name, metadata):
-            if (found := sha256(folder / name)) != wanted:
-                raise UserError(
-                    f"{folder / name}: is damaged: its SHA-256 is {found[:12]}..., "
-                    f"where {source} has {wanted[:12]}..."
-                )
+        verify(folder, name, metadata)
     return Shards(stored)
 
 
@@ -110,7 +106,21 @@ def _without_weights(folder: Path) -> str:
     return f"{folder}: holds no weights; {SINGLE}, or {INDEX} with its shards, would be right"
 
 
-def checksums(folder: Path, name: str, metadata: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def verify(folder: Path, name: str, metadata: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Compare a file with its checksum, where one is known (see `checksums`).
+
+    Raises:
+        UserError: it is another.
+    """
+    for source, wanted in checksums(folder, name, metadata):
+        if (found := sha256(folder / name)) != wanted:
+            raise UserError(
+                f"{folder / name}: is damaged: its SHA-256 is {found[:12]}..., "
+                f"where {source} has {wanted[:12]}..."
+            )
+
+
+def checksums(folder: Path, name: str, metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Known SHA-256 digests of a file and where they stand: the first source of these that speaks of it.
 
     The index (which we write), `NAME.sha256` or `SHA256SUMS` beside it, and what the hub's client notes of

@@ -120,7 +120,7 @@ def multi_token_modules(family: Family, config: Mapping[str, Any], shards: Shard
     found = [(int(match[1]), match[2]) for name in shards if (match := layer.fullmatch(name))]
     beyond = [(number, inside) for number, inside in found if number >= depth]
     own = any(inside == "embed_tokens.weight" for _, inside in beyond)
-    return max((number - depth + 1 for number, _ in beyond), default=0), own
+    return len({number for number, _ in beyond}), own
 
 
 def _links(

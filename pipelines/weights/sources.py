@@ -84,7 +84,9 @@ def open_ours(path: Path) -> tuple[Source, Path]:
     if path.suffix == ".safetensors":
         return open_shards(path.parent), path.parent
     state = load_checkpoint(path).get("state_dict")
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise UserError(f"{path}: holds no state_dict of tensors; a run's folder would be right")
     return Memory({name.removeprefix("assembly."): value for name, value in state.items()}), _owner(path)
 
