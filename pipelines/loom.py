@@ -115,11 +115,14 @@ class Loom(LightningModule):
             self.log_dict({f"pace/{name}": part for name, part in self.pace.items()}, batch_size=1)
         return loss
 
-    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
-        """Once an optimizer step: what parts do after one (a router's selection bias)."""
-        if self.trainer.training and optimizer.state:
-            loads = [value for name, value in self.model.after_step().items() if name.endswith("/load")]
-            self.load = float(max(loads)) if loads else None
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, and let parts do what they do after one (a router's selection bias).
+
+        Not before: what is computed again on the way back has to be routed as on the way forth.
+        """
+        super().optimizer_step(*args, **kwargs)
+        loads = [value for name, value in self.model.after_step().items() if name.endswith("/load")]
+        self.load = float(max(loads)) if loads else None
 
     def close_batch(self) -> None:
         """Take the time, keep a point of the curve, stop at the end of the share.

@@ -190,16 +190,21 @@ class SigmoidBias(FFN):
             self.load += load
 
     @torch.no_grad()
-    def update_selection_bias(self, rate: float = 1e-3) -> None:
+    def update_selection_bias(self, rate: float = 1e-3) -> Metrics:
         """Move the bias of every expert by `rate` against its load, and start counting anew.
 
         The root calls it once an optimizer step, on every rank: loads are summed over ranks and micro-steps.
+
+        Returns:
+            `load`: of the busiest expert over the mean load, of the whole step; 0 where there was no token.
         """
         load = self.load
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(load)
         self.selection_bias += rate * torch.sign(load.mean() - load)
+        busiest = load.max() * len(load) / load.sum().clamp(min=1)
         load.zero_()
+        return {"load": busiest}
 
     def flops(self, tokens: int) -> int:
         """Forward FLOPs: router, the top k experts and their weighted sum, the shared expert."""

@@ -2,10 +2,14 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from vlmloom.components.moe import SigmoidBias
 from vlmloom.pipelines.cli import main
 
 TINY = str(Path(__file__).with_name("tiny.yaml"))
@@ -35,6 +39,24 @@ def test_a_trainer_flag_ends_each_stage_and_the_run_can_be_loaded(tmp_path, caps
     assert 0.9 < float(rows[-1]["pace/fill"]) <= 1.0
     assert list((tmp_path / "logs" / "tensorboard" / "0-first").glob("events*"))
     assert main(["validate", str(tmp_path / "config.yaml")]) == 0
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_what_is_computed_again_is_routed_as_before(tmp_path, monkeypatch, capsys, accumulate):
+    """The selection bias moves after the way back, not between the two; the load that it moves by is told."""
+    slowly = SigmoidBias.update_selection_bias
+    monkeypatch.setattr(SigmoidBias, "update_selection_bias", lambda moe: slowly(moe, rate=0.1))
+    flags = [f"--trainer.accumulate_grad_batches={accumulate}", "--trainer.max_steps=3"]
+    sets = ["--set", "checkpoint_every_n_steps=100"]
+    for name, policy in (("kept", "none"), ("again", "full")):
+        call = ["fit", "-c", TINY, "--out", str(tmp_path / name), *flags, *sets]
+        assert main([*call, "--set", f"assembly.recompute={{language: {policy}, head: {policy}}}"]) == 0
+    kept, again = (load_file(tmp_path / name / "model.safetensors") for name in ("kept", "again"))
+    for name, value in kept.items():
+        assert torch.equal(again[name], value), name
+    told = capsys.readouterr().err
+    loads = re.findall(r"tokens/s  visual \d+%  expert load (\d\.\d)x", told)
+    assert loads and all(1 <= float(load) <= 4 for load in loads), told
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,9 @@ def test_bias_moves_against_load_and_evens_it_out():
     _, first = moe(x, [400])
     load = moe.load.clone()
     assert load.sum() == 400
-    moe.update_selection_bias(0.01)
+    told = moe.update_selection_bias(0.01)
     torch.testing.assert_close(moe.selection_bias, 0.01 * torch.sign(100 - load))
+    torch.testing.assert_close(told["load"], load.max() / 100)
     assert not moe.load.any()
     for _ in range(150):
         _, last = moe(x, [400])
