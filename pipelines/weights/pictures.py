@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vlmloom.assemblies.native.families.values import short
 from vlmloom.pipelines.weights.shards import read_json
+from vlmloom.registry.errors import UserError
 
 SAMPLING = {
     "Glm4vVideoProcessor": "glm4v",
@@ -13,6 +15,8 @@ SAMPLING = {
     "Glm5NextVideoProcessor": "glm5_next",
 }
 """The rule by which each of transformers' processors takes frames of a video."""
+DARKEST, BRIGHTEST = 1e-6, 255.0
+"""Bounds of a channel's deviation, and of its mean."""
 
 
 def picture_settings(folder: Path) -> dict[str, Any]:
@@ -22,34 +26,51 @@ def picture_settings(folder: Path) -> dict[str, Any]:
     processor_config.json.
 
     Raises:
-        UserError: a file is no JSON.
+        UserError: a file is no JSON, or holds a value by which no picture can be cut.
     """
     image = _part(folder, "preprocessor_config.json", "image_processor")
     video = _part(folder, "video_preprocessor_config.json", "video_processor")
     found: dict[str, Any] = {}
-    resize = {name: budget for name, part in (("still", image), ("clip", video)) if (budget := _budget(part))}
+    resize = {
+        name: budget for name, part in (("still", image), ("clip", video)) if (budget := _budget(*part))
+    }
     if resize:
         found["resize"] = resize
-    for ours, theirs in (("mean", "image_mean"), ("std", "image_std")):
-        if isinstance(image.get(theirs), list) and len(image[theirs]) == 3:
-            found[ours] = image[theirs]
-    if (rule := SAMPLING.get(str(video.get("video_processor_type")))) is not None:
+    for ours, theirs, least in (("mean", "image_mean", -BRIGHTEST), ("std", "image_std", DARKEST)):
+        if (channels := _channels(*image, theirs, least)) is not None:
+            found[ours] = channels
+    if (rule := SAMPLING.get(str(video[1].get("video_processor_type")))) is not None:
         found["sampling"] = rule
     return found
 
 
-def _part(folder: Path, alone: str, name: str) -> dict[str, Any]:
-    if (folder / alone).is_file():
-        return read_json(folder / alone)
-    both = read_json(folder / "processor_config.json") if (folder / "processor_config.json").is_file() else {}
-    inner = both.get(name)
-    return inner if isinstance(inner, dict) else {}
+def _part(folder: Path, alone: str, name: str) -> tuple[Path, dict[str, Any]]:
+    """What is said of one kind of item, and in which file."""
+    path, both = folder / alone, folder / "processor_config.json"
+    if path.is_file():
+        return path, read_json(path)
+    inner = read_json(both).get(name) if both.is_file() else None
+    return both, inner if isinstance(inner, dict) else {}
 
 
-def _budget(part: dict[str, Any]) -> list[int] | None:
+def _budget(path: Path, part: dict[str, Any]) -> list[int] | None:
+    """The least and the most pixels of an item; None where sizes are given in another way."""
     size = part.get("size")
-    if not isinstance(size, dict):
+    if not isinstance(size, dict) or not {"shortest_edge", "longest_edge"} <= size.keys():
         return None
-    edges = [size.get(f"{which}_edge") for which in ("shortest", "longest")]
-    found = [edge for edge in edges if isinstance(edge, int)]
-    return found if len(found) == 2 else None
+    least, most = size["shortest_edge"], size["longest_edge"]
+    if not all(type(edge) is int for edge in (least, most)) or not 1 <= least <= most:
+        raise UserError(f"{path}: size is {short(size)}; the least and the most pixels would be right")
+    return [least, most]
+
+
+def _channels(path: Path, part: dict[str, Any], key: str, least: float) -> list[float] | None:
+    """A number for each of red, green and blue; None where nothing is said."""
+    found = part.get(key)
+    if found is None:
+        return None
+    if not isinstance(found, list) or [type(one) in (int, float) for one in found] != [True] * 3:
+        raise UserError(f"{path}: {key} is {short(found)}; three numbers would be right")
+    if not all(least <= one <= BRIGHTEST for one in found):
+        raise UserError(f"{path}: {key} is {short(found)}; three from {least} to {BRIGHTEST} would be right")
+    return found

@@ -4,6 +4,8 @@ import json
 import pickle
 import shutil
 import struct
+import subprocess
+import sys
 
 import pytest
 from damaged import INDEX, edit, flip, reheader, rewrite, shard_of
@@ -32,6 +34,16 @@ def test_one_shard_is_missing(released, refused):
     shard_of(released, EMBED).unlink()
     name = shard_of(released, EMBED).name
     assert f"released: 1 of 16 shards missing: {name}\n" in refused("import", released)
+
+
+def test_the_command_says_it_in_one_line(released, tmp_path):
+    name = shard_of(released, EMBED).name
+    (released / name).unlink()
+    command = [sys.executable, "-m", "vlmloom", "import", str(released), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{released}: 1 of 16 shards missing: {name}\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_shard_is_no_file(released, refused):

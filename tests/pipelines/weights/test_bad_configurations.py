@@ -1,5 +1,6 @@
 """A config.json of another architecture, or with values that no model has, is one clear line and a list."""
 
+import json
 import shutil
 
 import pytest
@@ -112,3 +113,28 @@ def test_what_lacks_is_said_at_once(released, refused):
     first, *lines = refused("import", released).splitlines()
     assert first.endswith("config.json: describes no glm_ocr: 5 of its values are missing or wrong")
     assert all(line.startswith("  text_config.") and line.endswith(" is missing") for line in lines)
+
+
+@pytest.mark.parametrize("name", ["preprocessor_config.json", "processor_config.json"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"size": {"shortest_edge": -1, "longest_edge": 5}}, "the least and the most pixels would be right"),
+        ({"size": {"shortest_edge": 9, "longest_edge": 5}}, "the least and the most pixels would be right"),
+        (
+            {"size": {"shortest_edge": True, "longest_edge": 5}},
+            "the least and the most pixels would be right",
+        ),
+        ({"image_mean": ["a", "b", "c"]}, "image_mean is ['a', 'b', 'c']; three numbers would be right"),
+        ({"image_std": [0.5, 0.5]}, "image_std is [0.5, 0.5]; three numbers would be right"),
+        (
+            {"image_std": [0.5, 0, 0.5]},
+            "image_std is [0.5, 0, 0.5]; three from 1e-06 to 255.0 would be right",
+        ),
+    ],
+)
+def test_how_pictures_are_cut(released, refused, name, content, message):
+    inside = {"image_processor": content} if name.startswith("processor") else content
+    (released / name).write_text(json.dumps(inside))
+    said = refused("import", released)
+    assert said.startswith(f"{released / name}: ") and message in said
