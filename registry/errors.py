@@ -57,6 +57,10 @@ class UserError(Exception):
         self.lines = list(lines)
 
 
+class BadInput(UserError, ValueError):
+    """An input that a model cannot take: a ValueError to who calls it, one line to who runs a command."""
+
+
 class ConfigError(UserError):
     """What is wrong with a YAML, all of it at once, sorted by place.
 

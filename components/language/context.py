@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from vlmloom.registry.errors import BadInput
+
 
 def check_reach(reach: int, most: int | None, who: str) -> None:
     """Refuse a context of more positions than there are.
@@ -16,10 +18,10 @@ def check_reach(reach: int, most: int | None, who: str) -> None:
         who: the language part.
 
     Raises:
-        ValueError: it is longer.
+        BadInput: it is longer.
     """
     if most is not None and reach > most:
-        raise ValueError(
+        raise BadInput(
             f"{who}: a context of {reach} positions, but max_positions is {most}; shorten it, or raise "
             "max_positions"
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vlmloom.registry.errors import BadInput
+
 
 class Embedding(nn.Embedding):
     """`torch.nn.Embedding`; on a CPU an id outside the vocabulary is named (a GPU's kernel asserts).
@@ -25,7 +27,7 @@ class Embedding(nn.Embedding):
         """Look up.
 
         Raises:
-            ValueError: an id is outside the vocabulary.
+            BadInput: an id is outside the vocabulary.
         """
         try:
             return super().forward(ids)
@@ -33,10 +35,10 @@ class Embedding(nn.Embedding):
             raise outside(ids, self.num_embeddings, self.who) from None
 
 
-def outside(ids: Tensor, vocab: int, who: str) -> ValueError:
+def outside(ids: Tensor, vocab: int, who: str) -> BadInput:
     """The error for the first id outside the vocabulary."""
     place = int(torch.nonzero((ids < 0) | (ids >= vocab))[0, -1])
-    return ValueError(
+    return BadInput(
         f"{who}: id {int(ids.flatten()[place])} at place {place} is outside the vocabulary of {vocab}; "
         f"ids are 0 to {vocab - 1}"
     )

@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     from vlmloom.registry.errors import UserError
 
     quiet()
+    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in args.question):
+        raise UserError(f"ask: the question {args.question!r} is not UTF-8; text would be right")
     try:
         decode(args.image)
         experiment = load_run(args.folder)

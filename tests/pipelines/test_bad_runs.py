@@ -1,9 +1,11 @@
 """`ask` and `evaluate` of a run whose files are damaged: one line each, and nothing is written."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from damaged import flip, reheader
@@ -133,3 +135,73 @@ def test_a_configuration_of_another_model(run, refused):
     assert "misshapen: " in refused(run)
     (run / "config.yaml").write_text(text.replace("depth: 1", "depth: 1000000000", 1))
     assert "vision/cogvit: depth is 1000000000; from 0 to 10000 would be right" in refused(run)
+
+
+def test_a_question_that_is_longer_than_the_positions(tmp_path, capsys):
+    Image.new("RGB", (64, 64)).save(tmp_path / "cat.png")
+    limits = ["--set", "budget.samples=20", "--set", "assembly.language.max_positions=60"]
+    assert main(["fit", "-c", str(TINY), "--out", str(tmp_path / "run"), *limits]) == 0
+    assert main(asked("ask", tmp_path / "run")) == 0
+    capsys.readouterr()
+    command = asked("ask", tmp_path / "run")
+    assert main([*command[:-1], "dog " * 200]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert err.startswith("language/glm: a context of ")
+    assert err.endswith(" positions, but max_positions is 60; shorten it, or raise max_positions\n")
+
+
+def test_a_question_that_is_no_text(run, capsys):
+    assert main([*asked("ask", run)[:-1], "what\udcff"]) == 2
+    assert capsys.readouterr().err == "ask: the question 'what\\udcff' is not UTF-8; text would be right\n"
+
+
+def test_the_tokenizer_of_another_run(run, capsys):
+    """It has more ids than the model."""
+    tokenizer = json.loads((run / "tokenizer.json").read_text())
+    last = max(tokenizer["model"]["vocab"].values())
+    tokenizer["model"]["vocab"] |= {f"word{number}": last + 1 + number for number in range(900)}
+    (run / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert main(asked("ask", run)) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "language.vocab is 512, but the tokenizer has" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere.png", "there is no such picture"),
+        ("cut.png", "cannot be decoded (image file is truncated"),
+        ("huge.bmp", "has 20000 x 10000 pixels, at most 67108864 are decoded"),
+        ("empty.png", "is no picture"),
+    ],
+)
+def test_pictures_that_are_none(run, capsys, name, message):
+    folder = run.parent
+    (folder / "empty.png").write_bytes(b"")
+    Image.effect_noise((64, 64), 90).save(folder / "cut.png")
+    (folder / "cut.png").write_bytes((folder / "cut.png").read_bytes()[:1500])
+    Image.new("1", (1, 1)).save(folder / "huge.bmp")
+    data = bytearray((folder / "huge.bmp").read_bytes())
+    data[18:26] = (20000).to_bytes(4, "little") + (10000).to_bytes(4, "little")
+    (folder / "huge.bmp").write_bytes(data)
+    assert main(["ask", str(run), str(folder / name), "what is this ?"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.startswith(f"{folder / name}: {message}")
+
+
+@pytest.mark.parametrize("name", ["one.png", "wire.png", "ink.jpg", "deep.png", "moving.gif", "turned.jpg"])
+@pytest.mark.parametrize("clip", [False, True])
+def test_odd_pictures_are_answered(run, capsys, name, clip):
+    folder = run.parent
+    Image.new("RGB", (1, 1)).save(folder / "one.png")
+    Image.new("RGB", (1, 4000)).save(folder / "wire.png")
+    Image.new("CMYK", (64, 64)).save(folder / "ink.jpg")
+    Image.fromarray(np.full((64, 64), 40000, np.uint16)).save(folder / "deep.png")
+    frames = [Image.new("RGB", (32, 32), (60 * shade, 0, 0)) for shade in range(3)]
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (64, 32)).save(folder / "turned.jpg", exif=exif)
+    assert main(["ask", str(run), str(folder / name), "what ?", *(["--clip"] if clip else [])]) == 0
+    assert capsys.readouterr().err == ""
