@@ -61,8 +61,10 @@ class Budget:
     def __post_init__(self) -> None:
         given = [name for name in ("flops", "samples", "seconds") if getattr(self, name) is not None]
         if len(given) != 1:
+            null = ", null for the others" if given else ""
             raise ValueError(
                 f"found {', '.join(given) or 'none'}; exactly one of flops, samples, seconds would be right"
+                + null
             )
         amount = getattr(self, given[0])
         if not 0 < amount < LARGEST:

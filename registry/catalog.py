@@ -114,7 +114,7 @@ class Catalog:
         if found.submodule_search_locations:
             for folder in found.submodule_search_locations:
                 entries += scan_folder(Path(folder), plugin)
-        elif found.origin:
+        elif found.has_location and found.origin and found.origin.endswith(".py"):
             entries += scan_file(Path(found.origin), plugin)
         self._take(plugin, entries)
         self._seen.add(plugin)

@@ -49,9 +49,13 @@ def convert(value: Any, hint: Any) -> Any:
     from jsonargparse import ArgumentError
 
     try:
-        return parser.parse_object({"value": value}).value
+        found = parser.parse_object({"value": value}).value
     except (ArgumentError, TypeError, ValueError, KeyError) as error:
         raise WrongType from error
+    if isinstance(value, str) and isinstance(found, bool | int | float | list | tuple | dict):
+        # jsonargparse reads text as YAML once more, but what is written in quotes is text.
+        raise WrongType
+    return found
 
 
 def _is(value: Any, option: type) -> bool:

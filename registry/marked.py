@@ -124,6 +124,8 @@ def load(path: Path) -> Node:
     try:
         if path.is_dir():
             raise refuse("this is a folder; a YAML file is needed")
+        if path.exists() and not path.is_file():
+            raise refuse("this is a pipe or a device; a YAML file is needed")
         if not path.exists():
             near = [entry.name for entry in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
             hint = f"; this folder has {', '.join(sorted(near)[:8])}" if near else ""

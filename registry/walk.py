@@ -13,7 +13,7 @@ from typing import Any
 
 from vlmloom.registry.catalog import catalog
 from vlmloom.registry.compose import Composed
-from vlmloom.registry.depth import over_depth
+from vlmloom.registry.depth import is_selector, over_depth
 from vlmloom.registry.errors import ConfigError, Mark, Problem, UserError, nearest, one_line
 from vlmloom.registry.hints import (
     REQUIRED,
@@ -133,6 +133,15 @@ class Walker:
         if over_depth(node) and any(container(unwrap(option)) for option in options):
             text = "is written over depth (slices, numbers or *), but no `depth` stands beside it"
             return self.note(node.mark, path, text)
+        if any(map(is_selector, node.value)) and any(container(unwrap(option)) for option in options):
+            right = "a slice as in Python, a number or * would be right"
+            wrong = [
+                self.note(child.mark, (*path, key), f"{key!r} selects no layers; {right}")
+                for key, child in node.value.items()
+                if not is_selector(key)
+            ]
+            if wrong:
+                return wrong[0]
         children = [self.visit(child, Any, (*path, key)) for key, child in node.value.items()]
         if any(True for _ in slots(hint)):
             text = f"names no component; add `use:`, one of {self.candidates(hint)}"
@@ -202,6 +211,10 @@ class Walker:
             template = fits[0]
         elif "class_path" in node.value and not _is_part(cls):
             text = f"found class {name}, which is no torch module and not registered; it is not built here"
+            return self.note(named.mark, path, text)
+        lacking = _lacking(cls)
+        if lacking:
+            text = f"{name} lacks {', '.join(lacking)}, which its contract asks for"
             return self.note(named.mark, path, text)
         supplied = self.supplied if not path else frozenset()
         fields = self._keywords(
@@ -285,6 +298,11 @@ def _derives(cls: type, base: type) -> bool:
         return issubclass(cls, base)
     except TypeError:
         return True
+
+
+def _lacking(cls: type) -> list[str]:
+    """What a class leaves abstract; a class without ABC as its metaclass is built all the same."""
+    return [name for name in dir(cls) if getattr(getattr(cls, name, None), "__isabstractmethod__", False)]
 
 
 def _is_part(cls: type) -> bool:

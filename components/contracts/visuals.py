@@ -41,6 +41,9 @@ class PatchSpec:
         std: per channel, of pixels in [0, 1].
         resize: GLM's rule instead of the three above.
         sampling: which frames of a video are looked at.
+
+    Raises:
+        ValueError: a count or a side is below one.
     """
 
     patch: int
@@ -53,6 +56,12 @@ class PatchSpec:
     std: tuple[float, float, float] = CLIP_STD
     resize: PixelBudget | None = None
     sampling: Sampling = "all"
+
+    def __post_init__(self) -> None:
+        for name in ("patch", "temporal", "block", "min_patches", "max_patches", "size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; 1 or more would be right")
 
     def with_block(self, block: int) -> PatchSpec:
         """The same spec in the patch order of a projector that merges `block` x `block` patches."""

@@ -38,8 +38,14 @@ class AdamW(ScheduledRecipe):
             warmup: share of the budget in which the rate rises.
             decay: cosine, linear, wsd or constant.
             floor: the last rate as a share of the highest.
+
+        Raises:
+            ValueError: a number lies outside its range.
         """
         super().__init__(warmup=warmup, decay=decay, floor=floor)
+        self.need_rates(lr=lr, weight_decay=weight_decay, eps=eps)
+        for beta in betas:
+            self.need_momenta(betas=beta)
         self.lr, self.weight_decay, self.betas, self.eps = lr, weight_decay, betas, eps
 
     def build(self, groups: Groups) -> torch.optim.Optimizer:

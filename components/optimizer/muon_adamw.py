@@ -68,9 +68,18 @@ class MuonAdamW(ScheduledRecipe):
             warmup: share of the budget in which the rate rises.
             decay: cosine, linear, wsd or constant.
             floor: the last rate as a share of the highest.
+
+        Raises:
+            ValueError: a number lies outside its range.
         """
         super().__init__(warmup=warmup, decay=decay, floor=floor)
         self.lr, self.muon_lr, self.weight_decay = lr, lr if muon_lr is None else muon_lr, weight_decay
+        self.need_rates(lr=lr, muon_lr=self.muon_lr, weight_decay=weight_decay, eps=eps)
+        for beta in betas:
+            self.need_momenta(betas=beta)
+        self.need_momenta(momentum=momentum)
+        if steps < 1:
+            raise ValueError(f"{self.registered_name}: found steps {steps}; 1 or more would be right")
         self.betas, self.eps, self.momentum, self.steps = betas, eps, momentum, steps
         self.precision: Precision = precision
         self.adamw_names = tuple(adamw_names)

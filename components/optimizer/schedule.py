@@ -38,6 +38,30 @@ class ScheduledRecipe(OptimizerRecipe):
             )
         self.warmup, self.decay, self.floor = warmup, decay, floor
 
+    def need_rates(self, **rates: float) -> None:
+        """Refuse rates, decays and the like by which nothing is learnt.
+
+        Raises:
+            ValueError: one of them is below zero, or not finite.
+        """
+        for name, value in rates.items():
+            if not 0 <= value < math.inf:
+                raise ValueError(
+                    f"{self.registered_name}: found {name} {value:g}; 0 or more, and finite, would be right"
+                )
+
+    def need_momenta(self, **momenta: float) -> None:
+        """Refuse factors by which a running mean would forget nothing.
+
+        Raises:
+            ValueError: one of them is below zero, or not below one.
+        """
+        for name, value in momenta.items():
+            if not 0 <= value < 1:
+                raise ValueError(
+                    f"{self.registered_name}: found {name} {value:g}; from 0 to below 1 would be right"
+                )
+
     def factor(self, progress: float) -> float:
         """What the learning rate is multiplied by when this share of the budget, in [0, 1], is spent.
 

@@ -40,9 +40,14 @@ class Merger(GroupingProjector):
             block: side of the groups; 1 merges nothing.
             hidden: inner width of the gated MLP; None is three times `out_width`, as in GLM-OCR.
             limit: clamp of the gate (from above) and of its partner (from both sides), 10 in GLM-5.3-Flash.
+
+        Raises:
+            ValueError: a width or the block is below one.
         """
         super().__init__(in_width=in_width, out_width=out_width, block=block)
-        self.hidden = hidden or 3 * out_width
+        if hidden is not None and hidden < 1:
+            raise ValueError(f"projector/merger: hidden is {hidden}; 1 or more would be right")
+        self.hidden = 3 * out_width if hidden is None else hidden
         self.limit = limit
         self.downsample = nn.Linear(block * block * in_width, out_width)
         self.proj = nn.Linear(out_width, out_width, bias=False)

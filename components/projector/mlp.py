@@ -33,12 +33,15 @@ class MLP(GroupingProjector):
             block: side of the groups of tokens that become one; 1 merges nothing.
 
         Raises:
-            ValueError: there is no layer.
+            ValueError: there is no layer, or a width is below one.
         """
         super().__init__(in_width=in_width, out_width=out_width, block=block)
         if layers < 1:
             raise ValueError(f"projector/mlp: found {layers} layers; 1 or more would be right")
-        self.widths = [block * block * in_width, *[hidden or out_width] * (layers - 1), out_width]
+        if hidden is not None and hidden < 1:
+            raise ValueError(f"projector/mlp: hidden is {hidden}; 1 or more would be right")
+        inner = out_width if hidden is None else hidden
+        self.widths = [block * block * in_width, *[inner] * (layers - 1), out_width]
         self.linears = nn.ModuleList([nn.Linear(here, there) for here, there in pairwise(self.widths)])
 
     def forward(self, features: VisualFeatures) -> tuple[VisualFeatures, Metrics]:

@@ -93,7 +93,7 @@ class CogViT(FrameTower):
             width=width,
             depth=depth,
             heads=heads,
-            hidden=hidden or 4 * width,
+            hidden=4 * width if hidden is None else hidden,
             qk_norm=qk_norm,
             qkv_bias=qkv_bias,
             proj_bias=qkv_bias,

@@ -48,9 +48,13 @@ class FrameTower(Vision):
         """Build embedding, blocks and norm.
 
         Raises:
-            ValueError: the heads do not divide the width into multiples of four, or no model is so deep.
+            ValueError: a width is below one, the heads do not divide the width into multiples of four, or no
+                model is so deep.
         """
         super().__init__()
+        for name, value in (("width", width), ("hidden", hidden)):
+            if value < 1:
+                raise ValueError(f"{self.registered_name}: {name} is {value}; 1 or more would be right")
         if heads < 1 or width % heads or (width // heads) % 4:
             raise ValueError(
                 f"{self.registered_name}: width {width} over {heads} heads is no multiple of four a head; "

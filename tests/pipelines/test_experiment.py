@@ -34,7 +34,23 @@ MISTAKES = {
         "bad.yaml:2: budget.samples: found more than any; an amount above 0, and finite, would be right"
     ],
     "set: {budget.flops: 3.0}": [
-        "tiny.yaml:31: budget: found flops, samples; exactly one of flops, samples, seconds would be right"
+        "tiny.yaml:31: budget: found flops, samples; exactly one of flops, samples, seconds would be right, null for the others"
+    ],
+    "set: {stages.0.optimizer.lr: -1}": [
+        "bad.yaml:2: stages.0.optimizer.lr: optimizer/muon_adamw: found lr -1; 0 or more, and finite, would be right"
+    ],
+    "set: {stages.0.optimizer.momentum: 1, stages.1.optimizer.weight_decay: .inf}": [
+        "bad.yaml:2: stages.0.optimizer.momentum: optimizer/muon_adamw: found momentum 1; from 0 to below 1 would be right",
+        "bad.yaml:2: stages.1.optimizer.weight_decay: optimizer/adamw: found weight_decay inf; 0 or more, and finite, would be right",
+    ],
+    "set: {assembly.vision.patch: 0}": [
+        "bad.yaml:2: assembly.vision.patch: vision/cogvit: patch is 0; 1 or more would be right"
+    ],
+    "set: {assembly.vision.hidden: 0, assembly.projector.hidden: 0}": [
+        "bad.yaml:2: assembly.vision.hidden: vision/cogvit: hidden is 0; 1 or more would be right",
+    ],
+    "set: {assembly.projector.hidden: 0}": [
+        "bad.yaml:2: assembly.projector.hidden: projector/mlp: hidden is 0; 1 or more would be right",
     ],
     "set: {budget.samples: null}": [
         "tiny.yaml:31: budget: found none; exactly one of flops, samples, seconds would be right"

@@ -3,6 +3,7 @@
 Run with `-s` to read them all.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -98,6 +99,23 @@ CASES = [
             "bad.yaml:8: tower.mean: found a list of 3; needs list of 2",
             "bad.yaml:9: tower.sizes.1: found 'x'; needs int",
             "bad.yaml:10: decoder.width: found null; needs int",
+        ],
+    ),
+    Case(
+        "text in quotes is no number",
+        override('set: {tower.width: "8", bridge.gain: "0.5", tower.bias: "true", tower.sizes: "[1, 2]"}'),
+        [
+            "bad.yaml:2: bridge.gain: found '0.5'; needs float",
+            "bad.yaml:2: tower.bias: found 'true'; needs bool",
+            "bad.yaml:2: tower.sizes: found '[1, 2]'; needs list of int",
+            "bad.yaml:2: tower.width: found '8'; needs int",
+        ],
+    ),
+    Case(
+        "keys that select no layers",
+        override("decoder:\n  layers:\n    'x:y': {ffn: {hidden: 5}}\n    '0:2': {ffn: {hidden: 5}}"),
+        [
+            "bad.yaml:4: decoder.layers.x:y: 'x:y' selects no layers; a slice as in Python, a number or * would be right"
         ],
     ),
     Case(
@@ -255,6 +273,11 @@ CASES = [
             "bad.yaml:1: plugins: plugin no_such_module_at_all: no module of this name is installed; ...",
         ],
     ),
+    Case(
+        "a plug-in that is no file",
+        "plugins: [sys]\nuse: attention/sdpa\n",
+        ["bad.yaml:1: plugins: plugin sys: registers nothing; ..."],
+    ),
     Case("broken YAML", "use: model/pair\ntower: {use: [\n", ["bad.yaml:3: not valid YAML: ..."]),
     Case("a tab", "use: model/pair\n\ttower: 3\n", ["bad.yaml:2: not valid YAML: ..."]),
     Case(
@@ -388,3 +411,30 @@ def test_errors_of_all_files_are_told_and_sound_ones_pass(
     assert [line.partition(":")[0] for line in err.splitlines()[:3]] == ["one.yaml", "two.yaml", "none.yaml"]
     assert "there is no such file" in err
     assert "nothing is called '.'" in err
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert main(["validate", str(tmp_path / "pipe.yaml")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("pipe.yaml: this is a pipe or a device; a YAML file is needed")
+
+
+def test_a_component_that_lacks_what_its_contract_asks_for(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(
+        "half.py",
+        "from vlmloom.components.contracts.kinds import Projector\n"
+        "from vlmloom.registry import register\n\n"
+        "@register('projector/half')\n"
+        "class Half(Projector):\n"
+        "    'A projector of one method.'\n\n"
+        "    def forward(self, features):\n"
+        "        return features, {}\n",
+    )
+    write("half.yaml", "plugins: [half.py]\nextends: native\nswap: {projector: {use: projector/half}}\n")
+    assert main(["validate", "half.yaml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    told = "projector/half lacks flops, merged_grids, which its contract asks for"
+    assert line == f"half.yaml:3: projector: {told}"
