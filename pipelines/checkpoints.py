@@ -33,7 +33,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint; a crash leaves the file that was there before."""
         clock = time.perf_counter()
-        write_atomically(Path(path), lambda part: torch.save(checkpoint, part))
+        save_state(checkpoint, Path(path))
         if self.took is not None:
             self.took(time.perf_counter() - clock)
 
@@ -46,6 +46,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             UserError: it is damaged, or it holds pickled code.
         """
         return load_checkpoint(Path(path), map_location or "cpu")
+
+
+def save_state(state: dict[str, Any], path: Path) -> None:
+    """Write tensors and plain numbers atomically, through a file of ours: torch's own hides why it fails."""
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            torch.save(state, file)
+
+    write_atomically(path, write)
 
 
 def load_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:

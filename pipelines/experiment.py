@@ -26,9 +26,8 @@ View = Literal["question", "withheld", "described", "captions", "pictures", "sce
 """What a stage sees of a sample.
 
 question: pictures, question, answer. withheld: the same without the pictures. described: the scene in words
-    in
-place of the pictures. captions: a picture and its caption. pictures: its pictures alone, cut for each tower.
-scenes: whole pictures and the things in them.
+in place of the pictures. captions: a picture and its caption. pictures: its pictures alone, cut for each
+tower. scenes: whole pictures and the things in them.
 """
 
 

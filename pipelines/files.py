@@ -34,8 +34,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         finally:
             os.close(folder)
     except (OSError, RuntimeError, SafetensorError) as fault:
+        # torch's writer tells of a full disk by a place in its archive, while it handles the real error.
+        told = fault.__context__ if isinstance(fault.__context__, OSError) else fault
         raise UserError(
-            f"{path}: could not be written ({fault}); free space or another --out would be right"
+            f"{path}: could not be written ({told}); free space or another --out would be right"
         ) from fault
     finally:
         part.unlink(missing_ok=True)

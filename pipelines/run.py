@@ -14,7 +14,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -25,10 +24,11 @@ from vlmloom.pipelines.checkpoints import (
     AtomicCheckpointIO,
     latest_checkpoint,
     load_checkpoint,
+    save_state,
     save_weights,
 )
 from vlmloom.pipelines.experiment import Training
-from vlmloom.pipelines.files import open_folder, write_atomically, write_text
+from vlmloom.pipelines.files import open_folder, write_text
 from vlmloom.pipelines.folders import CONFIG, TOKENIZER
 from vlmloom.pipelines.ledger import Ledger
 from vlmloom.pipelines.loading import connect
@@ -152,7 +152,7 @@ def train(
         )
         ledger.peak_memory = max(ledger.peak_memory, peak_memory())
         state = {"state_dict": model.state_dict(), "ledger": ledger.state_dict()}
-        write_atomically(done, lambda part, state=state: torch.save(state, part))  # type: ignore[misc]
+        save_state(state, done)
         shutil.rmtree(checkpoints, ignore_errors=True)
     save_weights(model, folder / "model.safetensors")
     text = json.dumps(ledger.state_dict(), indent=1)

@@ -16,9 +16,9 @@ Metrics = dict[str, Tensor]
 def declared_losses(metrics: Metrics) -> Tensor | float:
     """The sum of what parts report to be descended beside the loss: all that stands below `loss/`.
 
-    >>> metrics = {"load": torch.ones(()), "loss/balance": torch.ones(()), "mmtp/loss/balance":
-    torch.ones(())}
-    >>> float(declared_losses(metrics | {"mmtp/loss": torch.ones(())}))
+    >>> from torch import ones
+    >>> metrics = {"load": ones(()), "loss/balance": ones(()), "mmtp/loss/balance": ones(())}
+    >>> float(declared_losses(metrics | {"mmtp/loss": ones(())}))
     2.0
     """
     return sum((value for key, value in metrics.items() if "loss" in key.split("/")[:-1]), 0.0)
@@ -27,7 +27,8 @@ def declared_losses(metrics: Metrics) -> Tensor | float:
 def scores(metrics: Metrics) -> Metrics:
     """The losses and accuracies among what parts report.
 
-    >>> list(scores({"lm/loss": torch.ones(()), "mmtp/loss_2": torch.ones(()), "load": torch.ones(())}))
+    >>> from torch import ones
+    >>> list(scores({"lm/loss": ones(()), "mmtp/loss_2": ones(()), "load": ones(())}))
     ['lm/loss', 'mmtp/loss_2']
     """
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 from vlmloom.components.contracts.kinds import OptimizerRecipe
 
@@ -16,6 +16,8 @@ class ScheduledRecipe(OptimizerRecipe):
     The rate rises linearly over `warmup`, then falls to `floor`: `cosine` and `linear` over all that is left,
     `wsd` (warm-up, stable, decay) linearly over the last fifth only, `constant` not at all.
     """
+
+    registered_name: ClassVar[str]
 
     def __init__(self, *, warmup: float, decay: Decay, floor: float) -> None:
         """Note the schedule.

@@ -38,8 +38,7 @@ def knapsack(lengths: list[int], capacity: int) -> list[int]:
     """Which items fill a pack best: indices into `lengths`, in order, the first always among them.
 
     Subset sums are held as the bits of one integer an item, so that the search over all sums costs a shift
-    and
-    an or an item. Among equally full packs the earlier items win, so that none waits for long.
+    and an or an item. Among equally full packs the earlier items win, so that none waits for long.
 
     >>> knapsack([5, 4, 3, 3], 11)
     [0, 2, 3]
@@ -66,9 +65,8 @@ class PackSampler(Sampler[list[Draw]]):
     """A batch sampler that packs an endless stream of items into packs of at most `capacity` tokens.
 
     Items come in the order of their index. A window of waiting items, worth twice the capacity, is searched
-    for
-    the fullest pack; the oldest item always goes along. An epoch is a fixed number of packs, so its length is
-    known, and the sampler's state (next index, waiting items, packs given) resumes it exactly.
+    for the fullest pack; the oldest item always goes along. An epoch is a fixed number of packs, so its
+    length is known, and the sampler's state (next index, waiting items, packs given) resumes it exactly.
 
     All packs of one optimizer step (`world` ranks times `accumulate` micro-batches) are planned together by
     every rank, so each knows the weight of the whole step without communication. A pack's normaliser is that

@@ -1,8 +1,7 @@
 """Train the tiny experiment in this process and, where it is told to, die by SIGKILL on the way.
 
 Arguments: the run's folder; `whole`, `step=N` (killed after N optimizer steps in all) or `checkpoint=N`
-    (killed
-when half of the Nth checkpoint's bytes are on disk).
+(killed when half of the Nth checkpoint's bytes are on disk).
 """
 
 import io
@@ -33,13 +32,14 @@ class KilledAfter(Callback):
 def die_in_checkpoint(number: int) -> None:
     whole_save, left = torch.save, [number]
 
-    def half_save(state, path, *args, **kwargs):
+    def half_save(state, file, *args, **kwargs):
         left[0] -= 1
         if left[0]:
-            return whole_save(state, path, *args, **kwargs)
+            return whole_save(state, file, *args, **kwargs)
         buffer = io.BytesIO()
         whole_save(state, buffer)
-        Path(path).write_bytes(buffer.getvalue()[: buffer.tell() // 2])
+        file.write(buffer.getvalue()[: buffer.tell() // 2])
+        file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 
     torch.save = half_save

@@ -2,6 +2,7 @@
 
 import errno
 import pickle
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from vlmloom.pipelines.checkpoints import (
     latest_checkpoint,
     load_checkpoint,
     load_weights,
+    save_state,
     save_weights,
 )
 from vlmloom.pipelines.data.packing import Draw
@@ -150,6 +152,27 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(UserError, match=r"could not be written .*No space left"):
         write_atomically(path, full)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_really_full_disk_is_called_so(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    try:
+        save_state({"x": torch.ones(100)}, disk / "step=1.ckpt")
+        with pytest.raises(UserError) as caught:
+            save_state({"x": torch.ones(1_000_000)}, disk / "step=1.ckpt")
+        (line,) = caught.value.lines
+        told = "could not be written ([Errno 28] No space left on device); free space or another --out"
+        assert line == f"{disk / 'step=1.ckpt'}: {told} would be right"
+        assert len(load_checkpoint(disk / "step=1.ckpt")["x"]) == 100
+        assert list(disk.iterdir()) == [disk / "step=1.ckpt"]
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_a_written_file_is_as_readable_as_any_other(tmp_path):
