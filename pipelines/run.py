@@ -16,7 +16,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
@@ -32,6 +32,7 @@ from vlmloom.pipelines.files import open_folder, write_text
 from vlmloom.pipelines.folders import CONFIG, TOKENIZER
 from vlmloom.pipelines.ledger import Ledger
 from vlmloom.pipelines.loading import connect
+from vlmloom.pipelines.logs import ContinuedCSV
 from vlmloom.pipelines.loom import Bookkeeping, Loom
 from vlmloom.pipelines.machine import peak_memory
 from vlmloom.pipelines.precision import choose
@@ -239,7 +240,7 @@ def _flags(
         save_on_train_epoch_end=False,
     )
     loggers = [
-        CSVLogger(folder / "logs", name="csv", version=name),
+        ContinuedCSV(folder / "logs", name="csv", version=name),
         TensorBoardLogger(folder / "logs", name="tensorboard", version=name),
     ]
     defaults: dict[str, Any] = {
