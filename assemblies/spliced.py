@@ -155,6 +155,7 @@ class Spliced(Assembly):
         copies: int = 1,
         speculative: int = 0,
         acceptance: Acceptance | None = None,
+        compiled: bool = False,
     ) -> Iterator[list[Emission]]:
         """Answers to packed prompts, token by token (see `generation.stream`)."""
         return stream(
@@ -167,6 +168,7 @@ class Spliced(Assembly):
             copies=copies,
             speculative=speculative,
             acceptance=acceptance,
+            compiled=compiled,
         )
 
     def generate(self, batch: Packed, **how: Any) -> list[list[int]]:

@@ -48,8 +48,9 @@ def test_training(monkeypatch):
 
 
 def test_decoding():
-    found = decoding.run(TINY, 1, (1, 3), tokens=(4, 12), new=6)
-    assert [contest["batch"] for contest in found["contests"]] == [1, 3]
+    found = decoding.run(TINY, 1, (1, 3), tokens=(4, 12), new=6, ways=[False])
+    # One contest a batch, and a second one where bf16 is the faster.
+    assert list(dict.fromkeys(contest["batch"] for contest in found["contests"])) == [1, 3]
     for contest in found["contests"]:
         assert contest["equal_tokens"] == 1.0
         assert contest["new_tokens"] == contest["batch"] * 6

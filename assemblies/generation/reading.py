@@ -11,6 +11,7 @@ from torch import Tensor
 from vlmloom.components.contracts.drafter import Drafter
 from vlmloom.components.contracts.kinds import Head
 from vlmloom.components.contracts.packed import Packed
+from vlmloom.components.language.glm import GLM
 
 if TYPE_CHECKING:
     from vlmloom.assemblies.spliced import Spliced
@@ -24,18 +25,28 @@ class Reading:
         batch: sequences.
         capacity: the most tokens of a sequence.
         depth: how many tokens are drafted; 0 drafts none.
+        compiled: new tokens are read one by one by a compiled program (see `GLM.read_one`).
 
     Attributes:
         state: `[batch, width]` the final hidden state of the last token of each sequence.
 
     Raises:
-        ValueError: there is no head that drafts, or it cannot draft so far.
+        ValueError: there is no head that drafts, or it cannot draft so far; drafts are asked for together
+            with a compiled program, or the language part has none.
     """
 
     state: Tensor
 
-    def __init__(self, model: Spliced, *, batch: int, capacity: int, depth: int = 0) -> None:
-        self.model, self.depth = model, depth
+    def __init__(
+        self, model: Spliced, *, batch: int, capacity: int, depth: int = 0, compiled: bool = False
+    ) -> None:
+        self.model, self.depth, self.compiled = model, depth, compiled
+        if compiled and depth:
+            raise ValueError(
+                "compiled: found speculative too, which reads several tokens at once; one would be right"
+            )
+        if compiled and not isinstance(model.language, GLM):
+            raise ValueError(f"compiled: found {model.language.registered_name}; language/glm would be right")
         self.cache = model.language.cache(batch, capacity)
         self.drafter: Drafter | None = None
         if depth:
@@ -56,6 +67,8 @@ class Reading:
     def read_on(self, ids: Tensor, lengths: list[int]) -> Tensor:
         """Read so many new tokens of text of each sequence; gives their final hidden states."""
         language = self.model.language
+        if self.compiled and isinstance(language, GLM):
+            return language.read_one(language.embed(ids), self.cache)
         positions = None if self.drafter is None else self.cache.positions(lengths)
         hidden, _ = language(language.embed(ids), None, lengths, cache=self.cache)
         if self.drafter is not None and positions is not None:

@@ -29,6 +29,7 @@ def stream(
     copies: int = 1,
     speculative: int = 0,
     acceptance: Acceptance | None = None,
+    compiled: bool = False,
 ) -> Iterator[list[Emission]]:
     """Answer packed prompts of unequal length; gives what each open row gained, pass by pass.
 
@@ -44,6 +45,8 @@ def stream(
             limits and keys are theirs.
         speculative: how many tokens a head drafts ahead; 0 decodes one by one.
         acceptance: what the drafts gained is counted into it.
+        compiled: read new tokens by a program that `torch.compile` makes; worth its tens of seconds for many
+            tokens.
 
     Raises:
         ValueError: there are not as many limits or keys as answers, or no head drafts.
@@ -66,7 +69,7 @@ def stream(
         keys=keys,
         drafts=speculative,
     )
-    reading = _read(model, batch, rows, copies, speculative)
+    reading = _read(model, batch, rows, copies, speculative, compiled)
     if silent := [row for row, most in enumerate(limits) if most < 1]:
         yield [Emission(row, [], "limit") for row in silent]
         speaking = [row for row in range(count) if limits[row] > 0]
@@ -76,11 +79,13 @@ def stream(
 
 
 @torch.inference_mode()
-def _read(model: Spliced, batch: Packed, rows: Rows, copies: int, speculative: int) -> Reading:
+def _read(
+    model: Spliced, batch: Packed, rows: Rows, copies: int, speculative: int, compiled: bool
+) -> Reading:
     """Read every prompt once."""
     prompts = range(len(batch.lengths))
     capacity = int((rows.lengths + rows.left).max())
-    reading = Reading(model, batch=len(prompts), capacity=capacity, depth=speculative)
+    reading = Reading(model, batch=len(prompts), capacity=capacity, depth=speculative, compiled=compiled)
     reading.read(batch)
     if copies > 1:
         reading.keep([prompt for prompt in prompts for _ in range(copies)])

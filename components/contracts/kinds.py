@@ -114,6 +114,10 @@ class FFN(Component):
     def forward(self, x: Float[Tensor, "tokens width"], lengths: Sequence[int]) -> tuple[Tensor, Metrics]:
         """Transform every token; `lengths` are the samples, for losses that are taken per sequence."""
 
+    def infer(self, x: Float[Tensor, "tokens width"]) -> Float[Tensor, "tokens width"]:
+        """What `forward` gives, without its metrics: one call for each new token of an answer."""
+        return self(x, [len(x)])[0]
+
     @abstractmethod
     def flops(self, tokens: int) -> int:
         """Forward FLOPs for so many tokens; routed experts count the top k."""

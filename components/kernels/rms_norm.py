@@ -44,12 +44,13 @@ def rms_norm(
 ) -> Float[Tensor, "*batch width"]:
     """Divide by the root mean square over the last axis and multiply by `weight`.
 
-    Equal to `torch.nn.functional.rms_norm`, which is what runs on a GPU, in low precision, and where no
-    gradient is asked for of few rows.
+    Equal to `torch.nn.functional.rms_norm`, which is what runs on a GPU, in low precision, and where PyTorch
+    compiles.
 
     Reference: arXiv 1910.07467.
     """
-    if x.device.type != "cpu" or x.dtype != torch.float32 or weight.dtype != torch.float32:
+    plain = x.device.type != "cpu" or x.dtype != torch.float32 or weight.dtype != torch.float32
+    if plain or torch.compiler.is_compiling():
         return F.rms_norm(x, (x.shape[-1],), weight, eps)
     return _RMSNorm.apply(x, weight, eps)
 

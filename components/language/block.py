@@ -90,7 +90,9 @@ class Block(nn.Module):
         """
         branch = self._attend(self.attention_norm(hidden), angles, lengths, mask, attention, cache)
         hidden = hidden + (branch if self.attention_post_norm is None else self.attention_post_norm(branch))
-        branch, metrics = self.ffn(self.ffn_norm(hidden), lengths)
+        normed = self.ffn_norm(hidden)
+        going_on = cache is not None and not cache[2].packed
+        branch, metrics = (self.ffn.infer(normed), {}) if going_on else self.ffn(normed, lengths)
         return hidden + (branch if self.ffn_post_norm is None else self.ffn_post_norm(branch)), metrics
 
     def _attend(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -25,6 +25,7 @@ class Step(NamedTuple):
         even: the column of the one new token, where every sequence gets one at the same column.
         seen: `[batch, 1, query, read]` which places a new token sees; None where it sees all.
         packed: nothing had been read before, so the new tokens attend among themselves.
+        single: every sequence gets one new token, and has been read before.
     """
 
     row: Tensor
@@ -35,6 +36,7 @@ class Step(NamedTuple):
     even: int | None
     seen: Tensor | None
     packed: bool
+    single: bool = False
 
 
 class PaddedCache(Cache):
@@ -44,7 +46,7 @@ class PaddedCache(Cache):
     tokens to each sequence.
 
     Args:
-        stores: names of the attributes that hold tensors `[layers, batch, heads, capacity, size]`.
+        stores: names of the attributes that hold tensors `[batch, heads, capacity, size]`, one a layer.
         batch: sequences.
         capacity: the most tokens of a sequence.
         device: of the tensors.
@@ -54,17 +56,19 @@ class PaddedCache(Cache):
         super().__init__(batch=batch, capacity=capacity, device=device)
         self._stores = tuple(stores)
 
+    def _each(self) -> Iterator[list[Tensor]]:
+        return (getattr(self, name) for name in self._stores)
+
     def _keep(self, rows: Tensor) -> None:
-        for name in self._stores:
-            setattr(self, name, getattr(self, name).index_select(1, rows))
+        for store in self._each():
+            store[:] = [layer.index_select(0, rows) for layer in store]
 
     def _reserve(self, capacity: int) -> None:
         read = max(self.lengths, default=0)
-        for name in self._stores:
-            store = getattr(self, name)
-            larger = store.new_zeros(*store.shape[:3], capacity, store.shape[4])
-            larger[:, :, :, :read] = store[:, :, :, :read]
-            setattr(self, name, larger)
+        for store in self._each():
+            for number, layer in enumerate(store):
+                store[number] = layer.new_zeros(*layer.shape[:2], capacity, layer.shape[3])
+                store[number][:, :, :read] = layer[:, :, :read]
 
     def plan(self, lengths: Sequence[int], mask: Mask) -> Step:
         """Where `lengths` new tokens of each sequence go.
@@ -85,7 +89,7 @@ class PaddedCache(Cache):
         packed = not any(self.lengths)
         if query == 1 and min(lengths) == 1 and len(set(after)) == 1 and not packed:
             empty = torch.empty(0, dtype=torch.long, device=device)
-            return Step(empty, empty, empty, 1, read, read - 1, None, False)
+            return Step(empty, empty, empty, 1, read, read - 1, None, False, single=True)
         rows = [row for row, new in enumerate(lengths) for _ in range(new)]
         slots = [slot for new in lengths for slot in range(new)]
         row, slot = torch.tensor([rows, slots], dtype=torch.long, device=device).view(2, -1)
@@ -99,7 +103,29 @@ class PaddedCache(Cache):
             if isinstance(mask, CausalWithImages):
                 seen = seen | self._pictures(mask, row, slot, old, query, read)
             seen = seen[:, None]
-        return Step(row, old[row] + slot, slot, query, read, None, seen, packed)
+        single = not packed and query == 1 and min(lengths) == 1
+        return Step(row, old[row] + slot, slot, query, read, None, seen, packed, single)
+
+    def plan_one(self) -> Step:
+        """Where one new token of text of each sequence goes.
+
+        All that changes from step to step is in tensors, so that one compiled program serves every step;
+        what is read is as wide as `seen`.
+
+        Raises:
+            ValueError: the cache is full.
+        """
+        row = torch.arange(self.batch, device=self.device)
+        column = torch.tensor(self.lengths, dtype=torch.long, device=self.device)
+        read = max(self.lengths) + 1
+        if read > self.capacity:
+            raise ValueError(f"the cache holds {self.capacity} tokens a sequence, but {read} are needed")
+        seen = torch.arange(read, device=self.device) <= column[:, None, None, None]
+        torch._dynamo.mark_dynamic(seen, 3)
+        for store in self._each():
+            for layer in store:
+                torch._dynamo.mark_dynamic(layer, 2)
+        return Step(row, column, torch.zeros_like(row), 1, 0, None, seen, packed=False, single=True)
 
     @staticmethod
     def _pictures(
@@ -118,7 +144,7 @@ class PaddedCache(Cache):
 
 
 class KVCache(PaddedCache):
-    """Preallocated keys and values: one tensor `[layers, batch, 2 * kv_heads, capacity, size]`.
+    """Preallocated keys and values: a tensor `[batch, 2 * kv_heads, capacity, size]` for each layer.
 
     Args:
         layers: number of layers.
@@ -143,7 +169,8 @@ class KVCache(PaddedCache):
     ) -> None:
         super().__init__(stores=["both"], batch=batch, capacity=capacity, device=device)
         self.kv_heads = kv_heads
-        self.both = torch.zeros(layers, batch, 2 * kv_heads, capacity, size, device=device, dtype=dtype)
+        shape = (batch, 2 * kv_heads, capacity, size)
+        self.both = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
 
     def write(self, layer: int, step: Step, both: Tensor) -> None:
         """Store the keys and then the values, `[T, 2 * kv_heads, size]`, of one layer's new tokens."""
@@ -160,10 +187,12 @@ class KVCache(PaddedCache):
         """
         heads, size = query.shape[1:]
         kv_heads = self.kv_heads
-        keys, values = self.both[layer, :, :, : step.read].split(kv_heads, dim=1)
-        if step.even is not None:
-            grouped = query.view(self.batch, kv_heads, heads // kv_heads, size)
-            return F.scaled_dot_product_attention(grouped, keys, values).view(-1, heads, size)
+        read = step.read if step.seen is None else step.seen.shape[-1]
+        keys, values = self.both[layer][:, :, :read].split(kv_heads, dim=1)
+        if step.single:
+            grouped = query.view(len(query), kv_heads, heads // kv_heads, size)
+            out = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=step.seen)
+            return out.reshape(-1, heads, size)
         padded = query.new_zeros(self.batch, step.query, heads, size)
         padded[step.row, step.slot] = query
         grouped = padded.view(self.batch, step.query, kv_heads, -1, size).permute(0, 2, 3, 1, 4)

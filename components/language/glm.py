@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import cast
 
+import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Attention
-from vlmloom.components.contracts.mask import Mask
+from vlmloom.components.contracts.kinds import Attention, Cache
+from vlmloom.components.contracts.mask import Causal, Mask
 from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.language.backbone import At, Backbone, ImageMask, Layer
 from vlmloom.components.language.block import Block
-from vlmloom.components.language.cache import KVCache
+from vlmloom.components.language.cache import KVCache, Step
+from vlmloom.components.language.context import check_reach, reach_of
 from vlmloom.components.language.rotary import Angles, Rotation
 from vlmloom.registry import register
+from vlmloom.registry.errors import UserError
 
 
 @register("language/glm")
@@ -133,6 +138,34 @@ class GLM(Backbone):
     ) -> tuple[Tensor, Metrics, None]:
         return *block(hidden, angles, lengths, mask, self.attention, at), None
 
+    def read_one(self, hidden: Float[Tensor, "batch width"], cache: Cache) -> Float[Tensor, "batch width"]:
+        """Read one new token of text of each sequence by a compiled program; gives final-normed states.
+
+        The same as `forward` that goes on with a cache, without metrics. The first call compiles, tens of
+        seconds, and so does the first one with another number of sequences; after that neither the context's
+        length nor, from two on, the number of sequences matters.
+
+        Raises:
+            ValueError: the cache is full, or the context is longer than `max_positions`.
+            UserError: a CPU has no C++ compiler.
+        """
+        store = cast("KVCache", cache)
+        lengths = [1] * len(hidden)
+        positions = store.positions(lengths)
+        if self.max_positions is not None:
+            check_reach(
+                reach_of(positions, lengths, store.following), self.max_positions, self.registered_name
+            )
+        out = _program(hidden.device.type)(self, hidden, positions, store, store.plan_one())
+        store.advance(lengths)
+        return out
+
+    def _read_one(self, hidden: Tensor, positions: Tensor, store: KVCache, step: Step) -> Tensor:
+        angles = self.rotary(positions, hidden.dtype)
+        for number, block in enumerate(self.blocks):
+            hidden, _ = block(hidden, angles, (), Causal(), self.attention, (store, number, step))
+        return self.norm(hidden)
+
     def _cache(self, layers: int, batch: int, capacity: int) -> KVCache:
         weight = self.embed.weight
         return KVCache(
@@ -148,3 +181,19 @@ class GLM(Backbone):
     def make_block(self) -> Block:
         """A fresh block of the kind of the last layer, for a head that predicts with one."""
         return self._last_block()
+
+
+@cache
+def _program(device: str) -> Callable[..., Tensor]:
+    """`GLM._read_one` compiled; made at its first use, since that loads the compiler."""
+    if device == "cpu":
+        from torch._inductor.cpp_builder import get_cpp_compiler
+        from torch._inductor.exc import InvalidCxxCompiler
+
+        try:
+            get_cpp_compiler()
+        except InvalidCxxCompiler:
+            raise UserError(
+                "compiled: found no C++ compiler; g++ or clang++, or its path in CXX, would be right"
+            ) from None
+    return torch.compile(GLM._read_one)

@@ -11,8 +11,8 @@ from vlmloom.components.language.cache import PaddedCache, Step
 class LatentCache(PaddedCache):
     """The memories of latent attention, and the indexers' keys.
 
-    Memories are `[layers, batch, 1, capacity, size]` and index keys `[indexers, batch, 1, capacity,
-    index_size]`: one row a token and layer, whatever the number of heads.
+    For each layer memories `[batch, 1, capacity, size]`, and for each indexer keys `[batch, 1, capacity,
+    index_size]`: one row a token, whatever the number of heads.
 
     Args:
         indexers: the layers that have an indexer.
@@ -38,8 +38,9 @@ class LatentCache(PaddedCache):
         dtype: torch.dtype,
     ) -> None:
         super().__init__(stores=["latent", "index"], batch=batch, capacity=capacity, device=device)
-        self.latent = torch.zeros(layers, batch, 1, capacity, size, device=device, dtype=dtype)
-        self.index = torch.zeros(len(indexers), batch, 1, capacity, index_size, device=device, dtype=dtype)
+        shape = (batch, 1, capacity)
+        self.latent = [torch.zeros(*shape, size, device=device, dtype=dtype) for _ in range(layers)]
+        self.index = [torch.zeros(*shape, index_size, device=device, dtype=dtype) for _ in indexers]
         self.places = {layer: place for place, layer in enumerate(indexers)}
 
     def write_memory(self, layer: int, step: Step, memory: Tensor) -> None:
@@ -52,22 +53,18 @@ class LatentCache(PaddedCache):
 
     def memories(self, layer: int, step: Step) -> Tensor:
         """`[batch, read, size]`."""
-        return self.latent[layer, :, 0, : step.read]
+        return self.latent[layer][:, 0, : step.read]
 
     def gather(self, layer: int, places: Tensor) -> Tensor:
         """The memories at places `[batch, queries, K]` of each sequence, `[batch * queries, K, size]`."""
         first = torch.arange(self.batch, device=places.device)[:, None, None] * self.capacity
         rows = (places + first).flatten()
-        return (
-            self.latent[layer]
-            .flatten(0, 2)
-            .index_select(0, rows)
-            .view(-1, places.shape[-1], self.latent.shape[-1])
-        )
+        store = self.latent[layer].flatten(0, 2)
+        return store.index_select(0, rows).view(-1, places.shape[-1], store.shape[-1])
 
     def index_keys(self, layer: int, step: Step) -> Tensor:
         """`[batch, read, index_size]`."""
-        return self.index[self.places[layer], :, 0, : step.read]
+        return self.index[self.places[layer]][:, 0, : step.read]
 
 
 def _put(store: Tensor, step: Step, new: Tensor) -> None:

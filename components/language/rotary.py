@@ -88,6 +88,20 @@ def _turn(
     return out
 
 
+def _turn_in_one(x: Tensor, cos: Tensor, sin: Tensor, heads: int, interleaved: bool, skip: int) -> Tensor:
+    """`_turn` for a compiler, which fuses the passes and cannot trace writing into a part."""
+    end = skip + 2 * cos.shape[-1]
+    part = x[:, :heads, skip:end]
+    if interleaved:
+        x1, x2 = part[..., 0::2], part[..., 1::2]
+    else:
+        x1, x2 = part.chunk(2, dim=-1)
+    pairs = (x1 * cos - x2 * sin, x2 * cos + x1 * sin)
+    turned = torch.stack(pairs, dim=-1).flatten(-2) if interleaved else torch.cat(pairs, dim=-1)
+    turned = torch.cat([x[:, :heads, :skip], turned, x[:, :heads, end:]], dim=-1)
+    return torch.cat([turned, x[:, heads:]], dim=1)
+
+
 class _Rotate(torch.autograd.Function):
     """A rotation; the way back is the rotation by the opposite angle, so nothing but angles is kept."""
 
@@ -115,6 +129,10 @@ def rotate(
     back. `half` pairs component i with i + R / 2 (GLM-4.5V), `interleaved` 2i with 2i + 1 (GLM-4.1V).
     """
     cos, sin = (angle.to(x.dtype) for angle in angles)
+    if torch.compiler.is_compiling():
+        return _turn_in_one(x, cos, sin, heads, rotation == "interleaved", skip)
+    if not torch.is_grad_enabled():
+        return _turn(x, cos, sin, heads, rotation == "interleaved", skip, back=False)
     return _Rotate.apply(x, cos, sin, heads, rotation == "interleaved", skip)
 
 

@@ -160,6 +160,15 @@ class SigmoidBias(FFN):
             metrics["loss/expert_balance"] = self.balance_loss * self._imbalance(scores, chosen, lengths)
         return out, metrics
 
+    def infer(self, x: Float[Tensor, "tokens width"]) -> Float[Tensor, "tokens width"]:
+        """See `FFN.infer`; a few tokens read only the experts that they chose, and are not sorted."""
+        _, chosen, shares = self.route(x)
+        if isinstance(self.experts, Experts) and self.experts.are_few(chosen):
+            out = self.experts.of_few(x, chosen, shares, self.limit)
+        else:
+            out = self.experts(x, shares, sort_by_expert(chosen, len(self.router)), self.limit).to(x.dtype)
+        return out if self.shared is None else out + self.shared.infer(x)
+
     def _imbalance(self, scores: Tensor, chosen: Tensor, lengths: Sequence[int]) -> Tensor:
         """Mean over samples of sum_e f_e * P_e: 1 at balance, up to E / K where K experts take everything.
 

@@ -33,6 +33,7 @@ def native(
     seed: int = 0,
     dsa: bool = False,
     image_mask: str = "causal",
+    glm: dict | None = None,
     **arguments,
 ) -> Native:
     """A model of a few thousand parameters, in evaluation mode; weights are large enough to matter."""
@@ -44,7 +45,7 @@ def native(
         index = {"index_heads": 8, "index_size": 8, "index_top_k": 4}
         language = GLMDSA(heads=3, **sizes, **index, **common)
     else:
-        language = GLM(heads=4, kv_heads=2, **common)
+        language = GLM(heads=4, kv_heads=2, **common, **(glm or {}))
     heads = {"lm": partial(LMHead, init_std=0.3)}
     if head != "none":
         heads[head] = partial({"mtp": MTPHead, "mmtp": MMTPHead}[head], init_std=0.3, **arguments)
