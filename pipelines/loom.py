@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from dataclasses import replace
 from typing import Any, cast
 
@@ -16,13 +15,16 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from vlmloom.assemblies.flops import training_flops
-from vlmloom.components.contracts.component import Component, scores
+from vlmloom.components.contracts.component import Component, Metrics, scores
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.visuals import Pictures
+from vlmloom.pipelines import ranks
+from vlmloom.pipelines.account import Account, finite
 from vlmloom.pipelines.experiment import Budget, Stage
+from vlmloom.pipelines.freeze import freeze
 from vlmloom.pipelines.ledger import Ledger
-from vlmloom.pipelines.patterns import matches, part_names, unmatched
+from vlmloom.pipelines.patterns import matches
+from vlmloom.pipelines.sharded import clip_norm, shard, sharded_copy
 from vlmloom.registry.errors import UserError
 
 CURVE_POINTS = 200
@@ -58,6 +60,9 @@ class Loom(LightningModule):
         self.trained_parts = {name for name, (trains, _) in self.trained.items() if trains}
         self._clock: float | None = None
         self._paused = 0.0
+        self._micro: list[tuple[float, Metrics]] = []
+        self._stepped = False
+        self._factor = 1.0
         self.kept_loss: float | None = None
         self.kept_parts: dict[str, Tensor] = {}
         self.load: float | None = None
@@ -67,6 +72,12 @@ class Loom(LightningModule):
     def progress(self) -> float:
         """How much of the stage's share is spent, 0 to 1."""
         return min(1.0, (self.ledger.spent(self.unit) - self.start) / self.limit)
+
+    def configure_model(self) -> None:
+        """Where the strategy shards, train a copy in shards; see `pipelines.sharded`."""
+        if self.device_mesh is not None:
+            self.model = sharded_copy(self.model, self.objective)
+            shard(self, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One optimizer; the stage's factors on the learning rate by part."""
@@ -96,24 +107,41 @@ class Loom(LightningModule):
         """Start the clock."""
         self._clock = time.perf_counter()
 
+    def forward(self, batch: Packed | Pictures) -> tuple[Tensor, Metrics]:
+        """The objective's loss and its parts; the root's own shards are gathered around this call."""
+        return self.objective(self.model, batch)
+
     def training_step(self, batch: Packed | Pictures, batch_idx: int) -> Tensor:
-        """The objective's loss; a loss that is not finite stops the run."""
-        factor = self.stage.optimizer.schedule(self.optimizers(use_pl_optimizer=False), self.progress)  # type: ignore[arg-type]
-        loss, metrics = self.objective(self.model, batch)
-        value = float(loss.detach())
-        if value != value or value in (float("inf"), float("-inf")):
-            raise self._not_finite(value, batch)
-        self.kept_loss = value if self.kept_loss is None else 0.98 * self.kept_loss + 0.02 * value
-        for name, part in scores(metrics).items():
-            self.kept_parts[name] = (
-                part.lerp(self.kept_parts[name], 0.98) if name in self.kept_parts else part
+        """The objective's loss; a loss that is not finite stops the run, on all processes at once."""
+        if not self._micro:
+            self._factor = self.stage.optimizer.schedule(
+                self.optimizers(use_pl_optimizer=False),  # type: ignore[arg-type]
+                self.progress,
             )
-        self._account(batch, value)
+        loss, metrics = self(batch)
+        own = Account.of(batch, float(loss.detach()), self.model, self.stage, self.trained_parts)
+        account = Account.total(ranks.gathered(own))
+        if not finite(account.loss):
+            raise self._not_finite(account)
+        self._micro.append((account.loss, scores(metrics)))
+        self._charge(account)
         if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             scalars = {f"train/{name}": part for name, part in metrics.items() if part.numel() == 1}
-            self.log_dict(scalars | {"train/loss": loss.detach(), "train/lr": factor}, batch_size=1)
+            self.log_dict(scalars | {"train/loss": account.loss, "train/lr": self._factor}, batch_size=1)
             self.log_dict({f"pace/{name}": part for name, part in self.pace.items()}, batch_size=1)
         return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm over all shards where there are any."""
+        if self.device_mesh is None or gradient_clip_algorithm == "value" or not gradient_clip_val:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        else:
+            clip_norm(self.parameters(), gradient_clip_val)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step, and let parts do what they do after one (a router's selection bias).
@@ -123,6 +151,7 @@ class Loom(LightningModule):
         super().optimizer_step(*args, **kwargs)
         loads = [value for name, value in self.model.after_step().items() if name.endswith("/load")]
         self.load = float(max(loads)) if loads else None
+        self._stepped = True
 
     def close_batch(self) -> None:
         """Take the time, keep a point of the curve, stop at the end of the share.
@@ -131,11 +160,10 @@ class Loom(LightningModule):
         saved among those has to hold the ledger of the batch that has just ended.
         """
         now = time.perf_counter()
-        spent = now - (self._clock or now) - self._paused
+        spent = max(ranks.gathered(now - (self._clock or now) - self._paused))
         self._clock, self._paused = now, 0.0
         ledger = self.ledger
         ledger.seconds += spent
-        ledger.steps += 1
         tokens, visual, flops = self._last
         self.pace = {
             "tokens_per_second": tokens / max(spent, 1e-9),
@@ -143,6 +171,20 @@ class Loom(LightningModule):
             "fill": tokens / self.capacity if self.capacity else 1.0,
             "gflops_per_second": flops / max(spent, 1e-9) / 1e9,
         }
+        if self._stepped:
+            self._close_step()
+
+    def _close_step(self) -> None:
+        """Keep what the micro-batches of an optimizer step have told; a point of the curve; stop in time."""
+        ledger, self._stepped = self.ledger, False
+        ledger.steps += 1
+        loss = sum(value for value, _ in self._micro) / len(self._micro)
+        self.kept_loss = loss if self.kept_loss is None else 0.98 * self.kept_loss + 0.02 * loss
+        for name in self._micro[0][1]:
+            part = torch.stack([parts[name] for _, parts in self._micro]).mean()
+            kept = self.kept_parts.get(name)
+            self.kept_parts[name] = part if kept is None else part.lerp(kept, 0.98)
+        self._micro = []
         every = max(1, int(self.limit / max(self._pace_of_unit(), 1e-30) / CURVE_POINTS))
         if ledger.steps % every == 0 or self.progress >= 1.0:
             ledger.curve.append(self.point() | {"parts": self._parts()})
@@ -162,7 +204,9 @@ class Loom(LightningModule):
         }
 
     def _parts(self) -> dict[str, float]:
-        return {name: float(part) for name, part in self.kept_parts.items()}
+        """The mean over processes of what they have kept."""
+        each = ranks.gathered({name: float(part) for name, part in self.kept_parts.items()})
+        return {name: sum(parts[name] for parts in each) / len(each) for name in each[0]}
 
     def pause(self, seconds: float) -> None:
         """Leave this time out of the ledger: it was not spent on training."""
@@ -176,77 +220,56 @@ class Loom(LightningModule):
             "kept_loss": self.kept_loss,
             "kept_parts": self._parts(),
             "name": self.stage.name,
+            "micro_batches": self.trainer.accumulate_grad_batches,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from a checkpoint of this stage."""
+        """Go on from a checkpoint of this stage, written by as many processes as may be."""
         self.ledger = Ledger.from_state(checkpoint["ledger"])
         self.start = checkpoint["stage"]["start"]
         self.kept_loss = checkpoint["stage"]["kept_loss"]
+        self._align(checkpoint)
         kept = checkpoint["stage"].get("kept_parts", {})
         self.kept_parts = {name: torch.tensor(value, device=self.device) for name, value in kept.items()}
 
-    def _account(self, batch: Packed | Pictures, loss: float) -> None:
-        """Charge a batch to the ledger as it is trained on."""
+    def _align(self, checkpoint: dict[str, Any]) -> None:
+        """Count batches as this Trainer does: an optimizer step may have had another number of them."""
+        before = checkpoint["stage"].get("micro_batches", 1)
+        now = self.trainer.accumulate_grad_batches
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]):
+            for name, count in counts.items():
+                counts[name] = count * now // before
+
+    def _charge(self, account: Account) -> None:
+        """Charge the batches of all processes to the ledger as they are trained on."""
         ledger = self.ledger
-        flops = training_flops(self.objective.flops(self.model, batch), self.trained_parts)
-        if isinstance(batch, Packed):
-            samples, visual = len(batch.lengths), int(batch.visual_slots.numel())
-            tokens = int(batch.ids.numel())
-            if not tokens and "vision" in batch.visuals:
-                tokens = visual = len(batch.visuals["vision"].patches)
-        else:
-            samples = len(batch.tags)
-            tokens = visual = sum(frame.shape[0] * frame.shape[1] // 256 for frame in batch.frames)
-        for fault in batch.extras.get("corrupt", []) if isinstance(batch, Packed) else batch.corrupt:
-            if fault not in ledger.corrupt:
+        for fault in account.corrupt:
+            if fault not in ledger.corrupt and ranks.first():
                 print(f"left out: {fault}", file=sys.stderr)
             ledger.corrupt[fault] += 1
-        ledger.labels += labels(batch, self.stage)
-        ledger.flops += flops
-        ledger.samples += samples
-        ledger.tokens += tokens
-        ledger.visual += visual
-        self._last = (tokens, visual, flops)
+        ledger.labels += account.labels
+        ledger.flops += account.flops
+        ledger.samples += account.samples
+        ledger.tokens += account.tokens
+        ledger.visual += account.visual
+        self._last = (account.tokens, account.visual, account.flops)
 
     def _pace_of_unit(self) -> float:
         """What a step of this stage spends on average, in the budget's unit."""
         steps = self.ledger.steps - sum(stage["steps"] for stage in self.ledger.stages)
         return (self.ledger.spent(self.unit) - self.start) / max(steps, 1)
 
-    def _not_finite(self, value: float, batch: Packed | Pictures) -> UserError:
-        where = ", ".join(f"{tag.task}#{tag.index}" for tag in batch.tags[:4])
-        more = f" and {len(batch.tags) - 4} more" if len(batch.tags) > 4 else ""
+    def _not_finite(self, account: Account) -> UserError:
+        items = account.items
+        where = ", ".join(items[:4])
+        more = f" and {len(items) - 4} more" if len(items) > 4 else ""
         folder = self.trainer.checkpoint_callback and self.trainer.checkpoint_callback.best_model_path  # type: ignore[attr-defined]
         last = f"the last good checkpoint is {folder}" if folder else "no checkpoint was written yet"
         return UserError(
-            f"{self.stage.name}: the loss is {value} at step {self.global_step}, on {where}{more}; {last}. "
-            "A lower learning rate or a check of these items would be right"
+            f"{self.stage.name}: the loss is {account.loss} at step {self.global_step}, on {where}{more}; "
+            f"{last}. A lower learning rate or a check of these items would be right"
         )
-
-
-def labels(batch: Packed | Pictures, stage: Stage) -> Counter[str]:
-    """How many labels of each kind a batch trains on.
-
-    Answers count under their task, captions as `caption`, answers to a scene told in words as `answer from
-    words`; what a specialist is trained on counts under the task that asks for the same (box, name, colour,
-    read). Writing has a name too (`word`, `cell`); that a thing has no colour is no label.
-    """
-    if not stage.objective.supervised:
-        return Counter()
-    if isinstance(batch, Packed):
-        aside = {"captions": "caption", "described": "answer from words"}.get(stage.view)
-        return Counter(aside or tag.task for tag in batch.tags)
-    things = [thing for frame in batch.things for thing in frame]
-    kinds = {
-        "box": len(things),
-        "name": len(things),
-        "colour": sum(bool(thing.colour) for thing in things),
-        "read": sum(bool(thing.text) for thing in things),
-    }
-    taught = {"detector": ("box",), "tagger": ("name", "colour"), "reader": ("read",)}
-    part = str(getattr(stage.objective, "part", None))
-    return Counter({kind: kinds[kind] for kind in taught.get(part, tuple(kinds)) if kinds[kind]})
 
 
 class Bookkeeping(Callback):
@@ -257,28 +280,3 @@ class Bookkeeping(Callback):
     ) -> None:
         """See `Loom.close_batch`."""
         cast(Loom, pl_module).close_batch()
-
-
-def freeze(model: Component, patterns: list[str], stage: str) -> dict[str, tuple[int, int]]:
-    """Let only the parameters that match train; part -> (trained, all) parameters.
-
-    What a part has marked `untrainable`, because no loss of its reaches it, never trains.
-
-    Raises:
-        UserError: a pattern matches nothing, or nothing trains.
-    """
-    unused = unmatched(model, patterns)
-    parts = model.parts()
-    if unused or not patterns:
-        raise UserError(
-            f"stage {stage}: train: {', '.join(unused) or 'an empty list'} matches no parameter; "
-            f"the parts are {part_names(model)}"
-        )
-    for name, parameter in model.named_parameters():
-        trains = any(matches(name, pattern) for pattern in patterns)
-        parameter.requires_grad_(trains and not getattr(parameter, "untrainable", False))
-    counts = {}
-    for name, part in parts.items():
-        sizes = [(parameter.numel(), parameter.requires_grad) for parameter in part.parameters()]
-        counts[name] = (sum(size for size, trains in sizes if trains), sum(size for size, _ in sizes))
-    return counts

@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
+from vlmloom.pipelines import ranks
 from vlmloom.pipelines.checkpoints import (
     AtomicCheckpointIO,
     latest_checkpoint,
@@ -37,6 +38,7 @@ from vlmloom.pipelines.loom import Bookkeeping, Loom
 from vlmloom.pipelines.machine import peak_memory
 from vlmloom.pipelines.precision import choose
 from vlmloom.pipelines.progress import BudgetBar
+from vlmloom.pipelines.sharded import gather_into
 from vlmloom.registry.errors import UserError, one_line
 
 TrainerFactory = Callable[..., Trainer]
@@ -87,13 +89,8 @@ def train(
     first = f"0-{experiment.stages[0].name}"
     flagged = (flags, experiment.checkpoint_every_n_steps, precision.trainer, folder)
     trainer_of(make_trainer, _flags(*flagged, folder / "checkpoints" / first, first, callbacks))
-    open_folder(folder)
-    if not (folder / CONFIG).exists():
-        # An attempt that came to nothing may have left the tokenizer of another experiment.
-        (folder / TOKENIZER).unlink(missing_ok=True)
-    connect(experiment, folder)
-    if not (folder / CONFIG).exists():
-        write_text(folder / CONFIG, resolved)
+    console.quiet = console.quiet or not ranks.first()
+    prepare(experiment, folder, resolved)
     console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
     shares = sum(stage.share for stage in experiment.stages)
     ledger = Ledger()
@@ -136,6 +133,8 @@ def train(
         loom.capacity = stage.pack_tokens or data.pack_tokens
         trainer.fit(loom, loader, ckpt_path=_resume_from(checkpoints), weights_only=True)
         ledger = loom.ledger
+        if loom.model is not model:
+            gather_into(model, loom.model)
         if trainer.interrupted:
             raise UserError(
                 f"{folder}: interrupted in stage {stage.name} at {loom.progress:.0%}; run it again to go on"
@@ -152,13 +151,34 @@ def train(
             | spent
         )
         ledger.peak_memory = max(ledger.peak_memory, peak_memory())
-        state = {"state_dict": model.state_dict(), "ledger": ledger.state_dict()}
-        save_state(state, done)
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    save_weights(model, folder / "model.safetensors")
-    text = json.dumps(ledger.state_dict(), indent=1)
-    write_text(folder / "ledger.json", text)
+        if ranks.first():
+            state = {"state_dict": model.state_dict(), "ledger": ledger.state_dict()}
+            save_state(state, done)
+            shutil.rmtree(checkpoints, ignore_errors=True)
+    if ranks.first():
+        save_weights(model, folder / "model.safetensors")
+        text = json.dumps(ledger.state_dict(), indent=1)
+        write_text(folder / "ledger.json", text)
+    # Nobody reads what the first process has not written yet.
+    ranks.gathered(None)
     return ledger
+
+
+def prepare(experiment: Training, folder: Path, resolved: str) -> None:
+    """Bring data and model together, and note in a new folder what is run.
+
+    The first process does it, and its last file tells the others that they can read what it has written.
+    """
+    if ranks.first():
+        open_folder(folder)
+        if not (folder / CONFIG).exists():
+            # An attempt that came to nothing may have left the tokenizer of another experiment.
+            (folder / TOKENIZER).unlink(missing_ok=True)
+    else:
+        ranks.wait_for(folder / CONFIG)
+    connect(experiment, folder)
+    if not (folder / CONFIG).exists():
+        write_text(folder / CONFIG, resolved)
 
 
 def trainer_of(make_trainer: TrainerFactory, flags: dict[str, Any]) -> Trainer:

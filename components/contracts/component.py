@@ -94,6 +94,8 @@ class Component(LightningModule):
     def units(self) -> list[nn.Module]:
         """The modules, its blocks as a rule, whose activations may be computed again one by one.
 
+        They are also what is sharded one by one.
+
         Each is called as a module, and its parameters are read by nothing else.
         """
         return []

@@ -32,6 +32,10 @@ class Frozen(nn.Module):
         """What is held."""
         return self._held[0]
 
+    def modules_held(self) -> list[nn.Module]:
+        """What is held, and all that is in it."""
+        return list(self._held[0].modules())
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         self._held[0]._apply(fn, recurse)
         return super()._apply(fn, recurse)

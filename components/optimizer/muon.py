@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+from vlmloom.components.optimizer.shards import gather, is_cut, local, own_share
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -86,6 +88,7 @@ class MuonAdamWOptimizer(torch.optim.Optimizer):
 
     Matrices of one shape, whichever parameter they belong to, are orthogonalised in one batch. The update of
     a matrix has the root mean square of 0.2 that AdamW's typically has, so both kinds share a learning rate.
+    Parameters may be sharded: a matrix that is cut is gathered, and a process keeps its share of the update.
 
     Reference: arXiv 2502.16982 (Moonlight), arXiv 2508.06471 (GLM-4.5).
     """
@@ -166,16 +169,26 @@ class MuonAdamWOptimizer(torch.optim.Optimizer):
         for parameter in parameters:
             if not self.state[parameter]:
                 self.state[parameter] = {"momentum_buffer": torch.zeros_like(parameter)}
-        buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
-        gradients = [parameter.grad for parameter in parameters]
-        torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])  # type: ignore[arg-type]
-        updates = torch._foreach_lerp(gradients, buffers, group["momentum"])  # type: ignore[arg-type]
-        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+        buffers = [local(self.state[parameter]["momentum_buffer"]) for parameter in parameters]
+        gradients = [local(parameter.grad) for parameter in parameters]  # type: ignore[arg-type]
+        torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
+        updates = torch._foreach_lerp(gradients, buffers, group["momentum"])
+        torch._foreach_mul_(
+            [local(parameter) for parameter in parameters], 1 - group["lr"] * group["weight_decay"]
+        )
+        # The changes of parameters whose matrices lie on several processes, whole.
+        changes: list[tuple[Tensor, Tensor]] = []
         # (rows, columns), rows the fewer -> where the update goes, its matrices, whether they were turned
         batches: dict[tuple[Any, ...], list[tuple[Tensor, Tensor, bool]]] = defaultdict(list)
         for parameter, update in zip(parameters, updates, strict=True):
             splits = self.splits[parameter]
-            targets = [parameter] if parameter.ndim > 3 else matrices_of(parameter, splits)
+            if is_cut(parameter):
+                update = gather(update, parameter)
+                goal = torch.zeros_like(update)
+                changes.append((parameter, goal))
+            else:
+                goal = local(parameter)
+            targets = [goal] if parameter.ndim > 3 else matrices_of(goal, splits)
             for target, matrices in zip(targets, matrices_of(update, splits), strict=True):
                 turned = matrices.shape[1] > matrices.shape[2]
                 matrices = matrices.mT if turned else matrices
@@ -192,6 +205,8 @@ class MuonAdamWOptimizer(torch.optim.Optimizer):
             parts = orthogonal.split([len(matrices) for _, matrices, _ in items])
             for (target, _, turned), part in zip(items, parts, strict=True):
                 target.add_((part.mT if turned else part).reshape(target.shape))
+        for parameter, change in changes:
+            local(parameter).add_(own_share(change, parameter))
 
     def describe(self) -> str:
         """Which parameter goes where: one line each, with its group's rate and decay."""

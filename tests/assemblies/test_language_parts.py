@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vlmloom.components.contracts.packed import Packed
-from vlmloom.pipelines.loom import freeze
+from vlmloom.pipelines.freeze import freeze
 from vlmloom.registry.build import build
 from vlmloom.registry.compose import compose
 

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,18 @@ def test_a_wrong_flag_is_one_line(tmp_path, capsys, flag, told):
     print(line)
     assert told in line
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_two_processes_of_one_call(tmp_path):
+    """The command starts the second one itself; both write one run, and each line is told once."""
+    flags = ["--trainer.strategy=fsdp2", "--trainer.devices=2", "--trainer.accelerator=cpu"]
+    call = [sys.executable, "-m", "vlmloom", "fit", "-c", TINY, "--out", str(tmp_path), *flags]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr.count("stage second (question)") == done.stderr.count("next: vlmloom evaluate") == 1
+    assert json.loads((tmp_path / "ledger.json").read_text())["samples"] == 288
+    assert main(["fit", "-c", TINY, "--out", str(tmp_path)]) == 0
 
 
 def test_every_trainer_flag_is_listed(capsys):

@@ -1,0 +1,194 @@
+"""The strategy `fsdp2`: weights, gradients and optimizer state in shards, one of each process.
+
+Every unit that a component declares (`Component.units`) is gathered when it is run and dropped after it; all
+other parameters are the root's, gathered once a step. A checkpoint is one file of whole tensors, the same as
+that of one process, so either goes on from the other's.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import ModelParallelStrategy, Strategy, StrategyRegistry
+from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.utils._pytree import tree_map
+
+from vlmloom.components.contracts.component import Component
+from vlmloom.components.contracts.frozen import Frozen
+
+NAME = "fsdp2"
+"""What `trainer.strategy` calls it."""
+
+
+class FSDP2(ModelParallelStrategy):
+    """Lightning's model parallelism over one axis of processes, with checkpoints of whole tensors.
+
+    Args:
+        options: of `ModelParallelStrategy`, such as `process_group_backend` and `timeout`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**(options | {"save_distributed_checkpoint": False}))
+
+    @property
+    def lightning_restore_optimizer(self) -> bool:
+        """See `Strategy`."""
+        return True
+
+    def setup_environment(self) -> None:
+        """See `Strategy`: all processes are on one axis."""
+        self._data_parallel_size, self._tensor_parallel_size = self.num_nodes * self.num_processes, 1
+        super().setup_environment()
+
+    def model_to_device(self) -> None:
+        """See `Strategy`; what is moved is made anew."""
+        assert self.lightning_module is not None
+        with attributes_kept(self.lightning_module):
+            super().model_to_device()
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        """The whole state on the first process, nothing on the others."""
+        assert self.lightning_module is not None
+        return self._whole(self.lightning_module.state_dict())
+
+    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """The whole state on the first process, nothing on the others."""
+        plain = optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
+        return self._whole(plain.state_dict())
+
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read the file by the checkpoint plug-in, on every process."""
+        return Strategy.load_checkpoint(self, self.broadcast(checkpoint_path), weights_only=True)
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Take the own shards of whole tensors."""
+        module = self.lightning_module
+        assert module is not None
+        own, state = module.state_dict(), checkpoint["state_dict"]
+        cut = {name: cut_as(value, own[name]) if name in own else value for name, value in state.items()}
+        module.load_state_dict(cut, strict=strict)
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take the own shards of whole tensors."""
+        for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            parameters = [one for group in optimizer.param_groups for one in group["params"]]
+            numbers = [number for group in state["param_groups"] for number in group["params"]]
+            cut = {
+                number: {
+                    key: cut_as(value, parameter) if isinstance(value, Tensor) and value.ndim else value
+                    for key, value in state["state"][number].items()
+                }
+                for number, parameter in zip(numbers, parameters, strict=True)
+                if number in state["state"]
+            }
+            optimizer.load_state_dict({**state, "state": cut})
+
+    def _whole(self, state: Any) -> Any:
+        """Tensors gathered one by one, and kept on the first process alone."""
+
+        def gather(value: Any) -> Any:
+            found = whole(value)
+            return (found.cpu() if isinstance(found, Tensor) else found) if self.is_global_zero else None
+
+        gathered = tree_map(gather, state)
+        return gathered if self.is_global_zero else {}
+
+
+StrategyRegistry.register(NAME, FSDP2, description="weights, gradients and optimizer state in shards (FSDP2)")
+
+
+def whole(value: Any) -> Any:
+    """A sharded tensor with all of its shards; anything else as it is. All processes have to call it."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def cut_as(value: Tensor, like: Tensor) -> Tensor:
+    """The own shard of a whole tensor, cut as another one is; every process holds the whole."""
+    if not isinstance(like, DTensor):
+        return value
+    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+
+
+def sharded_copy(model: Component, objective: nn.Module) -> Component:
+    """A copy that can be sharded while the model itself stays whole.
+
+    What is only referred to, such as the frozen trunk that an objective holds, is not copied.
+    """
+    held = [
+        one for module in objective.modules() if isinstance(module, Frozen) for one in module.modules_held()
+    ]
+    twin = copy.deepcopy(model, {id(one): one for one in held})
+    for parameter, origin in zip(twin.parameters(), model.parameters(), strict=True):
+        # A copied parameter has lost its attributes.
+        vars(parameter).update(vars(origin))
+    return twin
+
+
+def shard(root: LightningModule, mesh: DeviceMesh) -> None:
+    """Shard the units of all components below a root, then what is left as the root's own.
+
+    Args:
+        root: whose `forward` is the whole step; parameters of its own are gathered from there to its end.
+        mesh: of one axis.
+    """
+    # A scalar has no axis to cut.
+    scalars = {parameter for parameter in root.parameters() if not parameter.ndim}
+    with attributes_kept(root):
+        for part in list(root.modules()):
+            for unit in part.units() if isinstance(part, Component) else []:
+                if not isinstance(unit, FSDPModule):
+                    fully_shard(unit, mesh=mesh, ignored_params=scalars)
+        fully_shard(root, mesh=mesh, ignored_params=scalars)
+    for scalar in scalars:
+        if scalar.requires_grad:
+            scalar.register_hook(lambda gradient: mean(gradient, mesh))
+
+
+@contextmanager
+def attributes_kept(module: nn.Module) -> Iterator[None]:
+    """Tell parameters that are made anew within what the old ones knew, such as `muon_splits`."""
+    told = {name: dict(vars(parameter)) for name, parameter in module.named_parameters()}
+    yield
+    for name, parameter in module.named_parameters():
+        vars(parameter).update(told[name])
+
+
+def mean(value: Tensor, mesh: DeviceMesh) -> Tensor:
+    """The mean over the processes of a mesh."""
+    value = value.clone()
+    distributed.all_reduce(value, group=mesh.get_group())
+    return value / mesh.size()
+
+
+def gather_into(model: nn.Module, sharded: nn.Module) -> None:
+    """Give a whole model the state of its sharded copy, a tensor at a time. All processes have to call it."""
+    own = model.state_dict()
+    for name, value in sharded.state_dict().items():
+        own[name].copy_(whole(value))
+
+
+@torch.no_grad()
+def clip_norm(parameters: Iterable[nn.Parameter], most: float) -> None:
+    """`torch.nn.utils.clip_grad_norm_` over gradients of which some are sharded and others are not."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    cut = [gradient.to_local() for gradient in gradients if isinstance(gradient, DTensor)]
+    uncut = [gradient for gradient in gradients if not isinstance(gradient, DTensor)]
+    if not gradients:
+        return
+    square = torch.zeros((), device=gradients[0].device)
+    for gradient in cut:
+        square += gradient.float().square().sum()
+    distributed.all_reduce(square)
+    for gradient in uncut:
+        square += gradient.float().square().sum()
+    factor = (most / (square.sqrt() + 1e-6)).clamp(max=1.0)
+    torch._foreach_mul_(cast(list[Tensor], [*cut, *uncut]), factor)
