@@ -77,7 +77,8 @@ class Loom(LightningModule):
         """Where the strategy shards, train a copy in shards; see `pipelines.sharded`."""
         if self.device_mesh is not None:
             self.model = sharded_copy(self.model, self.objective)
-            shard(self, self.device_mesh["data_parallel"])
+            apart = getattr(self.trainer.strategy, "expert_parallel", False)
+            shard(self, self.device_mesh["data_parallel"], expert_parallel=apart)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One optimizer; the stage's factors on the learning rate by part."""

@@ -1,4 +1,4 @@
-"""The strategy `fsdp2`: weights, gradients and optimizer state in shards, one of each process.
+"""The strategies `fsdp2` and `fsdp2_expert_parallel`: weights, gradients and optimizer state in shards.
 
 Every unit that a component declares (`Component.units`) is gathered when it is run and dropped after it; all
 other parameters are the root's, gathered once a step. A checkpoint is one file of whole tensors, the same as
@@ -24,20 +24,24 @@ from torch.utils._pytree import tree_map
 
 from vlmloom.components.contracts.component import Component
 from vlmloom.components.contracts.frozen import Frozen
+from vlmloom.registry.errors import UserError
 
-NAME = "fsdp2"
-"""What `trainer.strategy` calls it."""
+NAME, WITH_EXPERTS = "fsdp2", "fsdp2_expert_parallel"
+"""What `trainer.strategy` calls them."""
 
 
 class FSDP2(ModelParallelStrategy):
     """Lightning's model parallelism over one axis of processes, with checkpoints of whole tensors.
 
     Args:
+        expert_parallel: whether tokens travel to the processes that hold their experts; else the experts of a
+            block travel to all processes, as its other weights do.
         options: of `ModelParallelStrategy`, such as `process_group_backend` and `timeout`.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, expert_parallel: bool = False, **options: Any) -> None:
         super().__init__(**(options | {"save_distributed_checkpoint": False}))
+        self.expert_parallel = expert_parallel
 
     @property
     def lightning_restore_optimizer(self) -> bool:
@@ -103,7 +107,11 @@ class FSDP2(ModelParallelStrategy):
         return gathered if self.is_global_zero else {}
 
 
-StrategyRegistry.register(NAME, FSDP2, description="weights, gradients and optimizer state in shards (FSDP2)")
+SHARDS = "weights, gradients and optimizer state in shards (FSDP2)"
+StrategyRegistry.register(NAME, FSDP2, description=SHARDS)
+StrategyRegistry.register(
+    WITH_EXPERTS, FSDP2, description=f"{SHARDS}, whole experts on each process", expert_parallel=True
+)
 
 
 def whole(value: Any) -> Any:
@@ -133,24 +141,49 @@ def sharded_copy(model: Component, objective: nn.Module) -> Component:
     return twin
 
 
-def shard(root: LightningModule, mesh: DeviceMesh) -> None:
+def shard(root: LightningModule, mesh: DeviceMesh, expert_parallel: bool = False) -> None:
     """Shard the units of all components below a root, then what is left as the root's own.
 
     Args:
         root: whose `forward` is the whole step; parameters of its own are gathered from there to its end.
         mesh: of one axis.
+        expert_parallel: first share out the experts, whose weights are gathered nowhere.
+
+    Raises:
+        UserError: there are no experts to share out, or they cannot be.
     """
-    # A scalar has no axis to cut.
-    scalars = {parameter for parameter in root.parameters() if not parameter.ndim}
     with attributes_kept(root):
+        placed = place_experts(root, mesh) if expert_parallel else []
+        # A scalar has no axis to cut.
+        scalars = [parameter for parameter in root.parameters() if not parameter.ndim]
+        kept = {*placed, *scalars}
         for part in list(root.modules()):
             for unit in part.units() if isinstance(part, Component) else []:
                 if not isinstance(unit, FSDPModule):
-                    fully_shard(unit, mesh=mesh, ignored_params=scalars)
-        fully_shard(root, mesh=mesh, ignored_params=scalars)
+                    fully_shard(unit, mesh=mesh, ignored_params=kept)
+        fully_shard(root, mesh=mesh, ignored_params=kept)
     for scalar in scalars:
         if scalar.requires_grad:
             scalar.register_hook(lambda gradient: mean(gradient, mesh))
+
+
+def place_experts(root: nn.Module, mesh: DeviceMesh) -> list[nn.Parameter]:
+    """The parameters of all experts below a root, cut between experts.
+
+    Raises:
+        UserError: there are none, or they cannot be shared out.
+    """
+    placed: list[nn.Parameter] = []
+    for name, module in root.named_modules():
+        place = getattr(module, "place", None)
+        if place is not None:
+            try:
+                placed += place(mesh)
+            except ValueError as fault:
+                raise UserError(f"trainer.strategy: {WITH_EXPERTS}: {name}: {fault}") from None
+    if not placed:
+        raise UserError(f"trainer.strategy: {WITH_EXPERTS}: the model has no experts; {NAME} would be right")
+    return placed
 
 
 @contextmanager

@@ -11,7 +11,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from torch.nn import functional as F
+
+from vlmloom.components.moe.exchange import Exchange
 
 Backend = Literal["auto", "loop", "grouped_mm"]
 FUSED = 256
@@ -147,8 +151,44 @@ class Experts(nn.Module):
         self.backend = backend
         self.picked: str | None = None
         self.picks: dict[str, str] = {}
+        self.mesh: DeviceMesh | None = None
         self.gate_up = nn.Parameter(torch.empty(experts, 2 * hidden, width).normal_(std=init_std))
         self.down = nn.Parameter(torch.empty(experts, width, hidden).normal_(std=init_std))
+
+    def place(self, mesh: DeviceMesh) -> list[nn.Parameter]:
+        """Keep the own share of whole experts alone; tokens travel to the processes that hold theirs.
+
+        Args:
+            mesh: of one axis; every process has called this, with equal weights.
+
+        Returns:
+            The parameters, cut along the experts; what every process adds to their gradients is averaged, as
+            the loss is.
+
+        Raises:
+            ValueError: the experts cannot be shared out evenly.
+        """
+        experts = len(self.gate_up)
+        if experts % mesh.size():
+            raise ValueError(
+                f"{experts} experts cannot be shared out evenly to {mesh.size()} processes; "
+                f"{mesh.size() * max(1, round(experts / mesh.size()))} experts would be right"
+            )
+        self.mesh = mesh
+        for name in ("gate_up", "down"):
+            whole = getattr(self, name)
+            cut = distribute_tensor(whole.detach(), mesh, [Shard(0)], src_data_rank=None)
+            setattr(self, name, nn.Parameter(cut, requires_grad=whole.requires_grad))
+        return [self.gate_up, self.down]
+
+    def _held(self, weight: Tensor) -> Tensor:
+        """The experts that are held here; the loss is the mean over processes, and so is its gradient."""
+        if not isinstance(weight, DTensor) or self.mesh is None:
+            return weight
+        own, processes = weight.to_local(), self.mesh.size()
+        if own.requires_grad:
+            own.register_hook(lambda gradient: gradient / processes)
+        return own
 
     def pick(self, device: torch.device) -> str:
         """The backend that `auto` means on a device."""
@@ -174,22 +214,32 @@ class Experts(nn.Module):
         self.picked = self.pick(x.device)
         if self.backend == "auto":
             self.picks[f"experts ({x.device.type})"] = self.picked
-        # grouped_mm refuses to work on no rows at all; the loop gives the gradients of zero that are due.
-        linear = _loop_linear if self.picked == "loop" or not len(order.forth) else _grouped_linear
         choices = shares.shape[1]
         rows = _Dispatch.apply(x, order.forth, order.back, choices)
-        gate, up = linear(rows, self.gate_up, order.counts).chunk(2, dim=-1)
+        if self.mesh is None:
+            result = self._run(rows, order.counts, limit)
+        else:
+            exchange = Exchange(order.counts, self.mesh.get_group())
+            result = exchange.back(self._run(exchange.there(rows), exchange.counts, limit))
+        return _Combine.apply(result, shares.to(result.dtype), order.forth, order.back)
+
+    def _run(self, rows: Tensor, counts: Tensor, limit: float | None) -> Tensor:
+        """The experts that are held here on rows that are sorted by expert."""
+        # grouped_mm refuses to work on no rows at all; the loop gives the gradients of zero that are due.
+        linear = _loop_linear if self.picked == "loop" or not len(rows) else _grouped_linear
+        gate, up = linear(rows, self._held(self.gate_up), counts).chunk(2, dim=-1)
         if limit is not None:
             gate, up = gate.clamp(max=limit), up.clamp(-limit, limit)
-        result = linear(F.silu(gate) * up, self.down, order.counts)
-        return _Combine.apply(result, shares.to(result.dtype), order.forth, order.back)
+        return linear(F.silu(gate) * up, self._held(self.down), counts)
 
     def are_few(self, chosen: Int[Tensor, "tokens choices"]) -> bool:
         """Whether `of_few` is the faster way, as measured on a CPU.
 
         A compiled program reads chosen weights in place up to `FUSED` assignments; without one they are
-        copied, which pays for a single token.
+        copied, which pays for a single token. Where experts are shared out, no process has all of them.
         """
+        if self.mesh is not None:
+            return False
         return chosen.numel() <= FUSED if torch.compiler.is_compiling() else len(chosen) == 1
 
     def of_few(

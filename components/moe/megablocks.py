@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 from torch.nn import functional as F
 
 from vlmloom.components.contracts.kinds import FFN
@@ -42,6 +43,14 @@ class MegaBlocksExperts(nn.Module):
             weight = nn.Parameter(torch.empty(experts * hidden, width).normal_(std=init_std))
             weight.muon_splits = (hidden,) * experts  # type: ignore[attr-defined]
             self.register_parameter(name, weight)
+
+    def place(self, mesh: DeviceMesh) -> list[nn.Parameter]:
+        """MegaBlocks' kernels work on all experts.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("moe/megablocks keeps all experts; moe/sigmoid_bias would be right")
 
     def forward(
         self,

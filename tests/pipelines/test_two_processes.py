@@ -68,7 +68,18 @@ def started(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(started) -> tuple[Path, dict[str, list]]:
-    return started, two(started, "fsdp2", "stopped", "gone_on:from_one", "ddp", "mixed", "poisoned")
+    return started, two(
+        started,
+        "fsdp2",
+        "stopped",
+        "gone_on:from_one",
+        "ddp",
+        "mixed",
+        "experts",
+        "uneven",
+        "dense",
+        "poisoned",
+    )
 
 
 def equal_runs(left: Path, right: Path) -> None:
@@ -134,10 +145,13 @@ def test_what_one_process_has_saved_two_go_on_with(one, found):
 
 
 def test_packs_without_pictures_on_one_process_alone(found, tmp_path):
-    """Vision and projector, which nothing runs through, have gradients all the same: nobody waits in vain."""
+    """Vision and projector, which nothing runs through, have gradients all the same: nobody waits in vain.
+
+    In copies, in shards, and in shards with experts on one process each, whose blocks are computed again.
+    """
     out, by_way = found
     losses = run(tmp_path, ONE, sets=SHORT)
-    for way in ("ddp", "mixed"):
+    for way in ("ddp", "mixed", "experts"):
         assert by_way[way][0] == by_way[way][1] == pytest.approx(losses, **LOSS)
         equal_runs(tmp_path, out / way)
 
@@ -150,6 +164,17 @@ def test_a_loss_that_is_not_finite_on_one_process_stops_both_and_is_told_of_its_
     assert line.startswith("first: the loss is nan at step 2, on ") and "#" in line
     assert "no checkpoint was written yet" in line
     assert not (out / "poisoned" / "model.safetensors").exists()
+
+
+def test_experts_that_cannot_be_shared_out_are_one_line(found):
+    _, by_way = found
+    print(by_way["uneven"], by_way["dense"])
+    (line,), (other,) = by_way["uneven"]
+    assert line == other
+    assert line.startswith("trainer.strategy: fsdp2_expert_parallel: model.language.blocks.1.ffn.experts: ")
+    assert "3 experts cannot be shared out evenly to 2 processes; 4 experts would be right" in line
+    told = "trainer.strategy: fsdp2_expert_parallel: the model has no experts; fsdp2 would be right"
+    assert by_way["dense"] == [[told], [told]]
 
 
 def test_one_process_alone_writes(found):

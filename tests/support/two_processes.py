@@ -6,7 +6,7 @@ Arguments: a folder, and `WAY` or `WAY:RUN` for each training; it leaves the run
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from vlmloom.registry.errors import UserError
 
 TINY = Path(__file__).parents[1] / "pipelines" / "tiny.yaml"
 FSDP2 = {"accelerator": "cpu", "devices": 2, "strategy": "fsdp2"}
+EXPERTS = FSDP2 | {"strategy": "fsdp2_expert_parallel"}
 DDP = FSDP2 | {"strategy": "ddp"}
 ONE = {"accelerator": "cpu", "accumulate_grad_batches": 2}
 """As many packs a step as two processes have."""
@@ -28,6 +29,8 @@ EXACT = "stages.0.optimizer.precision=float32"
 """In bfloat16, Muon's products round what differs in the last bit to what differs in the third digit."""
 SHORT = ("data.pack_tokens=36", "budget.samples=40", "seed=1")
 """So few tokens that some packs have no picture."""
+AGAIN = "assembly.recompute={language: full, head: selective}"
+DENSE = "assembly.language.layers.1.ffn={use: ffn/swiglu, hidden: 16}"
 STOPPED = 5
 """Optimizer steps before a run that is to be gone on with is stopped."""
 
@@ -70,10 +73,12 @@ class Mixed(Callback):
         assert {(True, False), (False, True)} & self.seen, self.seen
 
 
-def run(folder: Path, flags: dict, *callbacks: Callback, sets: tuple[str, ...] = ()) -> list[float]:
+def run(
+    folder: Path, flags: dict, *callbacks: Callback, sets: Sequence[str] = (), swaps: Sequence[str] = ()
+) -> list[float]:
     """Train with these flags of the Trainer, as the command line gives them; the loss of every step."""
     losses = Losses()
-    experiment, resolved = build_experiment(compose_experiment(TINY, sets=[EXACT, *sets]))
+    experiment, resolved = build_experiment(compose_experiment(TINY, sets=[EXACT, *sets], swaps=swaps))
     train(
         experiment,
         folder,
@@ -91,6 +96,9 @@ WAYS: dict[str, Callable[[Path], list[float]]] = {
     "gone_on": lambda folder: run(folder, FSDP2),
     "ddp": lambda folder: run(folder, DDP, Mixed(), sets=SHORT),
     "mixed": lambda folder: run(folder, FSDP2, Mixed(), sets=SHORT),
+    "experts": lambda folder: run(folder, EXPERTS, Mixed(), sets=(*SHORT, AGAIN)),
+    "uneven": lambda folder: run(folder, EXPERTS, sets=("assembly.language.layers.1.ffn.experts=3",)),
+    "dense": lambda folder: run(folder, EXPERTS, swaps=(DENSE,)),
     "poisoned": lambda folder: run(folder, FSDP2, Poison()),
 }
 
