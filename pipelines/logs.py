@@ -9,6 +9,8 @@ from typing import Any
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from vlmloom.pipelines import ranks
+
 
 class ContinuedCSV(CSVLogger):
     """Lightning's `metrics.csv`, written row by row, that goes on where a run was interrupted.
@@ -18,10 +20,10 @@ class ContinuedCSV(CSVLogger):
 
     def __init__(self, save_dir: Path, *, name: str, version: str) -> None:
         super().__init__(save_dir, name=name, version=version, flush_logs_every_n_steps=1)
-        # Read now: the Trainer's first look at the logger deletes it.
+        # Read now: the Trainer's first look at the logger deletes it. Only the first process writes rows.
         self._before: list[dict[str, Any]] | None = []
         file = Path(self.log_dir) / "metrics.csv"
-        if file.is_file():
+        if ranks.first() and file.is_file():
             with file.open(newline="", encoding="utf-8", errors="replace") as held:
                 self._before = [row for row in csv.DictReader(held) if (row.get("step") or "").isdigit()]
 
