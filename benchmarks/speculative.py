@@ -91,7 +91,7 @@ def run(
     shape: Shape,
     repeats: int,
     characters: int = 3000,
-    steps: int = 100,
+    steps: int = 300,
     count: int = 4,
     prompts: int = 4,
     prompt: int = 32,
