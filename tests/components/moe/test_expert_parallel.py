@@ -45,6 +45,7 @@ def _rank(rank: int, rendezvous: str, results) -> None:
         layer = experts(backend)
         placed = layer.place(mesh)
         assert [parameter.to_local().shape[0] for parameter in placed] == [EXPERTS // 2] * 2
+        assert not layer.are_few(torch.zeros(1, CHOICES, dtype=torch.long))
         found = [run(layer, counts[rank], seed=10 * rank + n) for n, counts in enumerate(TOKENS)]
         slopes = [parameter.grad for parameter in layer.parameters()]
         assert all(isinstance(slope, DTensor) for slope in slopes)
