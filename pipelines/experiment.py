@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -149,26 +150,25 @@ class Training:
     pretrained: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        refused = []
+        if refused := list(self._refused()):
+            raise Refusals(refused)
+
+    def _refused(self) -> Iterator[str]:
+        """What is wrong with the values, each beginning with its key."""
         if not NAME.fullmatch(self.name):
-            refused.append(f"name: found {self.name!r}; {NAMING} would be right")
+            yield f"name: found {self.name!r}; {NAMING} would be right"
         if not 0 <= self.seed <= LARGEST_SEED:
-            refused.append(f"seed: found {self.seed}; 0 to {LARGEST_SEED} would be right")
+            yield f"seed: found {self.seed}; 0 to {LARGEST_SEED} would be right"
         if self.checkpoint_every_n_steps < 1:
-            refused.append(
-                f"checkpoint_every_n_steps: found {self.checkpoint_every_n_steps}; 1 or more would be right"
-            )
+            yield f"checkpoint_every_n_steps: found {self.checkpoint_every_n_steps}; 1 or more would be right"
         if not self.stages:
-            refused.append("stages: found an empty list; at least one stage would be right")
+            yield "stages: found an empty list; at least one stage would be right"
         names = [stage.name for stage in self.stages]
         for number, stage in enumerate(self.stages):
             if stage.name in names[:number]:
-                refused.append(
-                    f"stages.{number}.name: {stage.name!r} is an earlier stage's; another is needed"
-                )
-            refused += [f"stages.{number}.{text}" for text in self._misfits(stage)]
-        if refused:
-            raise Refusals(refused)
+                yield f"stages.{number}.name: {stage.name!r} is an earlier stage's; another is needed"
+            for text in self._misfits(stage):
+                yield f"stages.{number}.{text}"
 
     def _misfits(self, stage: Stage) -> Iterator[str]:
         """What a stage asks of what is trained and of the data that they do not have."""
@@ -211,6 +211,15 @@ class Experiment(Training):
     """
 
     assembly: Assembly
+
+    def _refused(self) -> Iterator[str]:
+        """See `Training`; the sizes of vocabularies besides, which stand in the YAML on both sides."""
+        yield from super()._refused()
+        short: list[str] = []
+        # A run is read after its tokenizer's first folder is gone; what cannot be read says so itself.
+        with suppress(ValueError):
+            short += self.data.short_vocabularies(self.assembly)
+        yield from (f"assembly.{text}" for text in short)
 
     @property
     def subject(self) -> Component:

@@ -179,8 +179,9 @@ def _placed(plan: Fields, text: str) -> Problem:
         return Problem(plan.mark, plan.path, text)
     mark, at = plan.mark, cast(Plan, plan)
     for name in keys:
-        if isinstance(at, Fields) and name in at.values:
-            mark, at = at.marks.get(name, mark), at.values[name]
+        held = at.values if isinstance(at, Fields) else at.arguments if isinstance(at, Part) else {}
+        if isinstance(at, Fields | Part) and name in held:
+            mark, at = at.marks.get(name, mark), held[name]
         elif isinstance(at, Items) and name.isdigit() and int(name) < len(at.items):
             at = at.items[int(name)]
             mark = at.mark if isinstance(at, Fields | Part) else mark

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,7 +100,7 @@ class PackedData:
             tokenizer_file: where the tokenizer of this run lies, or is put.
 
         Raises:
-            UserError: the language part has fewer ids than the tokenizer, or its file is damaged.
+            UserError: a part that reads tokens has fewer ids than the tokenizer, or its file is damaged.
         """
         self.suite.prepare()
         if tokenizer_file is not None and tokenizer_file.exists():
@@ -110,12 +110,8 @@ class PackedData:
                 raise UserError(one_line(fault)) from None
         elif not getattr(self.tokenizer, "trained", True):
             self.tokenizer.train_cached(self.suite.text_corpus(CORPUS_ITEMS), cache_root())  # type: ignore[attr-defined]
-        language = getattr(intake, "language", None)
-        if language is not None and language.vocab < self.tokenizer.vocab:
-            raise UserError(
-                f"language.vocab is {language.vocab}, but the tokenizer has {self.tokenizer.vocab} ids; "
-                f"language.vocab: {self.tokenizer.vocab} would be right"
-            )
+        if short := list(self.short_vocabularies(intake)):
+            raise UserError(*short)
         if tokenizer_file is not None and not tokenizer_file.exists() and hasattr(self.tokenizer, "save"):
             self.tokenizer.save(tokenizer_file)
         bind = getattr(intake, "bind_vocabulary", None)
@@ -123,6 +119,15 @@ class PackedData:
             bind(*labels(self.suite))
         self.processor = self.template(tokenizer=self.tokenizer)
         self.intake = intake
+
+    def short_vocabularies(self, intake: Intake) -> Iterator[str]:
+        """A line, with its key, for every part that reads tokens and has fewer ids than the tokenizer."""
+        ids = self.tokenizer.vocab
+        for name in ("language", "text"):
+            part = getattr(intake, name, None)
+            if part is not None and part.vocab < ids:
+                found = f"{name}.vocab: found {part.vocab}, but the tokenizer has {ids} ids"
+                yield f"{found}; {ids} would be right"
 
     def view(self, name: str, split: str) -> View:
         """A view of a split (see `pipelines.experiment.View`)."""

@@ -9,6 +9,9 @@ from torch.utils.data import Sampler
 
 from vlmloom.registry.errors import UserError
 
+AHEAD = 1000
+"""How many items are looked at to tell what size of a pack would do."""
+
 
 class Size(NamedTuple):
     """What an item weighs before it is drawn.
@@ -130,9 +133,10 @@ class PackSampler(Sampler[list[Draw]]):
         while held < self.window * self.capacity:
             size = self.size_of(self._next)
             if size.tokens > self.capacity:
+                longest = max(self.size_of(self._next + more).tokens for more in range(AHEAD))
                 raise UserError(
-                    f"pack_tokens is {self.capacity}, but item {self._next} has {size.tokens} tokens; "
-                    f"{size.tokens} or more would be right"
+                    f"pack_tokens is {self.capacity}, but item {self._next} has {size.tokens} tokens and the "
+                    f"longest of the {AHEAD} from there on {longest}; {longest} or more would be right"
                 )
             skipped = 0 if size.tokens else skipped + 1
             if skipped > 10_000:

@@ -164,7 +164,7 @@ def test_the_tokenizer_of_another_run(run, capsys):
     (run / "tokenizer.json").write_text(json.dumps(tokenizer))
     assert main(asked("ask", run)) == 2
     err = capsys.readouterr().err
-    assert err.count("\n") == 1 and "language.vocab is 512, but the tokenizer has" in err
+    assert err.count("\n") == 1 and "language.vocab: found 512, but the tokenizer has" in err
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,12 @@ MISTAKES = {
     "set: {data.pack_tokens: 0}": [
         "bad.yaml:2: data.pack_tokens: data/packed: pack_tokens is 0; 1 or more would be right"
     ],
+    "set: {assembly.language.vocab: 400}": [
+        "bad.yaml:2: assembly.language.vocab: found 400, but the tokenizer has 512 ids; 512 would be right"
+    ],
+    "set: {data.tokenizer.vocab: 1024}": [
+        "tiny.yaml:9: assembly.language.vocab: found 512, but the tokenizer has 1024 ids; 1024 would be right"
+    ],
     "set: {data.workers: -1}": [
         "bad.yaml:2: data.workers: data/packed: workers is -1; 0 or more would be right"
     ],
@@ -125,3 +131,14 @@ def test_a_text_model_is_not_shown_pictures(tmp_path, capsys):
         "bad.yaml:2: stages.3.view: found 'question', but the assembly has no vision part to see pictures with; "
         "'described' or 'withheld' would be right"
     )
+
+
+def test_the_text_tower_reads_all_ids_of_the_tokenizer(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.yaml").write_text("extends: nano/adapter\nset: {assembly.text.vocab: 1000}\n")
+    for command in (["validate", "bad.yaml"], ["fit", "-c", "bad.yaml", "--out", "run"]):
+        assert main(command) == 2
+        assert capsys.readouterr().err == (
+            "bad.yaml:2: assembly.text.vocab: found 1000, but the tokenizer has 1024 ids; 1024 would be right\n"
+        )
+    assert not (tmp_path / "run").exists()
