@@ -61,6 +61,7 @@ class Loom(LightningModule):
         self._clock: float | None = None
         self._paused = 0.0
         self._micro: list[tuple[float, Metrics]] = []
+        self._lost = 0.0
         self._stepped = False
         self._factor = 1.0
         self.kept_loss: float | None = None
@@ -119,6 +120,8 @@ class Loom(LightningModule):
                 self.optimizers(use_pl_optimizer=False),  # type: ignore[arg-type]
                 self.progress,
             )
+        if isinstance(batch, Packed):
+            self.weigh(batch)
         loss, metrics = self(batch)
         own = Account.of(batch, float(loss.detach()), self.model, self.stage, self.trained_parts)
         account = Account.total(ranks.gathered(own))
@@ -131,6 +134,20 @@ class Loom(LightningModule):
             self.log_dict(scalars | {"train/loss": account.loss, "train/lr": self._factor}, batch_size=1)
             self.log_dict({f"pace/{name}": part for name, part in self.pace.items()}, batch_size=1)
         return loss
+
+    def weigh(self, batch: Packed) -> None:
+        """Take the weights of corrupt pictures out of the normaliser: the sum is then of what is there.
+
+        Those of all processes count, and those of earlier micro-batches of the same optimizer step. With one
+        micro-batch a step this is exact; with several, an earlier one was descended before a later one was
+        drawn, and its loss is too small by the share of the step that is lost after it.
+        """
+        if not self._micro:
+            self._lost = 0.0
+        self._lost += sum(ranks.gathered(batch.extras.get("lost_weight", 0.0)))
+        if self._lost:
+            packs = self.trainer.world_size * self.trainer.accumulate_grad_batches
+            batch.normaliser = max(batch.normaliser * packs - self._lost, 1.0) / packs
 
     def configure_gradient_clipping(
         self,

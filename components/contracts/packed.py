@@ -55,7 +55,8 @@ class Packed:
         visuals: what each tower sees, by the tower's name (`vision`, `teacher.siglip2`, ...).
         branch: `[T]` branches of a message tree, where there are any.
         extras: old log-probabilities, advantages and what else an objective needs.
-        normaliser: the sum of weights over the whole optimizer step (all ranks, all micro-batches).
+        normaliser: the sum of weights over the whole optimizer step, over its packs (ranks times
+            micro-batches).
     """
 
     ids: Int[Tensor, "tokens"]

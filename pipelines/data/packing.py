@@ -31,10 +31,12 @@ class Draw(NamedTuple):
     Attributes:
         item: its index.
         normaliser: what the loss of this pack is divided by (see `PackSampler`).
+        weight: what the item itself has in that; it is taken out where its picture turns out corrupt.
     """
 
     item: int
     normaliser: float
+    weight: float = 0.0
 
 
 def knapsack(lengths: list[int], capacity: int) -> list[int]:
@@ -74,7 +76,8 @@ class PackSampler(Sampler[list[Draw]]):
     All packs of one optimizer step (`world` ranks times `accumulate` micro-batches) are planned together by
     every rank, so each knows the weight of the whole step without communication. A pack's normaliser is that
     weight divided by the number of packs: Lightning's division by `accumulate` and the mean over ranks then
-    give sum(w * loss) / sum(w) over the whole step.
+    give sum(w * loss) / sum(w) over the whole step. That an item's picture cannot be decoded is found out
+    later, and its weight is then taken out (see `Loom.weigh`).
     """
 
     def __init__(
@@ -124,7 +127,8 @@ class PackSampler(Sampler[list[Draw]]):
         step = [self._pack() for _ in range(self.world * self.accumulate)]
         weight = sum(size.weight for pack in step for _, size in pack)
         normaliser = max(weight, 1.0) / len(step)
-        return [[Draw(index, normaliser) for index, _ in pack] for pack in step[self.rank :: self.world]]
+        own = step[self.rank :: self.world]
+        return [[Draw(index, normaliser, size.weight) for index, size in pack] for pack in own]
 
     def _pack(self) -> list[tuple[int, Size]]:
         waiting = self._waiting

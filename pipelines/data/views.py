@@ -41,12 +41,14 @@ class Drawn:
         pixels: one uint8 array `[frames, height, width, 3]` a picture.
         sample: the plan.
         normaliser: of the pack that it is for.
+        weight: what it has in the normaliser.
         corrupt: the message of a picture that could not be decoded; the item is then left out of its batch.
     """
 
     tag: Tag
     sample: Sample
     normaliser: float
+    weight: float = 0.0
     encoded: Encoded | None = None
     pixels: list[np.ndarray] = field(default_factory=list)
     corrupt: str | None = None
@@ -140,7 +142,7 @@ class View:
     def draw(self, draw: Draw) -> Drawn:
         """Render and encode one item."""
         sample = self.plan(draw.item)
-        drawn = Drawn(tag_of(sample), sample, draw.normaliser)
+        drawn = Drawn(tag_of(sample), sample, draw.normaliser, draw.weight)
         try:
             drawn.pixels = [picture.render() for picture in sample.pictures]
             drawn.encoded = self.encoded(sample)
@@ -149,7 +151,10 @@ class View:
         return drawn
 
     def collate(self, items: Sequence[Drawn]) -> Packed:
-        """One packed batch; what could not be decoded is left out and named in `extras["corrupt"]`."""
+        """One packed batch; what could not be decoded is left out and named in `extras["corrupt"]`.
+
+        What it would have weighed in the normaliser is `extras["lost_weight"]`.
+        """
         good = [item for item in items if item.corrupt is None]
         batch = pack(
             self.intake,
@@ -158,6 +163,7 @@ class View:
         )
         batch.normaliser = items[0].normaliser
         batch.extras["corrupt"] = [item.corrupt for item in items if item.corrupt]
+        batch.extras["lost_weight"] = sum(item.weight for item in items if item.corrupt)
         for tower, spec in self.specs.items():
             batch.visuals[tower] = join([cut(pixels, spec) for item in good for pixels in item.pixels], spec)
         return batch

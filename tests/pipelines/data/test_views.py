@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Callback
 from rich.console import Console
 
 from vlmloom.components.contracts.sample import CorruptPicture, Picture, Thing
@@ -94,3 +95,49 @@ def test_a_pack_of_nothing_but_corrupt_pictures_trains_on_nothing(assembly, tmp_
     monkeypatch.setattr(suite, "plan", broken)
     ledger = train(experiment, tmp_path, resolved=resolved, console=Console(quiet=True))
     assert ledger.samples == 0 and ledger.steps > 0 and sum(ledger.corrupt.values()) >= ledger.steps
+
+
+class Truncated(Picture):
+    """Its size is known, and that it cannot be decoded only once it is drawn."""
+
+    def __init__(self, whole: Picture) -> None:
+        self.frames, self.height, self.width, self.key = whole.frames, whole.height, whole.width, whole.key
+
+    def render(self) -> np.ndarray:
+        raise CorruptPicture(f"{self.key}: is truncated")
+
+
+class Weights(Callback):
+    """Notes of every micro-batch what its loss is divided by, the weights that it has, and what it lost."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[float, float, float]] = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.found.append((batch.normaliser, float(batch.weights.sum()), batch.extras["lost_weight"]))
+
+
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_a_picture_found_truncated_takes_its_weight_along(micro_batches, tmp_path, monkeypatch):
+    """One micro-batch a step is exact; of several, the last is, and each knows what was lost until then."""
+    sets = ["budget.samples=120", f"trainer.accumulate_grad_batches={micro_batches}"]
+    experiment, resolved = build_experiment(compose_experiment(TINY, sets=sets))
+    suite, plan = experiment.data.suite, experiment.data.suite.plan
+
+    def broken(split, index):
+        sample = plan(split, index)
+        if index % 3 == 0:
+            parts = sample.prompt
+            sample.prompt = [Truncated(part) if isinstance(part, Picture) else part for part in parts]
+        return sample
+
+    monkeypatch.setattr(suite, "plan", broken)
+    weights = Weights()
+    train(experiment, tmp_path, resolved=resolved, console=Console(quiet=True), callbacks=[weights])
+    steps = [weights.found[at : at + micro_batches] for at in range(0, len(weights.found), micro_batches)]
+    assert len(steps) > 4 and sum(lost > 0 for _, _, lost in weights.found) > 3
+    for step in steps:
+        present, lost = (sum(one[at] for one in step) for at in (1, 2))
+        for normaliser, _, own in step:
+            lost -= own
+            assert normaliser * micro_batches == pytest.approx(present + lost)
