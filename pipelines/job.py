@@ -100,7 +100,7 @@ def work(job: Job, console: Console) -> None:
     from vlmloom.pipelines.evaluate import answers_file, evaluate
     from vlmloom.pipelines.loading import build_experiment, compose_experiment
     from vlmloom.pipelines.machine import peak_memory
-    from vlmloom.pipelines.measures import declared, measure
+    from vlmloom.pipelines.measures import BATCHES, declared, measure
     from vlmloom.pipelines.run import train
     from vlmloom.pipelines.summary import active_parameters
     from vlmloom.pipelines.validation import ValidationCurve
@@ -132,7 +132,7 @@ def work(job: Job, console: Console) -> None:
     samples = [
         task.plan("test", index) for task in experiment.data.suite.tasks.values() for index in range(2)
     ]
-    measured = measure(routes[job.design])
+    measured = measure(routes[job.design], min(BATCHES, job.items.test))
     latency = routes[job.design].latency(samples[:LATENCY_ITEMS])
     parts = experiment.assembly.parts()
     answering = {name: part for name, part in parts.items() if name not in ("text", "align")}
