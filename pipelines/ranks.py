@@ -5,6 +5,7 @@ Files are written by the first process alone. A training of one process needs no
 
 from __future__ import annotations
 
+import atexit
 import time
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +19,13 @@ T = TypeVar("T")
 
 PATIENCE = 1800.0
 """Seconds that the others wait for what the first process prepares."""
+
+
+@atexit.register
+def leave() -> None:
+    """Leave the process group: gloo's threads abort a process that ends before they have."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def rank() -> int:

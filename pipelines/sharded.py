@@ -123,7 +123,8 @@ def cut_as(value: Tensor, like: Tensor) -> Tensor:
     """The own shard of a whole tensor, cut as another one is; every process holds the whole."""
     if not isinstance(like, DTensor):
         return value
-    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+    value = value.to(like.device).contiguous()
+    return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
 
 
 def sharded_copy(model: Component, objective: nn.Module) -> Component:
@@ -136,8 +137,9 @@ def sharded_copy(model: Component, objective: nn.Module) -> Component:
     ]
     twin = copy.deepcopy(model, {id(one): one for one in held})
     for parameter, origin in zip(twin.parameters(), model.parameters(), strict=True):
-        # A copied parameter has lost its attributes.
+        # A copied parameter has lost its attributes; what lies channels last cannot be cut.
         vars(parameter).update(vars(origin))
+        parameter.data = parameter.detach().contiguous()
     return twin
 
 
