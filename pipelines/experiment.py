@@ -83,6 +83,23 @@ class Budget:
 
 
 @dataclass
+class StartingWeights:
+    """Whose weights an assembly starts from; what it does not share with them starts at random.
+
+    Attributes:
+        folder: of an import or a run, or a training checkpoint.
+        take: globs over parameter names (`vision`, `language.blocks.*`); all others start at random.
+    """
+
+    folder: str
+    take: list[str] = field(default_factory=lambda: ["*"])
+
+    def __post_init__(self) -> None:
+        if not self.take:
+            raise ValueError("take: found an empty list; names of parts, or `*` for all, would be right")
+
+
+@dataclass
 class Stage:
     """One `Trainer.fit` within an experiment.
 
@@ -208,9 +225,11 @@ class Experiment(Training):
 
     Attributes:
         assembly: the model.
+        weights: that it starts from; left out, all are at random.
     """
 
     assembly: Assembly
+    weights: StartingWeights | None = None
 
     def _refused(self) -> Iterator[str]:
         """See `Training`; the sizes of vocabularies besides, which stand in the YAML on both sides."""

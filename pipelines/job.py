@@ -104,6 +104,7 @@ def work(job: Job, console: Console) -> None:
     from vlmloom.pipelines.run import train
     from vlmloom.pipelines.summary import active_parameters
     from vlmloom.pipelines.validation import ValidationCurve
+    from vlmloom.pipelines.weights.starting import declarations
 
     composed = compose_experiment(job.source, sets=job.sets, swaps=job.swaps, scale=job.scale)
     experiment, resolved = build_experiment(composed)
@@ -166,7 +167,8 @@ def work(job: Job, console: Console) -> None:
     )
     text = json.dumps(
         record.to_dict()
-        | {"pretrained": experiment.pretrained, "corrupt": dict(ledger.corrupt)}
+        | {"pretrained": [*experiment.pretrained, *declarations(job.folder)]}
+        | {"corrupt": dict(ledger.corrupt)}
         | {"items": asdict(job.items), "answers": kept}
     )
     write_text(job.folder / RECORD, text)

@@ -7,18 +7,23 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import seed_everything
+from rich.console import Console
 
 from vlmloom.assemblies.assembly import Assembly
 from vlmloom.components.contracts.component import Component
 from vlmloom.pipelines.alone import ComponentExperiment
 from vlmloom.pipelines.checkpoints import load_weights
-from vlmloom.pipelines.experiment import Experiment, Training
+from vlmloom.pipelines.experiment import Experiment, StartingWeights, Training
 from vlmloom.pipelines.files import write_text
-from vlmloom.pipelines.folders import CONFIG, TOKENIZER, WEIGHTS, assembly_file
+from vlmloom.pipelines.folders import CARRIED, CONFIG, TOKENIZER, WEIGHTS, assembly_file
+from vlmloom.pipelines.patterns import matches
 from vlmloom.pipelines.weights.filling import fill, without_memory
 from vlmloom.pipelines.weights.folder import open_shards
+from vlmloom.pipelines.weights.sources import open_ours, owner_of
+from vlmloom.pipelines.weights.starting import Started, start_from
 from vlmloom.registry.build import build, build_as, saved
 from vlmloom.registry.compose import Composed, compose
+from vlmloom.registry.dry import on_meta
 from vlmloom.registry.errors import UserError
 from vlmloom.registry.marked import Node
 from vlmloom.registry.walk import check
@@ -100,13 +105,60 @@ def _seed(composed: Composed) -> None:
 def connect(training: Training, folder: Path) -> None:
     """Bring data and model together; a run's tokenizer lies in its folder.
 
-    What stands on a trained model reads with that model's tokenizer, of which the folder gets a copy.
+    What stands on a trained model, or starts from its weights, reads with that model's tokenizer, of which
+    the folder gets a copy.
     """
-    for stage in training.stages:
-        trunk = getattr(stage.objective, "trunk", None)
-        if trunk is not None and not (folder / TOKENIZER).exists() and trunk.tokenizer.exists():
-            write_text(folder / TOKENIZER, trunk.tokenizer.read_text(encoding="utf-8"))
+    trunks = [getattr(stage.objective, "trunk", None) for stage in training.stages]
+    lent = [trunk.tokenizer for trunk in trunks if trunk is not None]
+    weights = training.weights if isinstance(training, Experiment) else None
+    # A tokenizer that was trained elsewhere has been named in the data, and stays.
+    if weights is not None and not (folder / TOKENIZER).exists() and _untrained(training):
+        lent.append(_words_of(weights, training))
+    for file in lent:
+        if not (folder / TOKENIZER).exists() and file.exists():
+            write_text(folder / TOKENIZER, file.read_text(encoding="utf-8"))
     training.data.connect(training.intake(training.stages[0]), folder / TOKENIZER)
+
+
+def _untrained(training: Training) -> bool:
+    """Whether the data's tokenizer knows no words before a run has trained it."""
+    return not getattr(training.data.tokenizer, "trained", True)
+
+
+def _words_of(weights: StartingWeights, training: Training) -> Path:
+    """The tokenizer of the run that weights are of.
+
+    Raises:
+        UserError: they are an import's, which has a tokenizer of its own, and the language part is taken.
+    """
+    folder = owner_of(Path(weights.folder))
+    own = folder / CARRIED
+    names = (name for name, _ in training.subject.named_parameters() if name.startswith("language."))
+    taken = any(matches(name, pattern) for name in names for pattern in weights.take)
+    if taken and (own / TOKENIZER).is_file():
+        raise UserError(
+            f"weights.folder: {weights.folder}: its words have the ids of {own / TOKENIZER}; "
+            f"data.tokenizer: {{use: tokenizer/hf, folder: {own}}} would be right"
+        )
+    return folder / TOKENIZER
+
+
+def start(training: Training, console: Console) -> Started | None:
+    """Give an experiment the weights that its `weights` names, and list what comes from where.
+
+    Raises:
+        UserError: there are none, or they are damaged or do not fit.
+    """
+    weights = training.weights if isinstance(training, Experiment) else None
+    if weights is None:
+        return None
+    source, folder = open_ours(Path(weights.folder))
+    with on_meta():
+        donor = build(compose_assembly(folder))
+    started = start_from(training.subject, donor, source, weights.folder, weights.take)
+    for line in started.lines():
+        console.print(line, soft_wrap=True, markup=False)
+    return started
 
 
 def load_run(folder: Path) -> Experiment:
@@ -152,7 +204,7 @@ def read_weights(training: Training, folder: Path) -> None:
     Raises:
         UserError: its tokenizer is not there, or the weights do not fit.
     """
-    if not (folder / TOKENIZER).exists() and not getattr(training.data.tokenizer, "trained", True):
+    if not (folder / TOKENIZER).exists() and _untrained(training):
         raise UserError(
             f"{folder}: lacks {TOKENIZER}, and one trained anew might give words other ids than the model "
             "has learned; the folder of a finished run would be right"

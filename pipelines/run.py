@@ -1,4 +1,4 @@
-"""One experiment from random weights to `model.safetensors`, stage by stage, resumable at any point.
+"""One experiment from its first weights to `model.safetensors`, stage by stage, resumable at any point.
 
 A run's folder holds `config.yaml` (what was run, resolved; it runs again from there), `checkpoints/` of the
 stage under way, `stages/` with the state at the end of each finished one, `logs/`, and at the end
@@ -32,13 +32,14 @@ from vlmloom.pipelines.experiment import Training
 from vlmloom.pipelines.files import open_folder, write_text
 from vlmloom.pipelines.folders import CONFIG, TOKENIZER
 from vlmloom.pipelines.ledger import Ledger
-from vlmloom.pipelines.loading import connect
+from vlmloom.pipelines.loading import connect, start
 from vlmloom.pipelines.logs import ContinuedCSV
 from vlmloom.pipelines.loom import Bookkeeping, Loom
 from vlmloom.pipelines.machine import peak_memory
 from vlmloom.pipelines.precision import choose
 from vlmloom.pipelines.progress import BudgetBar
 from vlmloom.pipelines.sharded import gather_into
+from vlmloom.pipelines.weights.starting import STARTED
 from vlmloom.registry.errors import UserError, one_line
 
 TrainerFactory = Callable[..., Trainer]
@@ -62,7 +63,7 @@ def train(
     """Train all stages that are not finished yet.
 
     Args:
-        experiment: built, its weights at random from its seed.
+        experiment: built, its weights at random from its seed; `weights` are read here.
         folder: of the run; one that holds the same experiment is continued.
         resolved: the YAML it was built from.
         make_trainer: takes the trainer's keyword arguments.
@@ -90,7 +91,7 @@ def train(
     flagged = (flags, experiment.checkpoint_every_n_steps, precision.trainer, folder)
     trainer_of(make_trainer, _flags(*flagged, folder / "checkpoints" / first, first, callbacks))
     console.quiet = console.quiet or not ranks.first()
-    prepare(experiment, folder, resolved)
+    prepare(experiment, folder, resolved, console)
     console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
     shares = sum(stage.share for stage in experiment.stages)
     ledger = Ledger()
@@ -164,19 +165,23 @@ def train(
     return ledger
 
 
-def prepare(experiment: Training, folder: Path, resolved: str) -> None:
-    """Bring data and model together, and note in a new folder what is run.
+def prepare(experiment: Training, folder: Path, resolved: str, console: Console) -> None:
+    """Bring data and model together, read the weights to start from, and note in a new folder what is run.
 
+    A run that has a checkpoint goes on from it, and does not read those weights again.
     The first process does it, and its last file tells the others that they can read what it has written.
     """
     if ranks.first():
         open_folder(folder)
         if not (folder / CONFIG).exists():
-            # An attempt that came to nothing may have left the tokenizer of another experiment.
-            (folder / TOKENIZER).unlink(missing_ok=True)
+            # An attempt that came to nothing may have left what belongs to another experiment.
+            for name in (TOKENIZER, STARTED):
+                (folder / name).unlink(missing_ok=True)
     else:
         ranks.wait_for(folder / CONFIG)
     connect(experiment, folder)
+    if not begun(folder) and (started := start(experiment, console)) is not None and ranks.first():
+        started.save(folder)
     if not (folder / CONFIG).exists():
         write_text(folder / CONFIG, resolved)
 
@@ -215,6 +220,13 @@ def claim(folder: Path, resolved: str) -> None:
                 f"{config}:{number}: holds another experiment ({was.strip()!r}, now {now.strip()!r}); "
                 "another --out would be right"
             )
+
+
+def begun(folder: Path) -> bool:
+    """Whether a run has a state to go on from."""
+    return any(folder.glob("stages/*.ckpt")) or any(
+        latest_checkpoint(stage) is not None for stage in folder.glob("checkpoints/*")
+    )
 
 
 def finished(folder: Path) -> bool:

@@ -16,6 +16,8 @@ EPILOG = """examples:
       train the native design at nano scale; run it again to go on after an interruption
   vlmloom fit -c nano/native --swap assembly.projector=projector/linear --set budget.flops=1e12
       swap a part, set a value
+  vlmloom fit -c nano/native --set weights.folder=runs/native --swap assembly.projector=projector/linear
+      start from the weights of a run or an import; what was swapped starts at random
   vlmloom fit -c my.yaml --trainer.max_steps=100 --trainer.accelerator=gpu --trainer.devices=2
       any flag of Lightning's Trainer (`vlmloom fit --trainer.help` lists them)
 

@@ -42,7 +42,7 @@ def fill(module: nn.Module, shards: Shards, where: Path, dtype: torch.dtype | No
     Raises:
         UserError: tensors are missing, unknown or misshapen; all of them.
     """
-    places = _places(module)
+    places = places_of(module)
     known = {name for names in places.values() for name in names}
     missing = [names[0] for names in places.values() if not any(name in shards for name in names)]
     unknown = [name for name in shards if name not in known]
@@ -75,7 +75,7 @@ def fill(module: nn.Module, shards: Shards, where: Path, dtype: torch.dtype | No
         raise RuntimeError(f"these have no values: {', '.join(left)}")
 
 
-def _places(module: nn.Module) -> dict[int, list[str]]:
+def places_of(module: nn.Module) -> dict[int, list[str]]:
     """The names of each tensor of the state; several where one tensor has several."""
     places: dict[int, list[str]] = {}
     for name, tensor in module.state_dict(keep_vars=True).items():

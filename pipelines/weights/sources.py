@@ -78,17 +78,31 @@ def open_ours(path: Path) -> tuple[Source, Path]:
         UserError: it is no checkpoint of ours, is damaged or unfinished.
     """
     if (path / METADATA).is_file():
-        return Distributed(path, ("state_dict.assembly.", "assembly.")), _owner(path)
-    if path.is_dir():
-        return open_shards(path), path
-    if path.suffix == ".safetensors":
-        return open_shards(path.parent), path.parent
+        return Distributed(path, ("state_dict.assembly.", "assembly.")), owner_of(path)
+    if path.is_dir() or path.suffix == ".safetensors":
+        folder = owner_of(path)
+        return open_shards(folder), folder
     state = load_checkpoint(path).get("state_dict")
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise UserError(f"{path}: holds no state_dict of tensors; a run's folder would be right")
-    return Memory({name.removeprefix("assembly."): value for name, value in state.items()}), _owner(path)
+    return Memory({name.removeprefix("assembly."): value for name, value in state.items()}), owner_of(path)
+
+
+def owner_of(path: Path) -> Path:
+    """The folder of the run or import that a checkpoint of ours belongs to.
+
+    Raises:
+        UserError: it is not there, or belongs to none.
+    """
+    if not path.exists():
+        raise UserError(
+            f"{path}: there is no such checkpoint; the folder of a run or of an import would be right"
+        )
+    if path.is_dir() and not (path / METADATA).is_file():
+        return path
+    return path.parent if path.suffix == ".safetensors" else _owner(path)
 
 
 def _owner(path: Path) -> Path:
