@@ -7,7 +7,7 @@ two designs are charged for what their mathematics needs and not for how a backe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 
 from vlmloom.assemblies.assembly import Assembly
 from vlmloom.components.contracts.visuals import Grid
@@ -25,19 +25,34 @@ def forward_flops(assembly: Assembly, lengths: Sequence[int], grids: Sequence[Gr
     return sum(assembly.forward_flops(lengths, grids, targets).values())
 
 
-def training_flops(forward: Mapping[str, int], trainable: Set[str]) -> int:
+def training_flops(
+    forward: Mapping[str, int], trainable: Set[str], reads: Mapping[str, Collection[str]] | None = None
+) -> int:
     """FLOPs of forward and backward.
 
     A trained part costs twice its forward again (gradients of its inputs and of its weights). A frozen part
-    behind a trained one costs its forward once again, since gradients pass through it; a frozen part in front
-    of all trained ones costs nothing more.
+    that reads from a trained one, directly or through others, costs its forward once again, since gradients
+    pass through it; any other frozen part costs nothing more.
+
+    A part is counted as a whole, which differs from what is done in two places: the first product of a
+    trained part that reads from no trained one needs no gradient of its input, and a multi-token head shares
+    tables with other parts, which may be frozen where it trains, or train where it is frozen.
+
+    >>> forward = {"vision": 10, "language": 100, "head.lm": 5, "head.mtp": 20}
+    >>> training_flops(forward, {"head.lm"}, {"head.mtp": ["vision", "language"]})
+    145
 
     Args:
         forward: forward FLOPs by part, in the order of the flow.
         trainable: the parts with at least one trained parameter.
+        reads: part -> the parts whose output it reads; one that is not named reads all before it.
     """
-    total, reached = 0, False
+    total = 0
+    moved: dict[str, bool] = {}
     for part, flops in forward.items():
-        reached = reached or part in trainable
-        total += flops * (3 if part in trainable else 2 if reached else 1)
+        sources = moved if reads is None or part not in reads else reads[part]
+        trains = part in trainable
+        passes = any(moved.get(source, False) for source in sources)
+        moved[part] = trains or passes
+        total += flops * (3 if trains else 2 if passes else 1)
     return total

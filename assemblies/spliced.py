@@ -66,6 +66,11 @@ class Spliced(Assembly):
         found = {name: part for name, part in flow.items() if part is not None}
         return found | {f"head.{name}": part for name, part in self.heads().items()}
 
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """See `Assembly.reads`: heads stand beside one another."""
+        trunk = ("vision", "projector", "language")
+        return {f"head.{name}": trunk for name in self.heads()}
+
     def patch_specs(self) -> dict[str, PatchSpec]:
         """See `Assembly.patch_specs`: pictures are cut in the order of the projector's groups."""
         if self.vision is None or self.projector is None:

@@ -41,7 +41,7 @@ class Account:
         cls, batch: Packed | Pictures, loss: float, model: Component, stage: Stage, trained: set[str]
     ) -> Account:
         """The account of one batch."""
-        flops = training_flops(stage.objective.flops(model, batch), trained)
+        flops = training_flops(stage.objective.flops(model, batch), trained, model.reads())
         if isinstance(batch, Packed):
             samples, visual = len(batch.lengths), int(batch.visual_slots.numel())
             tokens = int(batch.ids.numel())

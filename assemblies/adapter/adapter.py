@@ -54,3 +54,7 @@ class Adapter(Spliced):
     def parts(self) -> dict[str, nn.Module]:
         """See `Assembly.parts`."""
         return super().parts() | {"text": self.text, "align": self.align}
+
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """See `Assembly.reads`: the towers stand beside each other."""
+        return super().reads() | {"text": (), "align": ("vision", "text")}

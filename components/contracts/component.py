@@ -91,6 +91,10 @@ class Component(LightningModule):
         """What is trained or frozen as one, by name, in the order in which data flows through it."""
         return {"model": self}
 
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """Part -> the parts whose output it reads; one that is not named reads all before it."""
+        return {}
+
     def units(self) -> list[nn.Module]:
         """The modules, its blocks as a rule, whose activations may be computed again one by one.
 

@@ -95,21 +95,20 @@ class _LoopLinear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        gradient = gradient.contiguous()
-        to_x, to_weight = torch.empty_like(x), torch.empty_like(weight)
-        for rows, got, own, matrix, to_matrix in zip(
-            x.split(ctx.counts),
-            gradient.split(ctx.counts),
-            to_x.split(ctx.counts),
-            weight.unbind(),
-            to_weight.unbind(),
-            strict=True,
-        ):
-            if len(rows):
-                torch.mm(got, matrix, out=own)
-                torch.mm(got.t(), rows, out=to_matrix)
-            else:
-                to_matrix.zero_()
+        parts = gradient.contiguous().split(ctx.counts)
+        to_x = to_weight = None
+        if ctx.needs_input_grad[0]:
+            to_x = torch.empty_like(x)
+            for got, own, matrix in zip(parts, to_x.split(ctx.counts), weight.unbind(), strict=True):
+                if len(got):
+                    torch.mm(got, matrix, out=own)
+        if ctx.needs_input_grad[1]:
+            to_weight = torch.empty_like(weight)
+            for got, rows, matrix in zip(parts, x.split(ctx.counts), to_weight.unbind(), strict=True):
+                if len(got):
+                    torch.mm(got.t(), rows, out=matrix)
+                else:
+                    matrix.zero_()
         return to_x, to_weight, None
 
 
