@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -41,6 +42,25 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         ) from fault
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def swept(folder: Path) -> Iterator[None]:
+    """Hold a folder that one process writes to, and first remove what killed ones left half-written in it.
+
+    The lock on the folder ends with the process that holds it, however that ends. Where another process has
+    it, or the disk knows no locks, nothing is removed and all goes on as it would.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for part in folder.rglob(".*.????????.part"):
+                if part.is_file():
+                    part.unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(handle)
 
 
 def open_folder(folder: Path) -> Path:

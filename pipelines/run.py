@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from vlmloom.pipelines.checkpoints import (
     save_weights,
 )
 from vlmloom.pipelines.experiment import Training
-from vlmloom.pipelines.files import open_folder, write_text
+from vlmloom.pipelines.files import open_folder, swept, write_text
 from vlmloom.pipelines.folders import CONFIG, TOKENIZER
 from vlmloom.pipelines.ledger import Ledger
 from vlmloom.pipelines.loading import connect, start
@@ -77,7 +78,7 @@ def train(
         UserError: the folder holds another experiment, or the run cannot go on.
     """
     console = console or Console(stderr=True, highlight=False)
-    model, data = experiment.subject, experiment.data
+    model = experiment.subject
     claim(folder, resolved)
     if finished(folder):
         connect(experiment, folder)
@@ -93,6 +94,20 @@ def train(
     console.quiet = console.quiet or not ranks.first()
     prepare(experiment, folder, resolved, console)
     console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
+    with swept(folder) if ranks.first() else nullcontext():
+        return _all_stages(experiment, folder, flagged, make_trainer, console, callbacks)
+
+
+def _all_stages(
+    experiment: Training,
+    folder: Path,
+    flagged: tuple[dict[str, Any], int, str, Path],
+    make_trainer: TrainerFactory,
+    console: Console,
+    callbacks: list[Callback] | None,
+) -> Ledger:
+    """Train the stages that are not finished in a prepared folder; what was spent."""
+    model, data = experiment.subject, experiment.data
     shares = sum(stage.share for stage in experiment.stages)
     ledger = Ledger()
     for number, stage in enumerate(experiment.stages):
