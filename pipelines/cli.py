@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from vlmloom import __version__
 from vlmloom.pipelines.arguments import OneLineParser
@@ -97,3 +98,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(*lines, sep="\n", file=sys.stderr)
         return 2
+
+
+def command() -> NoReturn:
+    """The `vlmloom` command: `main`, and the end of the process."""
+    status = main()
+    if "vlmloom.pipelines.ranks" in sys.modules:
+        from vlmloom.pipelines.ranks import leave
+
+        leave(status)
+    raise SystemExit(status)

@@ -5,7 +5,8 @@ Files are written by the first process alone. A training of one process needs no
 
 from __future__ import annotations
 
-import atexit
+import os
+import sys
 import time
 from pathlib import Path
 from typing import TypeVar
@@ -21,11 +22,17 @@ PATIENCE = 1800.0
 """Seconds that the others wait for what the first process prepares."""
 
 
-@atexit.register
-def leave() -> None:
-    """Leave the process group: gloo's threads abort a process that ends before they have."""
+def leave(status: int) -> None:
+    """End a process of several, when everything is written; one that is alone goes on.
+
+    Threads of the process group, which a device mesh may hold longer than the group is known, now and then
+    abort an interpreter that shuts down (SIGABRT, status 134). So it is not shut down.
+    """
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def rank() -> int:

@@ -1,6 +1,6 @@
 """`python -m vlmloom` is the `vlmloom` command."""
 
-from vlmloom.pipelines.cli import main
+from vlmloom.pipelines.cli import command
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command()

@@ -117,6 +117,7 @@ def main() -> None:
         everywhere = ranks.gathered(found)
         if ranks.first():
             (out / f"{name}.json").write_text(json.dumps(everywhere))
+    ranks.leave(0)
 
 
 if __name__ == "__main__":
