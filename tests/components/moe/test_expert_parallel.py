@@ -51,6 +51,7 @@ def _rank(rank: int, rendezvous: str, results) -> None:
         assert all(isinstance(slope, DTensor) for slope in slopes)
         whole = [slope.full_tensor() for slope in slopes]
         results[backend, rank] = [[part.numpy() for part in parts] for parts in (*found, whole)]
+    distributed.barrier()
     distributed.destroy_process_group()
 
 
