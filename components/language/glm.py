@@ -196,4 +196,5 @@ def _program(device: str) -> Callable[..., Tensor]:
             raise UserError(
                 "compiled: found no C++ compiler; g++ or clang++, or its path in CXX, would be right"
             ) from None
-    return torch.compile(GLM._read_one)
+    # Threads that sleep between loops cost more than they do for loops of fewer elements than this.
+    return torch.compile(GLM._read_one, options={"cpp.min_chunk_size": 1 << 20})

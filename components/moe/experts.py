@@ -234,12 +234,10 @@ class Experts(nn.Module):
     def are_few(self, chosen: Int[Tensor, "tokens choices"]) -> bool:
         """Whether `of_few` is the faster way, as measured on a CPU.
 
-        A compiled program reads chosen weights in place up to `FUSED` assignments; without one they are
-        copied, which pays for a single token. Where experts are shared out, no process has all of them.
+        A compiled program reads chosen weights where they lie, up to `FUSED` assignments; without one they
+        would be copied. Experts that lie on several processes are never looked up.
         """
-        if self.mesh is not None:
-            return False
-        return chosen.numel() <= FUSED if torch.compiler.is_compiling() else len(chosen) == 1
+        return torch.compiler.is_compiling() and self.mesh is None and chosen.numel() <= FUSED
 
     def of_few(
         self,

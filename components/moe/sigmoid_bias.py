@@ -161,7 +161,7 @@ class SigmoidBias(FFN):
         return out, metrics
 
     def infer(self, x: Float[Tensor, "tokens width"]) -> Float[Tensor, "tokens width"]:
-        """See `FFN.infer`; a few tokens read only the experts that they chose, and are not sorted."""
+        """See `FFN.infer`; a compiled program looks the experts of a few tokens up, and sorts nothing."""
         _, chosen, shares = self.route(x)
         if isinstance(self.experts, Experts) and self.experts.are_few(chosen):
             out = self.experts.of_few(x, chosen, shares, self.limit)

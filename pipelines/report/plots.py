@@ -209,7 +209,8 @@ def error_split(document: Row, design: str, split: str) -> Markup | None:
     rows = [row for row in document["error_split"] if (row["design"], row["split"]) == (design, split)]
     if not rows:
         return None
-    left, top, band = label_width([row["category"] for row in rows]), 8, 24
+    # The label of the mean is bold, and so wider than its letters are counted.
+    left, top, band = label_width([row["category"] for row in rows]) + 8, 8, 24
     bottom = top + band * len(rows)
     label = f"answers of {design}: right, wrong by perception, wrong by reasoning; {split} split"
     canvas = Canvas(width=WIDTH, height=bottom + 32, name=f"error-{design}", label=label)
