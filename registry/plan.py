@@ -205,16 +205,19 @@ def construct_part(part: Part, supplied: dict[str, Any]) -> Any:
         raise refusal(part, error) from error
 
 
-def refusal(part: Part, error: BaseException) -> BuildError:
+def refusal(part: Part, error: BaseException) -> ConfigError:
     """What is told when a component refuses its values.
 
     The place is where the component is named; or, where the message speaks of an argument that another file
     or the command line has overridden, the override.
     """
+    if isinstance(error, Refusals):
+        each = [refusal(part, ValueError(text)) for text in error.texts]
+        return ConfigError(problem for one in each for problem in one.problems)
     place, path = part.mark, part.path
-    words = set(re.findall(r"\w+", str(error)))
-    spoken = {key: mark for key, mark in part.marks.items() if key in words}
-    overridden = [key for key, mark in spoken.items() if mark.file != part.mark.file]
-    if len(overridden) == 1:
+    words = re.findall(r"\w+", str(error))
+    spoken = [word for word in words if word in part.marks]
+    overridden = [key for key in spoken if part.marks[key].file != part.mark.file]
+    if overridden:
         place, path = part.marks[overridden[0]], f"{part.path}.{overridden[0]}".lstrip(".")
     return BuildError(place, path, part.name or part.cls.__name__, error)

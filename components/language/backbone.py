@@ -20,6 +20,7 @@ from vlmloom.components.language.cache import PaddedCache, Step
 from vlmloom.components.language.context import check_reach, reach_of
 from vlmloom.components.language.embedding import Embedding
 from vlmloom.components.language.rotary import Angles, Rotary, Rotation, default_sections, positions_of
+from vlmloom.registry.errors import Refusals
 
 ImageMask = Literal["causal", "bidirectional", "everywhere"]
 At = tuple[Any, int, Step] | None
@@ -78,24 +79,22 @@ class Backbone(Language):
         init_std: float,
     ) -> None:
         super().__init__()
-        self._need_positive(vocab=vocab, width=width, depth=depth)
-        if max_positions is not None:
-            self._need_positive(max_positions=max_positions)
+        reach = {} if max_positions is None else {"max_positions": max_positions}
+        self._refuse(self._not_positive(vocab=vocab, width=width, depth=depth, **reach))
         sections = default_sections(rotated // 2) if mrope_sections is None else tuple(mrope_sections)
+        refused = []
         if len(sections) != 3 or min(sections) < 0 or sum(sections) != rotated // 2:
-            raise ValueError(
-                f"{self.registered_name}: mrope_sections {list(sections)} must be three numbers that sum to "
+            refused.append(
+                f"mrope_sections {list(sections)} must be three numbers that sum to "
                 f"{rotated // 2} (half of the {rotated} rotated components)"
             )
         if len(layers) != depth:
-            raise ValueError(f"{self.registered_name}: depth is {depth}, but layers describes {len(layers)}")
+            refused.append(f"depth is {depth}, but layers describes {len(layers)}")
         if image_mask not in ("causal", "bidirectional", "everywhere"):
-            raise ValueError(
-                f"{self.registered_name}: image_mask is {image_mask!r}; "
-                "one of causal, bidirectional, everywhere"
-            )
+            refused.append(f"image_mask is {image_mask!r}; one of causal, bidirectional, everywhere")
         if rotation not in ("half", "interleaved"):
-            raise ValueError(f"{self.registered_name}: rotation is {rotation!r}; one of half, interleaved")
+            refused.append(f"rotation is {rotation!r}; one of half, interleaved")
+        self._refuse(refused)
         self.width, self.vocab, self.depth = width, vocab, depth
         self.image_mask, self.max_positions = image_mask, max_positions
         self.tapped: dict[int, Tensor] = {}
@@ -103,10 +102,12 @@ class Backbone(Language):
         self.rotary = Rotary(rotated, rope_theta, sections)
         self.attention = default_attention() if attention is None else attention
 
-    def _need_positive(self, **sizes: int) -> None:
-        for name, value in sizes.items():
-            if value < 1:
-                raise ValueError(f"{self.registered_name}: {name} is {value}; it must be at least 1")
+    def _not_positive(self, **sizes: int) -> list[str]:
+        return [f"{name} is {value}; it must be at least 1" for name, value in sizes.items() if value < 1]
+
+    def _refuse(self, refused: list[str]) -> None:
+        if refused:
+            raise Refusals(f"{self.registered_name}: {text}" for text in refused)
 
     def forward(
         self,

@@ -80,13 +80,12 @@ class GLM(Backbone):
         init_std: float = 0.02,
     ) -> None:
         kv_heads = heads if kv_heads is None else kv_heads
-        self._need_positive(vocab=vocab, width=width, depth=depth, heads=heads, kv_heads=kv_heads)
-        if head_size is None and width % heads:
-            raise ValueError(
-                f"language/glm: heads {heads} do not divide width {width}; change one or set head_size"
-            )
-        if heads % kv_heads:
-            raise ValueError(f"language/glm: kv_heads {kv_heads} do not divide heads {heads}")
+        refused = self._not_positive(vocab=vocab, width=width, depth=depth, heads=heads, kv_heads=kv_heads)
+        if head_size is None and heads > 0 and width % heads:
+            refused.append(f"heads {heads} do not divide width {width}; change one or set head_size")
+        if heads > 0 and kv_heads > 0 and heads % kv_heads:
+            refused.append(f"kv_heads {kv_heads} do not divide heads {heads}")
+        self._refuse(refused)
         head_size = width // heads if head_size is None else head_size
         rotated = int(head_size * rotary_fraction)
         if not 0 < rotary_fraction <= 1 or rotated < 2 or rotated % 2:

@@ -106,23 +106,21 @@ class GLMDSA(Backbone):
         max_positions: int | None = None,
         init_std: float = 0.02,
     ) -> None:
-        self._need_positive(
+        refused = self._not_positive(
             heads=heads, query_rank=query_rank, kv_rank=kv_rank, nope_size=nope_size, rope_size=rope_size,
             value_size=value_size, index_heads=index_heads, index_size=index_size, index_top_k=index_top_k,
         )  # fmt: skip
         if rope_size % 2:
-            raise ValueError(f"language/glm_dsa: rope_size is {rope_size}; components turn in pairs")
+            refused.append(f"rope_size is {rope_size}; components turn in pairs")
         if rope_size > index_size:
-            raise ValueError(
-                f"language/glm_dsa: rope_size {rope_size} is more than index_size {index_size}, "
-                "of which it is a part"
+            refused.append(
+                f"rope_size {rope_size} is more than index_size {index_size}, of which it is a part"
             )
         if index_rotation not in ("half", "interleaved"):
-            raise ValueError(
-                f"language/glm_dsa: index_rotation is {index_rotation!r}; one of half, interleaved"
-            )
+            refused.append(f"index_rotation is {index_rotation!r}; one of half, interleaved")
         if index_loss < 0:
-            raise ValueError(f"language/glm_dsa: index_loss is {index_loss}; it must not be negative")
+            refused.append(f"index_loss is {index_loss}; it must not be negative")
+        self._refuse(refused)
         super().__init__(
             vocab=vocab,
             width=width,

@@ -15,6 +15,7 @@ from vlmloom.components.contracts.kinds import FFN
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.moe.experts import Backend, Experts, sort_by_expert
 from vlmloom.registry import register
+from vlmloom.registry.errors import Refusals
 
 
 @register("moe/sigmoid_bias")
@@ -67,21 +68,30 @@ class SigmoidBias(FFN):
         init_std: float = 0.02,
     ) -> None:
         super().__init__()
-        where = "moe/sigmoid_bias"
-        for name, value in (("width", width), ("hidden", hidden), ("experts", experts), ("groups", groups)):
-            if value < 1:
-                raise ValueError(f"{where}: {name} is {value}; it must be at least 1")
-        if experts % groups:
-            raise ValueError(f"{where}: groups {groups} do not divide experts {experts}")
-        if not 1 <= top_groups <= groups:
-            raise ValueError(f"{where}: top_groups is {top_groups}; it must be from 1 to groups {groups}")
-        if groups > 1 and experts // groups < 2:
-            raise ValueError(f"{where}: groups {groups} of experts {experts} hold fewer than 2 experts each")
-        reachable = experts // groups * top_groups
-        if not 1 <= top_k <= reachable:
-            raise ValueError(f"{where}: top_k is {top_k}; it must be from 1 to the {reachable} open experts")
+        refused = [
+            f"{name} is {value}; it must be at least 1"
+            for name, value in (
+                ("width", width),
+                ("hidden", hidden),
+                ("experts", experts),
+                ("groups", groups),
+            )
+            if value < 1
+        ]
         if backend not in ("auto", "loop", "grouped_mm"):
-            raise ValueError(f"{where}: backend is {backend!r}; one of auto, loop, grouped_mm")
+            refused.append(f"backend is {backend!r}; one of auto, loop, grouped_mm")
+        if groups > 0 and experts > 0:
+            reachable = experts // groups * top_groups
+            if experts % groups:
+                refused.append(f"groups {groups} do not divide experts {experts}")
+            elif groups > 1 and experts // groups < 2:
+                refused.append(f"groups {groups} of experts {experts} hold fewer than 2 experts each")
+            if not 1 <= top_groups <= groups:
+                refused.append(f"top_groups is {top_groups}; it must be from 1 to groups {groups}")
+            elif not 1 <= top_k <= reachable:
+                refused.append(f"top_k is {top_k}; it must be from 1 to the {reachable} open experts")
+        if refused:
+            raise Refusals(f"moe/sigmoid_bias: {text}" for text in refused)
         self.width, self.hidden, self.top_k = width, hidden, top_k
         self.groups, self.top_groups = groups, top_groups
         self.routed_scale, self.normalise, self.balance_loss, self.limit = (

@@ -20,6 +20,7 @@ from vlmloom.components.vision.embedding import PatchEmbed
 from vlmloom.components.vision.rotary import axial_tables
 from vlmloom.registry import build
 from vlmloom.registry.depth import MOST
+from vlmloom.registry.errors import Refusals
 
 
 class FrameTower(Vision):
@@ -52,16 +53,20 @@ class FrameTower(Vision):
                 model is so deep.
         """
         super().__init__()
-        for name, value in (("width", width), ("hidden", hidden)):
-            if value < 1:
-                raise ValueError(f"{self.registered_name}: {name} is {value}; 1 or more would be right")
+        refused = [
+            f"{name} is {value}; 1 or more would be right"
+            for name, value in (("width", width), ("hidden", hidden))
+            if value < 1
+        ]
         if heads < 1 or width % heads or (width // heads) % 4:
-            raise ValueError(
-                f"{self.registered_name}: width {width} over {heads} heads is no multiple of four a head; "
+            refused.append(
+                f"width {width} over {heads} heads is no multiple of four a head; "
                 f"width {4 * heads * max(1, round(width / (4 * max(heads, 1))))} would be right"
             )
         if not 0 <= depth <= MOST:
-            raise ValueError(f"{self.registered_name}: depth is {depth}; from 0 to {MOST} would be right")
+            refused.append(f"depth is {depth}; from 0 to {MOST} would be right")
+        if refused:
+            raise Refusals(f"{self.registered_name}: {text}" for text in refused)
         if attention is None:
             attention = build({"use": "attention/sdpa"})
         self.out_width = self.width = width

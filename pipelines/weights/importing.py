@@ -1,7 +1,6 @@
 """A released checkpoint to an assembly's YAML and our shards: `import_released`.
 
-OUT holds `assembly.yaml`, our shards with their index, `hf/` with the files that came beside the weights, and
-`config.yaml`, an experiment that goes on from these weights, so that the folder works as that of a run.
+OUT holds `assembly.yaml`, our shards with their index, and `hf/` with the files that came beside the weights.
 """
 
 from __future__ import annotations

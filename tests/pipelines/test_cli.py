@@ -133,3 +133,30 @@ def test_schema_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     (tmp_path / "file").touch()
     assert main(["schema", "--out", str(tmp_path / "file" / "schema.json")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_constructor_tells_all_that_it_refuses_each_at_its_override(tmp_path, capsys) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(
+        "extends: native\nset:\n  language.kv_heads: 3\n  language.heads: 5\n  language.vocab: -5\n"
+        "  vision.depth: -1\n  vision.hidden: 0\n"
+    )
+    assert main(["validate", str(broken)]) == 2
+    told = [line.removeprefix(f"{broken}:") for line in capsys.readouterr().err.splitlines()]
+    assert told == [
+        "3: language.kv_heads: language/glm: kv_heads 3 do not divide heads 5",
+        "4: language.heads: language/glm: heads 5 do not divide width 128; change one or set head_size",
+        "5: language.vocab: language/glm: vocab is -5; it must be at least 1",
+        "6: vision.depth: vision/cogvit: depth is -1; from 0 to 10000 would be right",
+        "7: vision.hidden: vision/cogvit: hidden is 0; 1 or more would be right",
+    ]
+    broken.write_text(
+        "extends: native\nset:\n  language.layers.1:2.ffn.top_k: 9\n  language.layers.1:2.ffn.hidden: 0\n"
+    )
+    assert main(["validate", str(broken)]) == 2
+    told = [line.removeprefix(f"{broken}:") for line in capsys.readouterr().err.splitlines()]
+    assert told == [
+        "3: language.layers.1.ffn.top_k: moe/sigmoid_bias: top_k is 9; "
+        "it must be from 1 to the 8 open experts",
+        "4: language.layers.1.ffn.hidden: moe/sigmoid_bias: hidden is 0; it must be at least 1",
+    ]
