@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.kinds import FFN
 from vlmloom.components.contracts.spec import Spec
+from vlmloom.components.kernels import swiglu
 from vlmloom.registry import register
 
 
@@ -59,9 +59,7 @@ class SwiGLU(FFN):
     ) -> tuple[Float[Tensor, "tokens width"], Metrics]:
         """Transform every token alone, `[T, D] -> [T, D]`; `lengths` are not needed."""
         gate, up = self.gate_up(x).chunk(2, dim=-1)
-        if self.limit is not None:
-            gate, up = gate.clamp(max=self.limit), up.clamp(-self.limit, self.limit)
-        return self.down(F.silu(gate) * up), {}
+        return self.down(swiglu(gate, up, self.limit)), {}
 
     def flops(self, tokens: int) -> int:
         """Forward FLOPs: three matrices of `width * hidden`."""

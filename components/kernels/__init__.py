@@ -2,5 +2,6 @@
 
 from vlmloom.components.kernels.linear_cross_entropy import linear_cross_entropy
 from vlmloom.components.kernels.rms_norm import RMSNorm, rms_norm
+from vlmloom.components.kernels.swiglu import swiglu
 
-__all__ = ["RMSNorm", "linear_cross_entropy", "rms_norm"]
+__all__ = ["RMSNorm", "linear_cross_entropy", "rms_norm", "swiglu"]

@@ -15,6 +15,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from torch.nn import functional as F
 
+from vlmloom.components.kernels import swiglu
 from vlmloom.components.moe.exchange import Exchange
 
 Backend = Literal["auto", "loop", "grouped_mm"]
@@ -227,9 +228,7 @@ class Experts(nn.Module):
         # grouped_mm refuses to work on no rows at all; the loop gives the gradients of zero that are due.
         linear = _loop_linear if self.picked == "loop" or not len(rows) else _grouped_linear
         gate, up = linear(rows, self._held(self.gate_up), counts).chunk(2, dim=-1)
-        if limit is not None:
-            gate, up = gate.clamp(max=limit), up.clamp(-limit, limit)
-        return linear(F.silu(gate) * up, self._held(self.down), counts)
+        return linear(swiglu(gate, up, limit), self._held(self.down), counts)
 
     def are_few(self, chosen: Int[Tensor, "tokens choices"]) -> bool:
         """Whether `of_few` is the faster way, as measured on a CPU.
@@ -253,8 +252,6 @@ class Experts(nn.Module):
         expert, place = chosen.flatten().sort()
         token = place // chosen.shape[1]
         gate, up = (self.gate_up[expert] * x[token, None, :]).sum(-1).chunk(2, dim=-1)
-        if limit is not None:
-            gate, up = gate.clamp(max=limit), up.clamp(-limit, limit)
-        result = (self.down[expert] * (F.silu(gate) * up)[:, None, :]).sum(-1)
+        result = (self.down[expert] * swiglu(gate, up, limit)[:, None, :]).sum(-1)
         result = result * shares.flatten()[place, None].to(result.dtype)
         return torch.zeros_like(x).index_add(0, token, result)

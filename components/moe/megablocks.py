@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.nn import functional as F
 
 from vlmloom.components.contracts.kinds import FFN
+from vlmloom.components.kernels import swiglu
 from vlmloom.components.moe.experts import Order
 from vlmloom.components.moe.sigmoid_bias import SigmoidBias
 from vlmloom.registry import register
@@ -87,9 +87,7 @@ class MegaBlocksExperts(nn.Module):
         multiply = grouped_gemm_util.ops.gmm
         gate = multiply(rows, w1, sizes, trans_b=True)
         up = multiply(rows, v1, sizes, trans_b=True)
-        if limit is not None:
-            gate, up = gate.clamp(max=limit), up.clamp(-limit, limit)
-        result = multiply(F.silu(gate) * up, w2, sizes)
+        result = multiply(swiglu(gate, up, limit), w2, sizes)
         weights = shares.to(result.dtype).flatten()
         return ops.scatter(result, places, bins, weights, ends, choices)
 

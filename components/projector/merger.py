@@ -9,6 +9,7 @@ from torch import nn
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures
+from vlmloom.components.kernels import swiglu
 from vlmloom.components.projector.grouping import GroupingProjector
 from vlmloom.registry import register
 
@@ -63,9 +64,7 @@ class Merger(GroupingProjector):
         """`[T, in_width]` to `[T / block^2, out_width]`, in raster order of the merged grids."""
         x = F.gelu(self.norm(self.proj(self.downsample(self.group(features)))))
         gate, up = self.gate_up(x).chunk(2, dim=-1)
-        if self.limit is not None:
-            gate, up = gate.clamp(max=self.limit), up.clamp(-self.limit, self.limit)
-        return VisualFeatures(self.down(F.silu(gate) * up), self.merged_grids(features.shapes)), {}
+        return VisualFeatures(self.down(swiglu(gate, up, self.limit)), self.merged_grids(features.shapes)), {}
 
     def flops(self, grids: Sequence[Grid]) -> int:
         """Forward FLOPs of the matrix products."""
