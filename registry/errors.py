@@ -6,7 +6,7 @@ import difflib
 import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +86,21 @@ class Refusals(ValueError):
     def __init__(self, texts: Iterable[str]) -> None:
         self.texts = list(texts)
         super().__init__("; ".join(self.texts))
+
+
+def refuse(who: str, texts: Sequence[str]) -> None:
+    """Refuse values, each text beginning with who refuses it; nothing happens where there is no text.
+
+    Raises:
+        Refusals: there is one.
+    """
+    if texts:
+        raise Refusals(f"{who}: {text}" for text in texts)
+
+
+def below_one(**sizes: int) -> list[str]:
+    """A text for every size that is below one."""
+    return [f"{name} is {value}; it must be at least 1" for name, value in sizes.items() if value < 1]
 
 
 def told(error: BaseException) -> list[str] | None:

@@ -20,7 +20,7 @@ from vlmloom.components.language.cache import PaddedCache, Step
 from vlmloom.components.language.context import check_reach, reach_of
 from vlmloom.components.language.embedding import Embedding
 from vlmloom.components.language.rotary import Angles, Rotary, Rotation, default_sections, positions_of
-from vlmloom.registry.errors import Refusals
+from vlmloom.registry.errors import below_one, refuse
 
 ImageMask = Literal["causal", "bidirectional", "everywhere"]
 At = tuple[Any, int, Step] | None
@@ -80,7 +80,7 @@ class Backbone(Language):
     ) -> None:
         super().__init__()
         reach = {} if max_positions is None else {"max_positions": max_positions}
-        self._refuse(self._not_positive(vocab=vocab, width=width, depth=depth, **reach))
+        refuse(self.registered_name, below_one(vocab=vocab, width=width, depth=depth, **reach))
         sections = default_sections(rotated // 2) if mrope_sections is None else tuple(mrope_sections)
         refused = []
         if len(sections) != 3 or min(sections) < 0 or sum(sections) != rotated // 2:
@@ -94,20 +94,13 @@ class Backbone(Language):
             refused.append(f"image_mask is {image_mask!r}; one of causal, bidirectional, everywhere")
         if rotation not in ("half", "interleaved"):
             refused.append(f"rotation is {rotation!r}; one of half, interleaved")
-        self._refuse(refused)
+        refuse(self.registered_name, refused)
         self.width, self.vocab, self.depth = width, vocab, depth
         self.image_mask, self.max_positions = image_mask, max_positions
         self.tapped: dict[int, Tensor] = {}
         self.embed = Embedding(vocab, width, init_std=init_std, who=self.registered_name)
         self.rotary = Rotary(rotated, rope_theta, sections)
         self.attention = default_attention() if attention is None else attention
-
-    def _not_positive(self, **sizes: int) -> list[str]:
-        return [f"{name} is {value}; it must be at least 1" for name, value in sizes.items() if value < 1]
-
-    def _refuse(self, refused: list[str]) -> None:
-        if refused:
-            raise Refusals(f"{self.registered_name}: {text}" for text in refused)
 
     def forward(
         self,
@@ -144,10 +137,7 @@ class Backbone(Language):
             positions = store.positions(lengths)
         if mask is None:
             mask = self._mask(positions, visual_slots)
-        if self.max_positions is not None:
-            # What a GPU holds is not asked for; `positions` has checked what is read there.
-            read = store.following if store is not None and any(store.lengths) else None
-            check_reach(reach_of(positions, lengths, read), self.max_positions, self.registered_name)
+        self._check_reach(positions, lengths, store)
         angles = self.rotary(positions, hidden.dtype)
         step = None if store is None else store.plan(lengths, mask)
         collected: dict[str, list[Tensor]] = {}
@@ -176,6 +166,13 @@ class Backbone(Language):
     def units(self) -> list[nn.Module]:
         """See `Component.units`: the blocks."""
         return list(self.blocks)
+
+    def _check_reach(self, positions: Tensor, lengths: Sequence[int], store: PaddedCache | None) -> None:
+        """Refuse a context of more positions than there are."""
+        if self.max_positions is not None:
+            # What a GPU holds is not asked for; `positions` has checked what is read there.
+            read = store.following if store is not None and any(store.lengths) else None
+            check_reach(reach_of(positions, lengths, read), self.max_positions, self.registered_name)
 
     @abstractmethod
     def _layer(

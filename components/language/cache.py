@@ -80,14 +80,12 @@ class PaddedCache(Cache):
         if len(lengths) != self.batch:
             raise ValueError(f"the cache holds {self.batch} sequences, but {len(lengths)} lengths were given")
         after = [old + new for old, new in zip(self.lengths, lengths, strict=True)]
-        if max(after, default=0) > self.capacity:
-            raise ValueError(
-                f"the cache holds {self.capacity} tokens a sequence, but {max(after)} are needed"
-            )
         device = self.device
         query, read = max(lengths, default=0), max(after, default=0)
+        self._need(read)
         packed = not any(self.lengths)
-        if query == 1 and min(lengths) == 1 and len(set(after)) == 1 and not packed:
+        single = not packed and query == 1 and min(lengths) == 1
+        if single and len(set(after)) == 1:
             empty = torch.empty(0, dtype=torch.long, device=device)
             return Step(empty, empty, empty, 1, read, read - 1, None, False, single=True)
         rows = [row for row, new in enumerate(lengths) for _ in range(new)]
@@ -103,7 +101,6 @@ class PaddedCache(Cache):
             if isinstance(mask, CausalWithImages):
                 seen = seen | self._pictures(mask, row, slot, old, query, read)
             seen = seen[:, None]
-        single = not packed and query == 1 and min(lengths) == 1
         return Step(row, old[row] + slot, slot, query, read, None, seen, packed, single)
 
     def plan_one(self) -> Step:
@@ -118,14 +115,17 @@ class PaddedCache(Cache):
         row = torch.arange(self.batch, device=self.device)
         column = torch.tensor(self.lengths, dtype=torch.long, device=self.device)
         read = max(self.lengths) + 1
-        if read > self.capacity:
-            raise ValueError(f"the cache holds {self.capacity} tokens a sequence, but {read} are needed")
+        self._need(read)
         seen = torch.arange(read, device=self.device) <= column[:, None, None, None]
         torch._dynamo.mark_dynamic(seen, 3)
         for store in self._each():
             for layer in store:
                 torch._dynamo.mark_dynamic(layer, 2)
         return Step(row, column, torch.zeros_like(row), 1, 0, None, seen, packed=False, single=True)
+
+    def _need(self, tokens: int) -> None:
+        if tokens > self.capacity:
+            raise ValueError(f"the cache holds {self.capacity} tokens a sequence, but {tokens} are needed")
 
     @staticmethod
     def _pictures(

@@ -17,10 +17,9 @@ from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.language.backbone import At, Backbone, ImageMask, Layer
 from vlmloom.components.language.block import Block
 from vlmloom.components.language.cache import KVCache, Step
-from vlmloom.components.language.context import check_reach, reach_of
 from vlmloom.components.language.rotary import Angles, Rotation
 from vlmloom.registry import register
-from vlmloom.registry.errors import UserError
+from vlmloom.registry.errors import UserError, below_one, refuse
 
 
 @register("language/glm")
@@ -80,12 +79,12 @@ class GLM(Backbone):
         init_std: float = 0.02,
     ) -> None:
         kv_heads = heads if kv_heads is None else kv_heads
-        refused = self._not_positive(vocab=vocab, width=width, depth=depth, heads=heads, kv_heads=kv_heads)
+        refused = below_one(vocab=vocab, width=width, depth=depth, heads=heads, kv_heads=kv_heads)
         if head_size is None and heads > 0 and width % heads:
             refused.append(f"heads {heads} do not divide width {width}; change one or set head_size")
         if heads > 0 and kv_heads > 0 and heads % kv_heads:
             refused.append(f"kv_heads {kv_heads} do not divide heads {heads}")
-        self._refuse(refused)
+        refuse(self.registered_name, refused)
         head_size = width // heads if head_size is None else head_size
         rotated = int(head_size * rotary_fraction)
         if not 0 < rotary_fraction <= 1 or rotated < 2 or rotated % 2:
@@ -151,10 +150,7 @@ class GLM(Backbone):
         store = cast("KVCache", cache)
         lengths = [1] * len(hidden)
         positions = store.positions(lengths)
-        if self.max_positions is not None:
-            check_reach(
-                reach_of(positions, lengths, store.following), self.max_positions, self.registered_name
-            )
+        self._check_reach(positions, lengths, store)
         out = _program(hidden.device.type)(self, hidden, positions, store, store.plan_one())
         store.advance(lengths)
         return out

@@ -19,6 +19,7 @@ from vlmloom.components.language.latent_cache import LatentCache
 from vlmloom.components.language.rotary import Angles, Rotation
 from vlmloom.components.language.selective import Selected, SelectiveAttention
 from vlmloom.registry import register
+from vlmloom.registry.errors import below_one, refuse
 
 
 class SelectiveLayer(Layer, total=False):
@@ -106,7 +107,7 @@ class GLMDSA(Backbone):
         max_positions: int | None = None,
         init_std: float = 0.02,
     ) -> None:
-        refused = self._not_positive(
+        refused = below_one(
             heads=heads, query_rank=query_rank, kv_rank=kv_rank, nope_size=nope_size, rope_size=rope_size,
             value_size=value_size, index_heads=index_heads, index_size=index_size, index_top_k=index_top_k,
         )  # fmt: skip
@@ -120,7 +121,7 @@ class GLMDSA(Backbone):
             refused.append(f"index_rotation is {index_rotation!r}; one of half, interleaved")
         if index_loss < 0:
             refused.append(f"index_loss is {index_loss}; it must not be negative")
-        self._refuse(refused)
+        refuse(self.registered_name, refused)
         super().__init__(
             vocab=vocab,
             width=width,

@@ -15,7 +15,7 @@ from vlmloom.components.contracts.kinds import FFN
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.moe.experts import Backend, Experts, sort_by_expert
 from vlmloom.registry import register
-from vlmloom.registry.errors import Refusals
+from vlmloom.registry.errors import below_one, refuse
 
 
 @register("moe/sigmoid_bias")
@@ -68,16 +68,7 @@ class SigmoidBias(FFN):
         init_std: float = 0.02,
     ) -> None:
         super().__init__()
-        refused = [
-            f"{name} is {value}; it must be at least 1"
-            for name, value in (
-                ("width", width),
-                ("hidden", hidden),
-                ("experts", experts),
-                ("groups", groups),
-            )
-            if value < 1
-        ]
+        refused = below_one(width=width, hidden=hidden, experts=experts, groups=groups)
         if backend not in ("auto", "loop", "grouped_mm"):
             refused.append(f"backend is {backend!r}; one of auto, loop, grouped_mm")
         if groups > 0 and experts > 0:
@@ -90,8 +81,7 @@ class SigmoidBias(FFN):
                 refused.append(f"top_groups is {top_groups}; it must be from 1 to groups {groups}")
             elif not 1 <= top_k <= reachable:
                 refused.append(f"top_k is {top_k}; it must be from 1 to the {reachable} open experts")
-        if refused:
-            raise Refusals(f"moe/sigmoid_bias: {text}" for text in refused)
+        refuse("moe/sigmoid_bias", refused)
         self.width, self.hidden, self.top_k = width, hidden, top_k
         self.groups, self.top_groups = groups, top_groups
         self.routed_scale, self.normalise, self.balance_loss, self.limit = (

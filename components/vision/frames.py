@@ -20,7 +20,7 @@ from vlmloom.components.vision.embedding import PatchEmbed
 from vlmloom.components.vision.rotary import axial_tables
 from vlmloom.registry import build
 from vlmloom.registry.depth import MOST
-from vlmloom.registry.errors import Refusals
+from vlmloom.registry.errors import refuse
 
 
 class FrameTower(Vision):
@@ -65,8 +65,7 @@ class FrameTower(Vision):
             )
         if not 0 <= depth <= MOST:
             refused.append(f"depth is {depth}; from 0 to {MOST} would be right")
-        if refused:
-            raise Refusals(f"{self.registered_name}: {text}" for text in refused)
+        refuse(self.registered_name, refused)
         if attention is None:
             attention = build({"use": "attention/sdpa"})
         self.out_width = self.width = width
