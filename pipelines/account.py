@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -51,7 +52,7 @@ class Account:
         else:
             samples, corrupt = len(batch.tags), batch.corrupt
             tokens = visual = sum(frame.shape[0] * frame.shape[1] // 256 for frame in batch.frames)
-        items = [] if finite(loss) else [f"{tag.task}#{tag.index}" for tag in batch.tags]
+        items = [] if math.isfinite(loss) else [f"{tag.task}#{tag.index}" for tag in batch.tags]
         return cls(loss, flops, samples, tokens, visual, labels(batch, stage), list(corrupt), items)
 
     @classmethod
@@ -67,11 +68,6 @@ class Account:
             [fault for one in accounts for fault in one.corrupt],
             [item for one in accounts for item in one.items],
         )
-
-
-def finite(value: float) -> bool:
-    """Whether a loss can be descended."""
-    return abs(value) < float("inf")
 
 
 def labels(batch: Packed | Pictures, stage: Stage) -> Counter[str]:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from vlmloom.pipelines.files import write_atomically, write_text
 from vlmloom.pipelines.weights.folder import verify
-from vlmloom.pipelines.weights.shards import read_header, sha256
+from vlmloom.pipelines.weights.shards import need_finite, read_header, sha256
 from vlmloom.registry.errors import UserError, one_line
 
 
@@ -134,10 +134,7 @@ def load_weights(module: torch.nn.Module, path: Path) -> None:
     faults = [f"{len(names)} {what}: {', '.join(names)}" for what, names in kinds if names]
     if faults:
         raise UserError(f"{path}: does not fit this model; {'; '.join(faults)}")
-    if wild := [
-        name
-        for name, _ in module.named_parameters()
-        if name in tensors and not tensors[name].isfinite().all()
-    ]:
-        raise UserError(f"{path}: {wild[0]} holds numbers that are not finite; the file is damaged")
+    for name, _ in module.named_parameters():
+        if name in tensors:
+            need_finite(tensors[name], name, path)
     module.load_state_dict(tensors, strict=False)

@@ -6,6 +6,7 @@ the learning rate by the progress through the stage's share of the budget, and s
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import replace
@@ -19,7 +20,7 @@ from vlmloom.components.contracts.component import Component, Metrics, scores
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.visuals import Pictures
 from vlmloom.pipelines import ranks
-from vlmloom.pipelines.account import Account, finite
+from vlmloom.pipelines.account import Account
 from vlmloom.pipelines.experiment import Budget, Stage
 from vlmloom.pipelines.freeze import freeze
 from vlmloom.pipelines.ledger import Ledger
@@ -125,7 +126,7 @@ class Loom(LightningModule):
         loss, metrics = self(batch)
         own = Account.of(batch, float(loss.detach()), self.model, self.stage, self.trained_parts)
         account = Account.total(ranks.gathered(own))
-        if not finite(account.loss):
+        if not math.isfinite(account.loss):
             raise self._not_finite(account)
         self._micro.append((account.loss, scores(metrics)))
         self._charge(account)

@@ -19,11 +19,12 @@ from lightning.pytorch.strategies import ModelParallelStrategy, Strategy, Strate
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 from torch.utils._pytree import tree_map
 
 from vlmloom.components.contracts.component import Component
 from vlmloom.components.contracts.frozen import Frozen
+from vlmloom.components.optimizer.shards import cut_as, local
 from vlmloom.registry.errors import UserError
 
 NAME, WITH_EXPERTS = "fsdp2", "fsdp2_expert_parallel"
@@ -119,14 +120,6 @@ def whole(value: Any) -> Any:
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
-def cut_as(value: Tensor, like: Tensor) -> Tensor:
-    """The own shard of a whole tensor, cut as another one is; every process holds the whole."""
-    if not isinstance(like, DTensor):
-        return value
-    value = value.to(like.device).contiguous()
-    return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
-
-
 def sharded_copy(model: Component, objective: nn.Module) -> Component:
     """A copy that can be sharded while the model itself stays whole.
 
@@ -215,7 +208,7 @@ def gather_into(model: nn.Module, sharded: nn.Module) -> None:
 def clip_norm(parameters: Iterable[nn.Parameter], most: float) -> None:
     """`torch.nn.utils.clip_grad_norm_` over gradients of which some are sharded and others are not."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    cut = [gradient.to_local() for gradient in gradients if isinstance(gradient, DTensor)]
+    cut = [local(gradient) for gradient in gradients if isinstance(gradient, DTensor)]
     uncut = [gradient for gradient in gradients if not isinstance(gradient, DTensor)]
     if not gradients:
         return

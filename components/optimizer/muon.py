@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-from vlmloom.components.optimizer.shards import gather, is_cut, local, own_share
+from vlmloom.components.optimizer.shards import cut_as, gather, is_cut, local
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -206,7 +206,7 @@ class MuonAdamWOptimizer(torch.optim.Optimizer):
             for (target, _, turned), part in zip(items, parts, strict=True):
                 target.add_((part.mT if turned else part).reshape(target.shape))
         for parameter, change in changes:
-            local(parameter).add_(own_share(change, parameter))
+            local(parameter).add_(local(cut_as(change, parameter)))
 
     def describe(self) -> str:
         """Which parameter goes where: one line each, with its group's rate and decay."""

@@ -6,7 +6,6 @@ matrices in every shard; any other parameter is gathered.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
@@ -34,8 +33,9 @@ def gather(value: Tensor, like: Tensor) -> Tensor:
     return cut.full_tensor()
 
 
-def own_share(value: Tensor, like: Tensor) -> Tensor:
-    """This process's shard of a whole tensor, cut as `like` is."""
-    assert isinstance(like, DTensor)
-    with torch.no_grad():
-        return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None).to_local()
+def cut_as(value: Tensor, like: Tensor) -> Tensor:
+    """The own shard of a whole tensor, cut as another one is; every process holds the whole."""
+    if not isinstance(like, DTensor):
+        return value
+    value = value.to(like.device).contiguous()
+    return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)

@@ -125,6 +125,16 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number of JSON")
 
 
+def need_finite(tensor: Tensor, name: str, where: Path | str) -> None:
+    """Refuse numbers that no training wrote.
+
+    Raises:
+        UserError: one of them is not finite.
+    """
+    if not tensor.isfinite().all():
+        raise UserError(f"{where}: {name} holds numbers that are not finite; the file is damaged")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file.
 
@@ -193,8 +203,8 @@ class Shards:
                 raise UserError(f"{one.file}: cannot be read ({fault.strerror})") from None
             if read != len(buffer):
                 raise UserError(f"{one.file}: is cut off at {name}")
-            if one.dtype in FLOATS and not torch.frombuffer(buffer, dtype=FLOATS[one.dtype]).isfinite().all():
-                raise UserError(f"{one.file}: {name} holds numbers that are not finite; the file is damaged")
+            if one.dtype in FLOATS:
+                need_finite(torch.frombuffer(buffer, dtype=FLOATS[one.dtype]), name, one.file)
             yield memoryview(buffer)
             place += len(buffer)
 

@@ -13,6 +13,7 @@ from torch import nn
 from vlmloom.pipelines.files import write_text
 from vlmloom.pipelines.patterns import matches
 from vlmloom.pipelines.weights.filling import places_of
+from vlmloom.pipelines.weights.shards import need_finite
 from vlmloom.pipelines.weights.sources import Source
 from vlmloom.registry.errors import UserError, one_line
 
@@ -118,8 +119,7 @@ def start_from(
         )
     for name in shared:
         tensor = source.tensor(name)
-        if not tensor.isfinite().all():
-            raise UserError(f"{folder}: {name} holds numbers that are not finite; the file is damaged")
+        need_finite(tensor, name, folder)
         with torch.no_grad():
             state[name].copy_(tensor)
     filled = {alias for name in shared for alias in names[name]}

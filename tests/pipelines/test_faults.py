@@ -2,7 +2,6 @@
 
 import errno
 import pickle
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import torch
 from lightning.pytorch import Callback
 from PIL import Image
 from rich.console import Console
+from small_disk import small_disk
 
 from vlmloom.components.contracts.sample import CorruptPicture, Picture, Sample, Scene
 from vlmloom.components.media import FilePicture
@@ -155,14 +155,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_a_really_full_disk_is_called_so(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a tmpfs needs root")
-    try:
+    with small_disk(tmp_path) as disk:
         save_state({"x": torch.ones(100)}, disk / "step=1.ckpt")
         with pytest.raises(UserError) as caught:
             save_state({"x": torch.ones(1_000_000)}, disk / "step=1.ckpt")
@@ -171,8 +164,6 @@ def test_a_really_full_disk_is_called_so(tmp_path):
         assert line == f"{disk / 'step=1.ckpt'}: {told} would be right"
         assert len(load_checkpoint(disk / "step=1.ckpt")["x"]) == 100
         assert list(disk.iterdir()) == [disk / "step=1.ckpt"]
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 def test_a_written_file_is_as_readable_as_any_other(tmp_path):

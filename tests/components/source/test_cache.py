@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from small_disk import small_disk
 
 from vlmloom.components.source.cache import CacheError, cache_root, intact, prepared
 
@@ -150,19 +151,10 @@ def test_no_space_is_one_line_and_leaves_nothing(cache):
 
 
 def test_a_really_full_disk(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a tmpfs needs root")
-    try:
+    with small_disk(tmp_path) as disk:
         out, err = start(FILL, disk / "cache").communicate(timeout=60)
         assert f"cache folder {disk / 'cache'}: no space left" in out, err
         assert not left_over(disk / "cache")
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 def test_a_cache_that_cannot_be_a_folder(cache):
