@@ -169,7 +169,8 @@ class Loom(LightningModule):
         """
         super().optimizer_step(*args, **kwargs)
         loads = [value for name, value in self.model.after_step().items() if name.endswith("/load")]
-        self.load = float(max(loads)) if loads else None
+        # None where no expert had a token to learn from: there are none, or they are frozen.
+        self.load = float(max(loads, default=0.0)) or None
         self._stepped = True
 
     def close_batch(self) -> None:

@@ -61,6 +61,13 @@ def test_what_is_computed_again_is_routed_as_before(tmp_path, monkeypatch, capsy
     assert loads and all(1 <= float(load) <= 4 for load in loads), told
 
 
+def test_no_load_is_told_of_frozen_experts(tmp_path, capsys):
+    frozen = [word for stage in (0, 1) for word in ("--set", f"stages.{stage}.train=[head.lm]")]
+    assert main(["fit", "-c", TINY, "--out", str(tmp_path / "run"), "--trainer.max_steps=3", *frozen]) == 0
+    told = capsys.readouterr().err
+    assert "tokens/s  visual" in told and "expert load" not in told
+
+
 @pytest.mark.parametrize(
     ("flag", "told"),
     [
