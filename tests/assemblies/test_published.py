@@ -135,6 +135,33 @@ def test_glm5v_turbo(capsys):
     assert seconds < 20
 
 
+def test_glm5v_turbo_counted_by_hand(capsys):
+    """Every matrix, bias and norm by its shape; experts and the module that three share are counted once."""
+    width, words, heads = 6144, 154_880, 64
+    tower = 1024 * 3 * 2 * 14**2 + 1024  # Two frames of 14 x 14, with a bias.
+    attention = 3 * (1024 * 1024 + 1024) + (1024 * 1024 + 1024) + 2 * 64  # QK-norm over a head's 64.
+    swiglu = 2 * (1024 * 4096 + 4096) + (4096 * 1024 + 1024)
+    tower += 24 * (attention + swiglu + 2 * 1024) + 1024
+    merger = (4 * 1024 * width + width) + width * width + 2 * width + 3 * width * 10_240
+    query = width * 2048 + 2048 + 2048 * heads * (192 + 64)
+    key_value = width * (512 + 64) + 512 + 512 * heads * (192 + 256)
+    indexer = 2048 * 32 * 128 + width * 128 + 2 * 128 + width * 32
+    around = query + key_value + heads * 256 * width + indexer + 2 * width
+    expert = 3 * width * 2048
+    sparse = around + 256 * width + (256 + 1) * expert
+    dense = around + 3 * width * 12_288
+    table = words * width
+    backbone = table + 3 * dense + 75 * sparse + width + table
+    module = 3 * width + 2 * width * width + sparse
+    shown, _ = show("glm5v_turbo", capsys)
+    parameters = shown["parameters"]
+    assert parameters["vision"] == tower and parameters["projector"] == merger
+    assert parameters["without_other_heads"] == tower + merger + backbone
+    assert parameters["other_heads"] == module
+    assert parameters["total"] == tower + merger + backbone + module == 754_520_027_392
+    assert parameters["active"] == 3 * dense + 75 * (sparse - 248 * expert) + width
+
+
 @pytest.mark.parametrize(
     ("parameters", "written"),
     [(403_024_896, "403.02 M"), (1_107_405_824, "1,107.41 M"), (107_740_000_000, "107.74 B"), (999, "999")],
