@@ -58,8 +58,13 @@ def save_state(state: dict[str, Any], path: Path) -> None:
     write_atomically(path, write)
 
 
-def load_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+def load_checkpoint(path: Path, map_location: Any = "cpu", *, mapped: bool = False) -> dict[str, Any]:
     """A training checkpoint, never unpickling code; its checksums are compared, which torch leaves out.
+
+    Args:
+        path: of the file.
+        map_location: where its tensors go.
+        mapped: leave them in the file until they are read, and those that are not, such as an optimizer's.
 
     Raises:
         UserError: it is missing or damaged, or it holds pickled code.
@@ -68,7 +73,7 @@ def load_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         with ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is None:
-            found = torch.load(path, map_location=map_location, weights_only=True)
+            found = torch.load(path, map_location=map_location, weights_only=True, mmap=mapped)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such checkpoint") from None
     except Exception as fault:  # A damaged archive or pickle raises whatever it likes.

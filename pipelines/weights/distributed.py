@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -116,7 +117,11 @@ class Distributed:
         one = self._of(name)
         state = {self.names[name]: torch.empty(one.size, dtype=one.properties.dtype)}
         try:
-            dcp.load(state, storage_reader=_Reader(self.folder, self.metadata), no_dist=True)
+            with warnings.catch_warnings():
+                warnings.filterwarnings(
+                    "ignore", "torch.distributed is disabled"
+                )  # Which is what is asked for.
+                dcp.load(state, storage_reader=_Reader(self.folder, self.metadata), no_dist=True)
         except Exception as fault:  # It wraps whatever went wrong in exceptions of its own.
             reason = " ".join(str(fault.__cause__ or fault).split())[:160]
             raise UserError(f"{self.folder}: {name} cannot be read ({reason})") from None

@@ -42,8 +42,8 @@ class Source(Protocol):
         """The bytes of a range of its elements in flat order."""
 
 
-class Memory:
-    """Tensors that are in memory already, or mapped from a file."""
+class Mapped:
+    """Tensors that are mapped from a file."""
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         self.tensors = tensors
@@ -82,12 +82,12 @@ def open_ours(path: Path) -> tuple[Source, Path]:
     if path.is_dir() or path.suffix == ".safetensors":
         folder = owner_of(path)
         return open_shards(folder), folder
-    state = load_checkpoint(path).get("state_dict")
+    state = load_checkpoint(path, mapped=True).get("state_dict")
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise UserError(f"{path}: holds no state_dict of tensors; a run's folder would be right")
-    return Memory({name.removeprefix("assembly."): value for name, value in state.items()}), owner_of(path)
+    return Mapped({name.removeprefix("assembly."): value for name, value in state.items()}), owner_of(path)
 
 
 def owner_of(path: Path) -> Path:

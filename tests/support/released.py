@@ -105,9 +105,13 @@ def classes(family: str) -> tuple[Any, Any]:
     return getattr(transformers, config), getattr(transformers, architecture)
 
 
-def model_of(family: str, number: int = 0, seed: int = 3, **more: Any) -> Any:
-    """A model with every weight random."""
-    vision, words = CONFIGS[family][number]
+Sizes = tuple[dict[str, Any], dict[str, Any]]
+"""The vision and the text part of a configuration."""
+
+
+def model_of(family: str, number: int = 0, seed: int = 3, sizes: Sizes | None = None, **more: Any) -> Any:
+    """A model with every weight random; `sizes` are those of one that is not in the table."""
+    vision, words = sizes or CONFIGS[family][number]
     configuration, architecture = classes(family)
     if family == "glm_moe_dsa":
         config = configuration(**words, **more)
