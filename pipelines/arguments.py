@@ -6,13 +6,15 @@ import argparse
 import re
 from typing import Any, NoReturn
 
+from vlmloom.registry.errors import UserError
+
 
 class OneLineParser(argparse.ArgumentParser):
     """Tells a mistake in one line, without the usage above it."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the line and leave with status 2."""
-        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` tells what would be right\n")
+        """See `cli.main`, which tells it."""
+        raise UserError(f"{self.prog}: {message}; `{self.prog} --help` tells what would be right")
 
 
 def verb_parser(subparsers: Any, name: str, summary: str, epilog: str) -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from vlmloom import __version__
 from vlmloom.pipelines.arguments import OneLineParser
+from vlmloom.pipelines.telling import tell
 from vlmloom.registry.errors import told
 from vlmloom.registry.register import DuplicateName
 
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines = told(error)
         if lines is None:
             raise
-        print(*lines, sep="\n", file=sys.stderr)
+        tell(lines)
         return 2
 
 

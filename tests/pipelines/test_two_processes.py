@@ -5,15 +5,12 @@ about 8 within 2e-6, four units in the last place.
 """
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import together
 from safetensors.torch import load_file
 from two_processes import ONE, SHORT, STOPPED, Stop, run
 
@@ -27,25 +24,8 @@ WEIGHT = {"rtol": 0, "atol": 2e-6}
 
 def two(out: Path, *ways: str) -> dict[str, list]:
     """Both processes' findings by way."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "NODE_RANK": "0"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, SCRIPT, out, *ways],
-            env=os.environ | shared | {"LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        errors = [process.communicate(timeout=240)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)[-3000:]
+    codes, errors = together(*[[SCRIPT, out, *ways]] * 2)
+    assert codes == [0, 0], "\n".join(errors)[-3000:]
     return {way: json.loads((out / f"{way.partition(':')[0]}.json").read_text()) for way in ways}
 
 
