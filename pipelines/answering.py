@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from vlmloom.assemblies.generation import Sampling
+from vlmloom.assemblies.generation import Acceptance, Sampling
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.patches import cut, join
 from vlmloom.components.contracts.sample import Sample
@@ -101,15 +101,11 @@ class Answerer:
         ids = self.assembly.generate(self.prompts(samples), **self._how())  # type: ignore[operator]
         return [self.view.processor.answer(tokens) for tokens in ids]
 
-    def gains(self, samples: Sequence[Sample], drafts: int) -> list[int]:
-        """How many tokens of an answer each forward pass gained with so many drafts, its own included.
-
-        One number a row and pass; the pass that reads the prompts is left out, and so is what a pass gains
-        behind the end of an answer.
-        """
-        passes = self.assembly.stream(self.prompts(samples), **self._how(), speculative=drafts)  # type: ignore[operator]
-        next(passes)
-        return [len(gain.ids) + (gain.end == "stop") for emissions in passes for gain in emissions]
+    def acceptance(self, samples: Sequence[Sample], drafts: int) -> Acceptance:
+        """What each forward pass gained with so many drafts."""
+        found = Acceptance()
+        self.assembly.generate(self.prompts(samples), **self._how(), speculative=drafts, acceptance=found)  # type: ignore[operator]
+        return found
 
     def stream(self, samples: Sequence[Sample], batch: int = BATCH) -> Iterator[tuple[Sample, str, float]]:
         """Sample, answer and seconds of each, batch by batch."""

@@ -63,12 +63,12 @@ def measure(answerer: Answerer, batches: int = BATCHES) -> Measured:
         for name, part in scores(metrics).items():
             measured.values.setdefault(name, []).append(float(part))
         for name, drafts in drafting.items():
-            gains = answerer.gains(samples, drafts)
-            mean = sum(gains) / len(gains) if gains else None
+            acceptance = answerer.acceptance(samples, drafts)
+            mean = acceptance.mean if acceptance.gained else None
             measured.values.setdefault(name, []).append(mean)
             counts = measured.histograms.setdefault(name, {})
-            for gain in gains:
-                counts[str(gain)] = counts.get(str(gain), 0) + 1
+            for gained, times in acceptance.gained.items():
+                counts[str(gained)] = counts.get(str(gained), 0) + times
     return measured
 
 

@@ -26,6 +26,11 @@ class Emission(NamedTuple):
     ids: list[int]
     end: Literal["stop", "limit"] | None
 
+    @property
+    def gained(self) -> int:
+        """Tokens that the model gave the row, the one that ended it included."""
+        return len(self.ids) + (self.end == "stop")
+
 
 class Rows:
     """What is known of each open row besides what the model has read.

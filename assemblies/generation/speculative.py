@@ -12,7 +12,7 @@ Reference: Leviathan et al., arXiv 2211.17192; Chen et al., arXiv 2302.01318.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,14 +27,18 @@ from vlmloom.assemblies.generation.rows import Emission, Rows
 class Acceptance:
     """How many tokens the forward passes of the model gained, the token that it adds itself included.
 
-    One count a row and pass. The pass that reads the prompts is not counted; tokens behind the end of a row
-    are.
+    One count a row and pass, of what the row kept (see `Emission.gained`): drafts behind its end are none of
+    it. The pass that reads the prompts is not counted.
 
     Attributes:
         gained: tokens -> how often a row gained so many.
     """
 
     gained: Counter[int] = field(default_factory=Counter)
+
+    def count(self, emissions: Iterable[Emission]) -> None:
+        """Add what one pass gave."""
+        self.gained.update(emission.gained for emission in emissions)
 
     @property
     def mean(self) -> float:
@@ -61,14 +65,15 @@ def speculate(reading: Reading, rows: Rows, acceptance: Acceptance | None = None
     """
     newest: Tensor | None = None
     while len(rows):
-        emissions, newest = _one_pass(reading, rows, newest, acceptance)
+        drafted = newest is not None
+        emissions, newest = _one_pass(reading, rows, newest)
+        if drafted and acceptance is not None:
+            acceptance.count(emissions)
         yield emissions
 
 
 @torch.inference_mode()
-def _one_pass(
-    reading: Reading, rows: Rows, newest: Tensor | None, acceptance: Acceptance | None
-) -> tuple[list[Emission], Tensor]:
+def _one_pass(reading: Reading, rows: Rows, newest: Tensor | None) -> tuple[list[Emission], Tensor]:
     """Draft after the newest token of each row and check; gives the newest of the rows that go on."""
     if newest is None:
         following = rows.choose(reading.model.logits(reading.state))
@@ -76,8 +81,6 @@ def _one_pass(
         gained = [[token] for token in following.tolist()]
     else:
         accepted, drafts, following = _draft_and_check(reading, rows, newest)
-        if acceptance is not None:
-            acceptance.gained.update((accepted + 1).tolist())
         gained = [
             [*own[:stand], new]
             for own, stand, new in zip(drafts.tolist(), accepted.tolist(), following.tolist(), strict=True)
