@@ -32,16 +32,17 @@ class PatchEmbed(nn.Linear):
         nn.init.zeros_(self.bias)
 
     def forward(self, visuals: Visuals) -> Float[Tensor, "tokens width"]:  # type: ignore[override]
-        """Tokens of all items, in the order of the patches of their first frames."""
+        """Tokens of all items, in the order of the patches of their first frames, of the weights' type."""
+        patches = visuals.patches.to(self.weight.dtype)
         if self.temporal == 1:
-            return F.linear(visuals.patches, self.weight, self.bias)
+            return F.linear(patches, self.weight, self.bias)
         if all(frames == 1 for frames, *_ in visuals.shapes):
-            return self._stills(visuals.patches)
-        stills, clips, order = _folds(tuple(visuals.shapes), self.temporal, visuals.patches.device)
-        clip = F.linear(visuals.patches[clips].flatten(1), self.weight, self.bias)
+            return self._stills(patches)
+        stills, clips, order = _folds(tuple(visuals.shapes), self.temporal, patches.device)
+        clip = F.linear(patches[clips].flatten(1), self.weight, self.bias)
         if order is None:
             return clip
-        return torch.cat((self._stills(visuals.patches[stills]), clip))[order]
+        return torch.cat((self._stills(patches[stills]), clip))[order]
 
     def _stills(self, patches: Tensor) -> Tensor:
         kernel = self.weight.view(self.out_features, self.temporal, -1).sum(1)
