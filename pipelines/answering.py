@@ -27,15 +27,16 @@ class Answerer:
     specialists' words in place of pictures where the assembly has specialists (or the truth, for an oracle).
     """
 
-    def __init__(self, experiment: Experiment, *, oracle: bool = False, limit: int = 24) -> None:
+    def __init__(self, experiment: Experiment, *, oracle: bool = False, limit: int | None = None) -> None:
         """Note the route.
 
         Args:
             experiment: trained, its data connected.
             oracle: perception replaced by the truth of the scene.
-            limit: the longest answer in tokens.
+            limit: the longest answer in tokens; None leaves it to the experiment.
         """
-        self.experiment, self.oracle, self.limit = experiment, oracle, limit
+        self.experiment, self.oracle = experiment, oracle
+        self.limit = experiment.answer_tokens if limit is None else limit
         self.assembly, self.data = experiment.assembly, experiment.data
         self.withheld = experiment.stages[-1].view == "withheld"
         self.perceives = hasattr(self.assembly, "descriptions")

@@ -226,14 +226,18 @@ class Experiment(Training):
     Attributes:
         assembly: the model.
         weights: that it starts from; left out, all are at random.
+        answer_tokens: of the longest answer, where questions are answered.
     """
 
     assembly: Assembly
     weights: StartingWeights | None = None
+    answer_tokens: int = 24
 
     def _refused(self) -> Iterator[str]:
         """See `Training`; the sizes of vocabularies besides, which stand in the YAML on both sides."""
         yield from super()._refused()
+        if self.answer_tokens < 1:
+            yield f"answer_tokens: found {self.answer_tokens}; 1 or more would be right"
         short: list[str] = []
         # A run is read after its tokenizer's first folder is gone; what cannot be read says so itself.
         with suppress(ValueError):

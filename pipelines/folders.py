@@ -11,7 +11,7 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TOKENIZER = "tokenizer.json"
 CONFIG = "config.yaml"
-"""The experiment, resolved."""
+"""The experiment: of a run, resolved; of an import, what it is asked about."""
 ASSEMBLY = "assembly.yaml"
 """The model alone, where it was imported."""
 CARRIED = "hf"
@@ -29,3 +29,8 @@ def assembly_file(folder: Path) -> Path:
             return folder / name
     found = f"has neither {ASSEMBLY} nor {CONFIG}" if folder.is_dir() else "is not there"
     raise UserError(f"{folder}: {found}; the folder of a run or of an import would be right")
+
+
+def words_folder(folder: Path) -> Path:
+    """Where the tokenizer of a run or an import lies."""
+    return folder / CARRIED if (folder / CARRIED).is_dir() else folder

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -15,18 +16,18 @@ from vlmloom.pipelines.alone import ComponentExperiment
 from vlmloom.pipelines.checkpoints import load_weights
 from vlmloom.pipelines.experiment import Experiment, StartingWeights, Training
 from vlmloom.pipelines.files import write_text
-from vlmloom.pipelines.folders import CARRIED, CONFIG, TOKENIZER, WEIGHTS, assembly_file
+from vlmloom.pipelines.folders import CARRIED, CONFIG, INDEX, TOKENIZER, WEIGHTS, assembly_file, words_folder
 from vlmloom.pipelines.patterns import matches
 from vlmloom.pipelines.weights.filling import fill, without_memory
 from vlmloom.pipelines.weights.folder import open_shards
-from vlmloom.pipelines.weights.sources import open_ours, owner_of
+from vlmloom.pipelines.weights.sources import need_weights, open_ours, owner_of
 from vlmloom.pipelines.weights.starting import Started, start_from
 from vlmloom.registry.build import build, build_as, saved
 from vlmloom.registry.compose import Composed, compose
 from vlmloom.registry.dry import on_meta
-from vlmloom.registry.errors import UserError
+from vlmloom.registry.errors import Problem, UserError, one_line
 from vlmloom.registry.marked import Node
-from vlmloom.registry.walk import check
+from vlmloom.registry.walk import MISSING, check
 
 
 def compose_experiment(
@@ -161,11 +162,26 @@ def start(training: Training, console: Console) -> Started | None:
     return started
 
 
+def lost_weights(composed: Composed) -> Iterator[Problem]:
+    """What is wrong with the folder that an experiment's `weights` names, nothing of it opened.
+
+    Asked by `validate` alone: a run that has begun may have outlived it, and one that begins opens it anyway.
+    """
+    weights = composed.root.value.get("weights")
+    folder = weights.value.get("folder") if weights is not None and isinstance(weights.value, dict) else None
+    if folder is None or not isinstance(folder.value, str) or folder.value == MISSING:
+        return
+    try:
+        need_weights(Path(folder.value))
+    except UserError as fault:
+        yield Problem(folder.mark, "weights.folder", one_line(fault))
+
+
 def load_run(folder: Path) -> Experiment:
-    """A trained experiment, its data connected.
+    """A trained experiment, or an imported model on the data that it is asked about; its data connected.
 
     Args:
-        folder: of a finished run, or its `model.safetensors`.
+        folder: of a finished run or of an import, or its `model.safetensors`.
 
     Raises:
         UserError: the folder holds no finished run, or its weights do not fit.
@@ -173,7 +189,9 @@ def load_run(folder: Path) -> Experiment:
     folder = finished_run(folder)
     composed = compose(folder / CONFIG)
     whole(composed)
-    experiment, _ = build_experiment(composed)
+    # What has shards may be larger than twice the memory.
+    with without_memory() if (folder / INDEX).is_file() else nullcontext():
+        experiment, _ = build_experiment(composed)
     read_weights(experiment, folder)
     return experiment
 
@@ -204,26 +222,38 @@ def read_weights(training: Training, folder: Path) -> None:
     Raises:
         UserError: its tokenizer is not there, or the weights do not fit.
     """
-    if not (folder / TOKENIZER).exists() and _untrained(training):
-        raise UserError(
-            f"{folder}: lacks {TOKENIZER}, and one trained anew might give words other ids than the model "
-            "has learned; the folder of a finished run would be right"
-        )
-    connect(training, folder)
-    load_weights(training.subject, folder / WEIGHTS)
+    words = words_folder(folder)
+    if not (words / TOKENIZER).exists():
+        if words != folder:
+            raise UserError(
+                f"{words}: lacks {TOKENIZER}, without which ids are no words; the file that belongs to the "
+                "released checkpoint would be right there"
+            )
+        if _untrained(training):
+            raise UserError(
+                f"{folder}: lacks {TOKENIZER}, and one trained anew might give words other ids than the "
+                "model has learned; the folder of a finished run would be right"
+            )
+    connect(training, words)
+    if (folder / INDEX).is_file():
+        with open_shards(folder) as shards:
+            fill(training.subject, shards, folder)
+    else:
+        load_weights(training.subject, folder / WEIGHTS)
     training.subject.eval()
 
 
 def finished_run(folder: Path) -> Path:
-    """The folder of a finished run, or that of its `model.safetensors`.
+    """The folder of a finished run or of an import, or that of its `model.safetensors`.
 
     Raises:
-        UserError: it holds no finished run.
+        UserError: it holds neither.
     """
     folder = folder.parent if folder.name == WEIGHTS else folder
-    if lost := [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]:
+    weights = INDEX if (folder / INDEX).is_file() else WEIGHTS
+    if lost := [name for name in (CONFIG, weights) if not (folder / name).is_file()]:
         found = f"lacks {' and '.join(lost)}" if folder.is_dir() else "is not there"
-        raise UserError(f"{folder}: {found}; the folder of a finished run would be right")
+        raise UserError(f"{folder}: {found}; the folder of a finished run or of an import would be right")
     return folder
 
 

@@ -13,7 +13,7 @@ from vlmloom.components.contracts.kinds import Teacher
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures, Visuals
 from vlmloom.pipelines.experiment import Experiment
-from vlmloom.pipelines.folders import CONFIG, TOKENIZER
+from vlmloom.pipelines.folders import CONFIG, TOKENIZER, words_folder
 from vlmloom.pipelines.loading import finished_run, read_weights, whole
 from vlmloom.registry import build_as, compose, register
 from vlmloom.registry.errors import UserError
@@ -35,7 +35,7 @@ class RunTrunk(Trunk):
         self.folder, experiment = _load(folder)
         super().__init__(experiment.assembly)
         self.data = experiment.data
-        self.tokenizer = self.folder / TOKENIZER
+        self.tokenizer = words_folder(self.folder) / TOKENIZER
 
 
 @register("teacher/run")

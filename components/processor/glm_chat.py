@@ -44,6 +44,8 @@ class GlmChat(ConversationProcessor):
     `<|end_of_video|>`. What users, tools and data say is encoded as plain text, whatever control tokens it
     spells out.
 
+    An answer ends at `<|endoftext|>`, `<|user|>`, `<|observation|>`, and where the tokenizer's folder says.
+
     A sample of a task becomes a user's and an assistant's turn. `GlmTemplate` says which parts of the
     templates are stated and which inferred.
 
@@ -90,7 +92,8 @@ class GlmChat(ConversationProcessor):
         source = getattr(tokenizer, "chat_template", None) if template == "auto" else None
         self._check_options(source is None)
         controls = tokenizer.controls
-        self.stops = tuple(controls[token] for token in ("<|endoftext|>", *STOPS))
+        stops = [controls[token] for token in ("<|endoftext|>", *STOPS)]
+        self.stops = tuple(dict.fromkeys([*stops, *getattr(tokenizer, "stops", ())]))
         self.never = tuple(controls[t] for t in ("<|image|>", "<|video|>", "<|pad|>") if t in controls)
         self.own = GlmTemplate(release)
         self.jinja = None if source is None else JinjaTemplate(source, f"{tokenizer}: the chat template")

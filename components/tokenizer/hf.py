@@ -19,6 +19,7 @@ CONFIG = "tokenizer_config.json"
 SPECIAL_MAP = "special_tokens_map.json"
 TEMPLATE = "chat_template.jinja"
 OLD_TEMPLATE = "chat_template.json"
+GENERATION = "generation_config.json"
 
 
 @register("tokenizer/hf")
@@ -35,6 +36,7 @@ class HF(EngineTokenizer):
     Attributes:
         chat_template: the folder's template for conversations (Jinja), or None.
         processor_class: which of transformers' processors the folder was made for, or empty.
+        stops: the ids that end an answer by `generation_config.json`; none where it does not say.
     """
 
     trained = True
@@ -43,6 +45,7 @@ class HF(EngineTokenizer):
         self.folder = Path(folder)
         self._chat_template: str | None = None
         self._processor_class = ""
+        self._stops: tuple[int, ...] = ()
 
     @classmethod
     def from_file(cls, file: str | Path) -> HF:
@@ -91,14 +94,22 @@ class HF(EngineTokenizer):
         _ = self.engine
         return self._processor_class
 
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """The ids that end an answer by `generation_config.json`; none where it does not say."""
+        _ = self.engine
+        return self._stops
+
     def save(self, file: str | Path) -> None:
-        """Write `tokenizer.json`, and beside it the template and the processor's name where there are any."""
+        """Write `tokenizer.json`, and beside it template, processor's name and stops where there are any."""
         super().save(file)
         beside = Path(file).parent
         if self.chat_template is not None:
             write_whole(beside / TEMPLATE, self.chat_template)
         if self.processor_class:
             write_whole(beside / CONFIG, json.dumps({"processor_class": self.processor_class}))
+        if self.stops:
+            write_whole(beside / GENERATION, json.dumps({"eos_token_id": self.stops}))
 
     def __str__(self) -> str:
         return f"tokenizer/hf: {self.folder}"
@@ -126,6 +137,7 @@ class HF(EngineTokenizer):
             self._add(engine, tokens)
         self._chat_template = self._template(config)
         self._processor_class = str(config.get("processor_class") or "")
+        self._stops = self._ends()
         self._take(engine)
 
     def _add(self, engine: Engine, named: list[tuple[AddedToken, int | None]]) -> None:
@@ -137,6 +149,17 @@ class HF(EngineTokenizer):
                 raise ValueError(
                     f"{self}: {CONFIG} says that {token.content} is {stated}, but by {ENGINE} it is {found}"
                 )
+
+    def _ends(self) -> tuple[int, ...]:
+        """`eos_token_id`, one id or several."""
+        found = self._json(GENERATION).get("eos_token_id")
+        ids = found if isinstance(found, list) else [] if found is None else [found]
+        if not all(type(one) is int and one >= 0 for one in ids):
+            raise ValueError(
+                f"tokenizer/hf: {self.folder / GENERATION}: eos_token_id is {found!r}; "
+                "an id or a list of ids would be right"
+            )
+        return tuple(ids)
 
     def _json(self, name: str) -> Mapping[str, Any]:
         file = self.folder / name

@@ -9,7 +9,7 @@ from typing import Any
 
 from vlmloom.pipelines.arguments import verb_parser
 
-SUMMARY = "ask a trained run one question about a picture"
+SUMMARY = "ask a trained run or an imported model one question about a picture"
 
 EPILOG = """examples:
   vlmloom ask runs/native cat.png "what is this ?"
@@ -17,6 +17,8 @@ EPILOG = """examples:
       the box of the answer is drawn on a copy of the picture
   vlmloom ask runs/native cat.gif "which came first, dog or cat ?" --clip
       an animation as a clip; without --clip its first frame is the picture, and a video is always a clip
+  vlmloom ask models/glm-ocr page.png "Text Recognition:" --tokens 2048
+      an imported checkpoint, in its own words
 """
 
 BOX = re.compile(r"\[(\d{1,4}),(\d{1,4}),(\d{1,4}),(\d{1,4})\]")
@@ -25,7 +27,7 @@ BOX = re.compile(r"\[(\d{1,4}),(\d{1,4}),(\d{1,4}),(\d{1,4})\]")
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = verb_parser(subparsers, "ask", SUMMARY, EPILOG)
-    parser.add_argument("folder", type=Path, help="the folder of a finished run")
+    parser.add_argument("folder", type=Path, help="the folder of a finished run or of an import")
     parser.add_argument("image", type=Path, help="a picture, an animation or a video")
     parser.add_argument("question", help="what is asked")
     parser.add_argument(
@@ -33,6 +35,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--clip", action="store_true", help="show all of an animation, not its first frame alone"
+    )
+    parser.add_argument(
+        "--tokens", type=int, help="of the longest answer (default: the experiment's answer_tokens)"
     )
     parser.set_defaults(run=run)
     return parser
@@ -50,13 +55,18 @@ def run(args: argparse.Namespace) -> int:
     quiet()
     if any(0xD800 <= ord(letter) <= 0xDFFF for letter in args.question):
         raise UserError(f"ask: the question {args.question!r} is not UTF-8; text would be right")
+    if args.tokens is not None and args.tokens < 1:
+        raise UserError(f"ask: --tokens is {args.tokens}; 1 or more would be right")
     try:
         decode(args.image)
         experiment = load_run(args.folder)
-        spec = experiment.assembly.patch_specs().get("vision")
+        answerer = Answerer(experiment, limit=args.tokens)
+        if not (answerer.view.specs or answerer.perceives):
+            raise UserError(f"ask: {args.folder} sees no pictures; a model with a vision part would be right")
+        spec = answerer.view.specs.get("vision")
         picture = picture_of(args.image, clip=args.clip, sampling=spec.sampling if spec else "all")
         sample = Sample("ask", "test", 0, [picture, args.question], "", Scene(str(args.image)))
-        answer = Answerer(experiment).answers([sample])[0]
+        answer = answerer.answers([sample])[0]
     except CorruptPicture as fault:
         raise UserError(str(fault)) from None
     print(answer)

@@ -1,4 +1,4 @@
-"""`vlmloom evaluate`: accuracy of a trained run by split and category."""
+"""`vlmloom evaluate`: accuracy of a trained run or an imported model by split and category."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from vlmloom.pipelines.arguments import verb_parser
 
-SUMMARY = "score a trained run on every split and category"
+SUMMARY = "score a trained run or an imported model on every split and category"
 
 EPILOG = """examples:
   vlmloom evaluate runs/native
@@ -20,7 +20,7 @@ EPILOG = """examples:
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = verb_parser(subparsers, "evaluate", SUMMARY, EPILOG)
-    parser.add_argument("folder", type=Path, help="the folder of a finished run")
+    parser.add_argument("folder", type=Path, help="the folder of a finished run or of an import")
     parser.add_argument("--items", type=int, default=100, help="test items a category (default: 100)")
     parser.add_argument(
         "--other-items", type=int, default=40, help="items a category of other splits (default: 40)"

@@ -14,6 +14,9 @@ EPILOG = """examples:
   vlmloom import checkpoints/GLM-OCR models/glm-ocr
       config.json becomes assembly.yaml, the weights lie beside it in our names
   vlmloom show models/glm-ocr
+  vlmloom ask models/glm-ocr page.png "Text Recognition:"
+  vlmloom evaluate models/glm-ocr
+      on the data that models/glm-ocr/config.yaml names
   vlmloom export models/glm-ocr back
       and back again: the same tensors, the same config.json
 

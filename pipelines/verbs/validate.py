@@ -48,9 +48,10 @@ def run(args: argparse.Namespace) -> int:
                 continue
             shape: Any = Any
             if not composed.root.names_component() and EXPERIMENT & composed.root.value.keys():
-                from vlmloom.pipelines.loading import shape_of
+                from vlmloom.pipelines.loading import lost_weights, shape_of
 
                 shape = shape_of(composed)
+                composed.problems.extend(lost_weights(composed))
             check(composed, shape)
         except UserError as error:
             lines.extend(line for line in error.lines if line not in lines)

@@ -1,6 +1,7 @@
 """A released checkpoint to an assembly's YAML and our shards: `import_released`.
 
-OUT holds `assembly.yaml`, our shards with their index, and `hf/` with the files that came beside the weights.
+OUT holds `assembly.yaml`, our shards with their index, `hf/` with the files that came beside the weights, and
+`config.yaml`: the experiment that `ask` and `evaluate` read, and that a training may begin with.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from vlmloom.assemblies.native.families.keys import Link
 from vlmloom.assemblies.native.families.settings import Unfit, dig, their_place
 from vlmloom.pipelines.files import new_folder
 from vlmloom.pipelines.folders import ASSEMBLY, CARRIED
+from vlmloom.pipelines.folders import CONFIG as EXPERIMENT
 from vlmloom.pipelines.weights.pictures import picture_settings
 from vlmloom.pipelines.weights.released import CONFIG, Released, carry, open_released
 from vlmloom.pipelines.weights.shards import FLOATS, NAMES, Shards
@@ -59,6 +61,7 @@ def import_released(
             write_shards(part, items, shard_bytes)
             carry(opened.beside, part / CARRIED)
             (part / ASSEMBLY).write_text(_assembly_yaml(opened, assembly), encoding="utf-8")
+            (part / EXPERIMENT).write_text(_experiment_yaml(opened.family, assembly, out), encoding="utf-8")
     modules = dig(assembly, "head.mtp.depth")
     tell(
         f"{opened.family.model_type}: {len(opened.shards.stored):,} tensors into {len(links):,}"
@@ -210,4 +213,35 @@ def _assembly_yaml(opened: Released, assembly: dict[str, Any]) -> str:
         f"# Imported from a {opened.family.model_type} checkpoint; every number is from {CARRIED}/{CONFIG}.\n"
         f"# The weights lie beside it: vlmloom.pipelines.loading.load_assembly(FOLDER) builds the model.\n"
         f"{as_yaml(assembly)}"
+    )
+
+
+def _experiment_yaml(family: Family, assembly: Mapping[str, Any], out: Path) -> str:
+    """The model with its own words on the nano suite, pictures withheld where it cannot see."""
+    folder = out.resolve()
+    words = {"use": "tokenizer/hf", "folder": str(folder / CARRIED)}
+    experiment = {
+        "name": family.model_type,
+        "assembly": {"extends": ASSEMBLY},
+        "weights": {"folder": str(folder)},
+        "data": {
+            "extends": "data/nano",
+            "swap": {"tokenizer": words, "processor": {"use": "processor/glm_chat"}},
+        },
+        "answer_tokens": 256,
+        "stages": [
+            {
+                "name": "tune",
+                "view": "question" if "vision" in assembly else "withheld",
+                "objective": {"use": "objective/next_token"},
+                "optimizer": {"use": "optimizer/adamw", "lr": 1e-5},
+            }
+        ],
+        "budget": {"samples": 20_000},
+    }
+    return (
+        "# What `vlmloom ask` and `vlmloom evaluate` ask this model, and a training that begins with it:\n"
+        f"#   vlmloom fit -c {out / EXPERIMENT} --swap assembly.projector=projector/mlp,hidden=2048\n"
+        "# Paths are those of the import; both verbs find what lies in this folder wherever it is.\n"
+        f"{as_yaml(experiment)}"
     )

@@ -13,6 +13,7 @@ from typing import Protocol
 from torch import Tensor
 
 from vlmloom.pipelines.checkpoints import load_checkpoint
+from vlmloom.pipelines.folders import INDEX, WEIGHTS, assembly_file
 from vlmloom.pipelines.weights.distributed import METADATA, Distributed
 from vlmloom.pipelines.weights.folder import open_shards
 from vlmloom.pipelines.weights.shards import NAMES
@@ -88,6 +89,20 @@ def open_ours(path: Path) -> tuple[Source, Path]:
     ):
         raise UserError(f"{path}: holds no state_dict of tensors; a run's folder would be right")
     return Mapped({name.removeprefix("assembly."): value for name, value in state.items()}), owner_of(path)
+
+
+def need_weights(path: Path) -> None:
+    """See that there is a model of ours with weights, without opening them.
+
+    Raises:
+        UserError: there is none.
+    """
+    folder = owner_of(path)
+    assembly_file(folder)
+    if path == folder and not any((folder / name).is_file() for name in (WEIGHTS, INDEX)):
+        raise UserError(
+            f"{folder}: holds no weights yet; a finished run, an import or a checkpoint would be right"
+        )
 
 
 def owner_of(path: Path) -> Path:

@@ -206,7 +206,10 @@ def wrong(tiny: str) -> list[tuple[list[str], str]]:
             [*moe[:3], "objective/imitate,part=language.ffn", *moe[4:]],
             "objective/imitate: part 'language.ffn' is not there; one of vision, vision.blocks.0.ffn",
         ),
-        ([*moe[:5], "/nowhere"], "/nowhere: is not there; the folder of a finished run would be right"),
+        (
+            [*moe[:5], "/nowhere"],
+            "/nowhere: is not there; the folder of a finished run or of an import",
+        ),
         ([*moe[:4]], "objective/imitate needs a value for this key: component of class Trunk"),
         ([*head[:3], "objective/next_token", *head[4:]], "objective/next_token has no such key"),
         (

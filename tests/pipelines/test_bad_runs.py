@@ -66,7 +66,7 @@ def test_files_that_are_missing(run, refused):
         assert f"run: lacks {name}" in refused(run)
         (run / "kept").rename(run / name)
     shutil.rmtree(run)
-    assert "run: is not there; the folder of a finished run would be right" in refused(run)
+    assert "run: is not there; the folder of a finished run or of an import would be right" in refused(run)
 
 
 def test_weights_that_were_changed(run, refused):

@@ -184,7 +184,7 @@ def test_weights_that_do_not_fit_are_listed_in_full(tmp_path):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(UserError, match="the folder of a finished run would be right"):
+    with pytest.raises(UserError, match="the folder of a finished run or of an import would be right"):
         load_run(tmp_path / "nowhere")
 
 

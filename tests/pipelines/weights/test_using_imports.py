@@ -1,0 +1,297 @@
+"""An imported checkpoint is asked and evaluated in its own words, as transformers would answer."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from vlmloom.components.contracts.sample import Sample, Scene
+from vlmloom.components.media import picture_of
+from vlmloom.pipelines.answering import Answerer
+from vlmloom.pipelines.cli import main
+from vlmloom.pipelines.loading import load_run
+
+pytest.importorskip("transformers")
+
+TEMPLATE = """[gMASK]<sop>
+{%- for message in messages -%}
+<|{{ message.role }}|>
+{{ '\\n' }}
+{%- if message.content is string -%}{{ message.content }}{%- else -%}
+{%- for part in message.content -%}
+{%- if part.type == 'image' -%}<|begin_of_image|><|image|><|end_of_image|>{%- endif -%}
+{%- if part.type == 'text' -%}{{ part.text }}{%- endif -%}
+{%- endfor -%}{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}<|assistant|>{{ '\\n' }}{%- endif -%}
+"""
+QUESTION = "what is in the picture?"
+BUDGETS = {"shortest_edge": 128, "longest_edge": 2048}
+
+
+def save(folder, family, dtype=torch.float32):
+    """A tiny checkpoint as it is released: model, tokenizer, template, processor, three ways to stop."""
+    import released
+    import transformers
+    from glm_folder import configuration, glm_engine, write_folder
+
+    newer = family != "glm4v"
+    whole, image, video = (
+        getattr(transformers, f"{'Glm46V' if newer else 'Glm4v'}{what}")
+        for what in ("Processor", "ImageProcessor", "VideoProcessor")
+    )
+    engine = glm_engine()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(released, "IMAGE", engine.token_to_id("<|image|>"))
+        vision, words = released.CONFIGS[family][0]
+        patch.setitem(released.CONFIGS, family, [(vision, {**words, "vocab_size": 512})])
+        model = released.model_of(family).to(dtype)
+    stops = ["<|endoftext|>", "<|user|>", "<|observation|>"]
+    model.generation_config.eos_token_id = [engine.token_to_id(token) for token in stops]
+    model.save_pretrained(folder, max_shard_size="1MB")
+    sizes = {"patch_size": released.PATCH, "size": BUDGETS}
+    write_folder(folder, engine, tokenizer_config__json=configuration(whole.__name__))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    processor = whole(image(**sizes), tokenizer, video(**sizes), chat_template=TEMPLATE)
+    processor.save_pretrained(folder)
+    return model, processor
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """By family, transformers' model and processor and the folder of the import."""
+    known = {}
+
+    def get(family):
+        if family not in known:
+            folder = tmp_path_factory.mktemp(family)
+            known[family] = *save(folder / "released", family), folder / "ours"
+            assert main(["import", str(folder / "released"), str(folder / "ours")]) == 0
+        return known[family]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    """Noise larger than the budget, so that it has to be made smaller."""
+    file = tmp_path_factory.mktemp("picture") / "noise.png"
+    noise = torch.randint(0, 256, (60, 90, 3), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    Image.fromarray(noise.numpy()).save(file)
+    return file
+
+
+def theirs(model, processor, picture, tokens):
+    """The answer of transformers' `generate`, greedy, without what an answer of ours may not hold."""
+    content = [{"type": "image", "image": Image.open(picture)}, {"type": "text", "text": QUESTION}]
+    inputs = processor.apply_chat_template(
+        [{"role": "user", "content": content}],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+    )
+    never = [processor.tokenizer.convert_tokens_to_ids(token) for token in ("<|image|>", "<|video|>")]
+    ids = model.generate(**inputs, max_new_tokens=tokens, do_sample=False, suppress_tokens=never)
+    return ids[0, inputs["input_ids"].shape[1] :].tolist(), inputs
+
+
+@pytest.mark.parametrize("family", ["glm_ocr", "glm4v_moe", "glm46v"])
+def test_the_answer_is_transformers_own(imported, picture, capsys, monkeypatch, family):
+    model, processor, folder = imported(family)
+    ids, inputs = theirs(model, processor, picture, 40)
+    prompts = []
+    prompt = Answerer.prompts
+    monkeypatch.setattr(
+        Answerer, "prompts", lambda self, samples: prompts.append(prompt(self, samples)) or prompts[0]
+    )
+    capsys.readouterr()
+    assert main(["ask", str(folder), str(picture), QUESTION, "--tokens", "40"]) == 0
+    assert prompts[0].ids.tolist() == inputs["input_ids"][0].tolist()
+    found = load_run(folder).data.processor
+    assert capsys.readouterr().out.strip() == found.answer(ids) != ""
+    assert len(set(ids)) > 3, "an answer of several words"
+
+
+def test_an_answer_ends_where_the_checkpoint_says(imported, picture, tmp_path):
+    """By the command itself, with a token of the answer added to the stops, from a folder that was moved."""
+    model, processor, folder = imported("glm_ocr")
+    ids, _ = theirs(model, processor, picture, 40)
+    cut = next(place for place in range(5, 40) if ids[place] not in ids[:place])
+    moved = Path(shutil.copytree(folder, tmp_path / "moved"))
+    stops = {"eos_token_id": [*model.generation_config.eos_token_id, ids[cut]]}
+    (moved / "hf" / "generation_config.json").write_text(json.dumps(stops))
+    command = [sys.executable, "-m", "vlmloom", "ask", str(moved), str(picture), QUESTION]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    said = load_run(folder).data.processor.answer
+    assert done.stdout.strip() == said(ids[:cut]) != said(ids)
+
+
+def test_stops_outlive_the_folder_they_stand_in(imported, tmp_path):
+    from vlmloom.components.tokenizer.hf import HF
+
+    _, _, folder = imported("glm_ocr")
+    first = HF(folder=str(folder / "hf"))
+    first.save(tmp_path / "tokenizer.json")
+    assert len(first.stops) == 3
+    assert HF(folder=str(tmp_path)).stops == first.stops
+
+
+def test_half_precision_answers(picture, tmp_path, capsys):
+    """In the type of the files, and as near to full precision as transformers is."""
+    model, processor = save(tmp_path / "released", "glm_ocr", torch.bfloat16)
+    assert main(["import", str(tmp_path / "released"), str(tmp_path / "ours")]) == 0
+    capsys.readouterr()
+    assert main(["ask", str(tmp_path / "ours"), str(picture), QUESTION]) == 0
+    assert capsys.readouterr().out.strip()
+    experiment = load_run(tmp_path / "ours")
+    ours = experiment.assembly
+    assert {parameter.dtype for parameter in ours.parameters()} == {torch.bfloat16}
+    still = picture_of(picture, clip=False, sampling="all")
+    sample = Sample("ask", "test", 0, [still, QUESTION], "", Scene(""))
+    batch, inputs = Answerer(experiment).prompts([sample]), theirs(model, processor, picture, 1)[1]
+    with torch.no_grad():
+        half = ours.logits(ours.hidden(batch)[0]), model(**inputs).logits[0]
+        full = ours.float().logits(ours.hidden(batch)[0]), model.float()(**inputs).logits[0]
+    error, their_error = ((one - two).abs().mean() for one, two in zip(half, full, strict=True))
+    assert 0 < error < 1.5 * their_error
+
+
+def few(folder):
+    """Leave two tasks to be asked."""
+    config = folder / "config.yaml"
+    tasks = "{count: {use: task/count}, arithmetic: {use: task/arithmetic}}"
+    suite = f"    suite: {{use: suite/nano, things: 4, tasks: {tasks}}}\n"
+    config.write_text(config.read_text().replace("  swap:\n", f"  swap:\n{suite}"))
+
+
+def test_it_is_evaluated(imported, tmp_path, capsys):
+    folder = Path(shutil.copytree(imported("glm_ocr")[2], tmp_path / "copy"))
+    few(folder)
+    capsys.readouterr()
+    assert main(["evaluate", str(folder), "--items", "2", "--other-items", "1", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {(row["category"], row["items"]) for row in rows if row["split"] == "test"} >= {
+        ("count", 2),
+        ("arithmetic", 2),
+    }
+    assert all(0 <= row["accuracy"] <= 1 for row in rows)
+
+
+def test_a_model_of_text_is_evaluated_and_asked_about_no_picture(picture, tmp_path, capsys):
+    import released
+    from glm_folder import write_folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        _, words = released.CONFIGS["glm_moe_dsa"][0]
+        patch.setitem(released.CONFIGS, "glm_moe_dsa", [({}, {**words, "vocab_size": 512})])
+        released.save("glm_moe_dsa", tmp_path / "released")
+    write_folder(tmp_path / "released")
+    assert main(["import", str(tmp_path / "released"), str(tmp_path / "ours")]) == 0
+    few(tmp_path / "ours")
+    assert main(["evaluate", str(tmp_path / "ours"), "--items", "1", "--other-items", "1"]) == 0
+    line = refused(capsys, "ask", tmp_path / "ours", picture, QUESTION)
+    assert line == f"ask: {tmp_path}/ours sees no pictures; a model with a vision part would be right"
+
+
+def refused(capsys, *call):
+    """What a refused call says."""
+    capsys.readouterr()
+    assert main([str(word) for word in call]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def test_what_is_missing_or_wrong_is_one_line(imported, picture, tmp_path, capsys):
+    folder = Path(shutil.copytree(imported("glm_ocr")[2], tmp_path / "copy"))
+    ask = ("ask", folder, picture, QUESTION)
+    assert refused(capsys, *ask, "--tokens", "0") == "ask: --tokens is 0; 1 or more would be right"
+    (folder / "hf" / "generation_config.json").write_text('{"eos_token_id": ["<|user|>"]}')
+    assert "generation_config.json: eos_token_id is ['<|user|>']; an id or a list" in refused(capsys, *ask)
+    (folder / "hf" / "generation_config.json").unlink()
+    engine = json.loads((folder / "hf" / "tokenizer.json").read_text())
+    engine["added_tokens"] = engine["added_tokens"][:3]
+    (folder / "hf" / "tokenizer.json").write_text(json.dumps(engine))
+    assert "processor/glm_chat: tokenizer/hf: " in (line := refused(capsys, *ask))
+    assert f"{folder}/hf lacks the special tokens" in line
+    (folder / "hf" / "tokenizer.json").unlink()
+    for verb in (ask, ("evaluate", folder)):
+        assert refused(capsys, *verb) == (
+            f"{folder}/hf: lacks tokenizer.json, without which ids are no words; the file that belongs to "
+            "the released checkpoint would be right there"
+        )
+    (folder / "config.yaml").unlink()
+    assert refused(capsys, *ask) == (
+        f"{folder}: lacks config.yaml; the folder of a finished run or of an import would be right"
+    )
+
+
+def test_a_training_begins_with_it(imported, tmp_path, capsys):
+    """With a part swapped, from the file that lies beside the weights; the trained run answers too."""
+    folder, out = imported("glm_ocr")[2], tmp_path / "run"
+    config = Path(shutil.copy(folder / "config.yaml", tmp_path / "config.yaml"))
+    config.write_text(config.read_text().replace("assembly.yaml", f"{folder}/assembly.yaml"))
+    few(tmp_path)
+    swap = ["--swap", "assembly.projector=projector/mlp,hidden=24", "--set", "stages.0.train=[projector]"]
+    assert main(["validate", str(config), *swap]) == 0
+    few_steps = ["--trainer.max_steps=2", "--trainer.enable_progress_bar=false"]
+    assert main(["fit", "-c", str(config), "--out", str(out), *swap, *few_steps]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "taken vision, language, head at random projector unused projector" in told
+    run = load_run(out)
+    assert run.answer_tokens == 256
+    assert run.data.processor.stops == load_run(folder).data.processor.stops
+
+
+def test_its_tower_teaches(imported):
+    from vlmloom.registry.build import build
+
+    folder = imported("glm_ocr")[2]
+    teacher = build({"use": "teacher/run", "folder": str(folder)})
+    ours = load_run(folder).assembly.vision.state_dict()
+    found = teacher.tower.module.state_dict()
+    assert found.keys() == ours.keys() and all(torch.equal(found[name], ours[name]) for name in ours)
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (None, None),
+        ("folder", "there is no such checkpoint; the folder of a run or of an import would be right"),
+        (
+            "yaml",
+            "has neither assembly.yaml nor config.yaml; the folder of a run or of an import would be right",
+        ),
+        ("weights", "holds no weights yet; a finished run, an import or a checkpoint would be right"),
+    ],
+)
+def test_validate_looks_at_the_weights_folder(imported, tmp_path, capsys, lost, said):
+    """Together with all else that is wrong, and without opening what may be large."""
+    folder = Path(shutil.copytree(imported("glm_ocr")[2], tmp_path / "copy"))
+    config = Path(shutil.copy(folder / "config.yaml", tmp_path / "config.yaml"))
+    text = config.read_text().replace("assembly.yaml", f"{folder}/assembly.yaml")
+    text = text.replace("folder: " + str(imported("glm_ocr")[2]) + "\n", f"folder: {folder}\n")
+    config.write_text(text)
+    number = next(n for n, line in enumerate(text.splitlines(), 1) if line == f"  folder: {folder}")
+    if lost == "folder":
+        config.write_text(config.read_text().replace(f"  folder: {folder}\n", f"  folder: {folder}/none\n"))
+    elif lost == "yaml":
+        (tmp_path / "empty").mkdir()
+        config.write_text(text.replace(f"  folder: {folder}\n", f"  folder: {tmp_path}/empty\n"))
+    elif lost == "weights":
+        (folder / "model.safetensors.index.json").unlink()
+    capsys.readouterr()
+    if lost is None:
+        assert main(["validate", str(config)]) == 0
+        return
+    config.write_text(config.read_text().replace("lr: 1.0e-05", "lr: none"))
+    assert main(["validate", str(config)]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 2 and "stages.0.optimizer.lr" in lines[1]
+    assert lines[0].startswith(f"{config}:{number}: weights.folder: ") and lines[0].endswith(said)
