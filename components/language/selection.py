@@ -155,7 +155,11 @@ def visible(mask: Mask, chunk: Chunk, device: torch.device) -> Bool[Tensor, "row
 def choose(
     scores: Float[Tensor, "*queries keys"], seen: Bool[Tensor, "*queries keys"] | None, top_k: int
 ) -> Chosen:
-    """The `top_k` keys of highest score among those that a query sees."""
+    """The `top_k` keys of highest score among those that a query sees.
+
+    Which of several equal scores are among them is `torch.topk`'s affair, as in transformers, and may differ
+    between a token that is read alone and one in a batch: heads so few that none looks at a key give it a 0.
+    """
     if seen is not None:
         scores = scores.masked_fill(~seen, -torch.inf)
     best = scores.topk(top_k, dim=-1)

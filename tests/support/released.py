@@ -114,7 +114,7 @@ def model_of(family: str, number: int = 0, seed: int = 3, sizes: Sizes | None = 
     vision, words = sizes or CONFIGS[family][number]
     configuration, architecture = classes(family)
     if family == "glm_moe_dsa":
-        config = configuration(**words, **more)
+        config = configuration(**words | more)
     else:
         kinds = ("glm4v_vision", "glm4v_text") if family == "glm46v" else (None, None)
         vision = {**vision, "out_hidden_size": words["hidden_size"]}
