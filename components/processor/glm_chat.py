@@ -235,4 +235,4 @@ def release_of(tokenizer: Tokenizer) -> Release:
     """The release whose form a tokenizer belongs to; `4.5v` where nothing speaks for another."""
     if getattr(tokenizer, "processor_class", "") == CLASS_OF["4.6v"]:
         return "4.6v"
-    return "4.1v" if "[gMASK]" in tokenizer.controls and "<think>" not in tokenizer.controls else "4.5v"
+    return "4.1v" if "[gMASK]" in tokenizer.controls and "<tool_call>" not in tokenizer.controls else "4.5v"

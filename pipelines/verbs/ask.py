@@ -1,4 +1,4 @@
-"""`vlmloom ask`: one question about one picture."""
+"""`vlmloom ask`: one question, about one picture or none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from vlmloom.pipelines.arguments import verb_parser
 
-SUMMARY = "ask a trained run or an imported model one question about a picture"
+SUMMARY = "ask a trained run or an imported model one question, about a picture or of text alone"
 
 EPILOG = """examples:
   vlmloom ask runs/native cat.png "what is this ?"
@@ -19,6 +19,8 @@ EPILOG = """examples:
       an animation as a clip; without --clip its first frame is the picture, and a video is always a clip
   vlmloom ask models/glm-ocr page.png "Text Recognition:" --tokens 2048
       an imported checkpoint, in its own words
+  vlmloom ask models/glm-5 "What is a loom?"
+      of text alone
 """
 
 BOX = re.compile(r"\[(\d{1,4}),(\d{1,4}),(\d{1,4}),(\d{1,4})\]")
@@ -28,7 +30,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = verb_parser(subparsers, "ask", SUMMARY, EPILOG)
     parser.add_argument("folder", type=Path, help="the folder of a finished run or of an import")
-    parser.add_argument("image", type=Path, help="a picture, an animation or a video")
+    parser.add_argument(
+        "image", type=Path, nargs="?", help="a picture, an animation or a video; left out, text alone is read"
+    )
     parser.add_argument("question", help="what is asked")
     parser.add_argument(
         "--out", type=Path, help="where to draw boxes of the answer (default: beside the picture)"
@@ -57,21 +61,28 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"ask: the question {args.question!r} is not UTF-8; text would be right")
     if args.tokens is not None and args.tokens < 1:
         raise UserError(f"ask: --tokens is {args.tokens}; 1 or more would be right")
+    if args.image is None and Path(args.question).is_file():
+        raise UserError(f"ask: there is no question about {args.question}; one behind it would be right")
     try:
-        decode(args.image)
-        experiment = load_run(args.folder)
-        answerer = Answerer(experiment, limit=args.tokens)
-        if not (answerer.view.specs or answerer.perceives):
-            raise UserError(f"ask: {args.folder} sees no pictures; a model with a vision part would be right")
-        spec = answerer.view.specs.get("vision")
-        picture = picture_of(args.image, clip=args.clip, sampling=spec.sampling if spec else "all")
-        sample = Sample("ask", "test", 0, [picture, args.question], "", Scene(str(args.image)))
+        if args.image is not None:
+            decode(args.image)
+        answerer = Answerer(load_run(args.folder), limit=args.tokens)
+        prompt: list[Any] = [args.question]
+        if args.image is not None:
+            if not (answerer.view.specs or answerer.perceives):
+                raise UserError(
+                    f"ask: {args.folder} sees no pictures; a model with a vision part would be right"
+                )
+            spec = answerer.view.specs.get("vision")
+            sampling = spec.sampling if spec else "all"
+            prompt.insert(0, picture_of(args.image, clip=args.clip, sampling=sampling))
+        sample = Sample("ask", "test", 0, prompt, "", Scene(str(args.image)))
         answer = answerer.answers([sample])[0]
     except CorruptPicture as fault:
         raise UserError(str(fault)) from None
     print(answer)
     boxes = [tuple(map(int, found)) for found in BOX.findall(answer)]
-    if boxes:
+    if boxes and args.image is not None:
         out = args.out or args.image.with_name(f"{args.image.stem}-answer.png")
         draw(args.image, boxes, out)
         print(out)

@@ -38,20 +38,22 @@ def save(folder, family, dtype=torch.float32):
     """A tiny checkpoint as it is released: model, tokenizer, template, processor, three ways to stop."""
     import released
     import transformers
-    from glm_folder import configuration, glm_engine, write_folder
+    from glm_folder import GLM_4_1V, configuration, glm_engine, write_folder
 
     newer = family != "glm4v"
     whole, image, video = (
         getattr(transformers, f"{'Glm46V' if newer else 'Glm4v'}{what}")
         for what in ("Processor", "ImageProcessor", "VideoProcessor")
     )
-    engine = glm_engine()
+    engine = glm_engine() if newer else glm_engine(GLM_4_1V)
+    if not newer:
+        engine.add_tokens(["<think>", "</think>", "<answer>", "</answer>"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(released, "IMAGE", engine.token_to_id("<|image|>"))
         vision, words = released.CONFIGS[family][0]
         patch.setitem(released.CONFIGS, family, [(vision, {**words, "vocab_size": 512})])
         model = released.model_of(family).to(dtype)
-    stops = ["<|endoftext|>", "<|user|>", "<|observation|>"]
+    stops = ["<|endoftext|>", "<|user|>", "<|observation|>", *([] if newer else ["</answer>"])]
     model.generation_config.eos_token_id = [engine.token_to_id(token) for token in stops]
     model.save_pretrained(folder, max_shard_size="1MB")
     sizes = {"patch_size": released.PATCH, "size": BUDGETS}
@@ -101,7 +103,7 @@ def theirs(model, processor, picture, tokens):
     return ids[0, inputs["input_ids"].shape[1] :].tolist(), inputs
 
 
-@pytest.mark.parametrize("family", ["glm_ocr", "glm4v_moe", "glm46v"])
+@pytest.mark.parametrize("family", ["glm_ocr", "glm4v", "glm4v_moe", "glm46v"])
 def test_the_answer_is_transformers_own(imported, picture, capsys, monkeypatch, family):
     model, processor, folder = imported(family)
     ids, inputs = theirs(model, processor, picture, 40)
@@ -114,6 +116,8 @@ def test_the_answer_is_transformers_own(imported, picture, capsys, monkeypatch, 
     assert main(["ask", str(folder), str(picture), QUESTION, "--tokens", "40"]) == 0
     assert prompts[0].ids.tolist() == inputs["input_ids"][0].tolist()
     found = load_run(folder).data.processor
+    assert found.release == ("4.1v" if family == "glm4v" else "4.6v")
+    assert set(model.generation_config.eos_token_id) == set(found.stops)
     assert capsys.readouterr().out.strip() == found.answer(ids) != ""
     assert len(set(ids)) > 3, "an answer of several words"
 
@@ -184,7 +188,7 @@ def test_it_is_evaluated(imported, tmp_path, capsys):
     assert all(0 <= row["accuracy"] <= 1 for row in rows)
 
 
-def test_a_model_of_text_is_evaluated_and_asked_about_no_picture(picture, tmp_path, capsys):
+def test_a_model_of_text_is_evaluated_and_asked_without_a_picture(picture, tmp_path, capsys):
     import released
     from glm_folder import write_folder
 
@@ -198,6 +202,10 @@ def test_a_model_of_text_is_evaluated_and_asked_about_no_picture(picture, tmp_pa
     assert main(["evaluate", str(tmp_path / "ours"), "--items", "1", "--other-items", "1"]) == 0
     line = refused(capsys, "ask", tmp_path / "ours", picture, QUESTION)
     assert line == f"ask: {tmp_path}/ours sees no pictures; a model with a vision part would be right"
+    assert main(["ask", str(tmp_path / "ours"), QUESTION, "--tokens", "8"]) == 0
+    assert capsys.readouterr().out.strip()
+    line = refused(capsys, "ask", tmp_path / "ours", picture)
+    assert line == f"ask: there is no question about {picture}; one behind it would be right"
 
 
 def refused(capsys, *call):
