@@ -19,6 +19,8 @@ def test_no_checkpoint(ours, released, refused, tmp_path):
     assert "has neither assembly.yaml nor config.yaml" in refused("export", released)
     assert "assembly.yaml: is no readable checkpoint" in refused("export", ours / "assembly.yaml")
     (ours / "assembly.yaml").unlink()
+    assert "config.yaml:6: assembly.extends: there is no file " in refused("export", ours)
+    (ours / "config.yaml").unlink()
     assert "ours: has neither assembly.yaml nor config.yaml; the folder of a" in refused("export", ours)
 
 
@@ -136,6 +138,7 @@ def test_a_training_checkpoint_that_was_changed_or_cut(ours, refused):
         path.write_bytes(whole[:keep])
         assert "step=1.ckpt: is no readable checkpoint" in refused("export", path)
     path.write_bytes(whole)
+    (ours / "config.yaml").unlink()
     assert "belongs to no run: no folder above it has a config.yaml" in refused("export", path)
 
 
