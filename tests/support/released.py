@@ -1,14 +1,13 @@
-"""Tiny checkpoints of the published architectures, as transformers saves them, and batches for both sides."""
+"""Tiny checkpoints of the published architectures, as transformers saves them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
-from glm_towers import as_reference
 from references import randomise
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,12 +16,12 @@ from vlmloom.assemblies.assembly import Assembly
 from vlmloom.assemblies.native.families import FAMILIES
 from vlmloom.assemblies.native.families.described import described
 from vlmloom.assemblies.native.families.keys import Link
-from vlmloom.components.contracts.packed import IGNORE, Packed, Span
-from vlmloom.components.contracts.visuals import Grid, Visuals
 from vlmloom.pipelines.loading import compose_assembly
 from vlmloom.registry.walk import check
 
-VOCAB, IMAGE, PATCH = 61, 59, 4
+VOCAB, IMAGE = 61, 59
+Sizes = tuple[dict[str, Any], dict[str, Any]]
+"""The vision and the text part of a configuration."""
 EAGER = {"attn_implementation": "eager", "experts_implementation": "eager"}
 
 
@@ -35,9 +34,9 @@ def rope(fraction: float, *sections: int) -> dict[str, Any]:
 
 AIMV2 = {
     "depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 24, "image_size": 20,
-    "patch_size": PATCH,
+    "patch_size": 4,
 }  # fmt: skip
-COGVIT = {"depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 24, "patch_size": PATCH}
+COGVIT = {"depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 24, "patch_size": 4}
 EXPERTS = {
     "moe_intermediate_size": 12, "n_routed_experts": 6, "num_experts_per_tok": 2,
     "routed_scaling_factor": 1.5,
@@ -55,45 +54,109 @@ def text(width: int, heads: int, kv: int, depth: int, **more: Any) -> dict[str, 
     }  # fmt: skip
 
 
-CONFIGS: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {
-    "glm_ocr": [
-        (COGVIT, text(32, 4, 2, 2, head_dim=16, rope_parameters=rope(1.0, 2, 3, 3))),
-        (
-            {**COGVIT, "hidden_size": 48, "num_heads": 4, "depth": 1, "rms_norm_eps": 1e-3},
-            text(40, 5, 5, 3, rms_norm_eps=1e-4, rope_parameters=rope(1.0, 1, 1, 2)),
-        ),
-    ],
-    "glm4v": [
-        (AIMV2, text(32, 4, 2, 2, rope_parameters=rope(0.5, 1, 1, 0))),
-        ({**AIMV2, "num_heads": 4, "image_size": 14}, text(48, 4, 1, 3, rope_parameters=rope(0.5, 1, 1, 1))),
-    ],
-    "glm46v": [
-        (AIMV2, text(48, 3, 3, 2, rope_parameters=rope(0.5, 1, 2, 1))),
-        ({**AIMV2, "depth": 1}, text(32, 2, 1, 1, rope_parameters=rope(1.0, 2, 3, 3))),
-    ],
-    "glm4v_moe": [
-        (AIMV2, text(32, 4, 2, 3, head_dim=16, rope_parameters=rope(0.5, 1, 1, 2), **EXPERTS)),
-        (
-            {**AIMV2, "attention_bias": True},
-            text(
-                40, 4, 4, 3, attention_bias=False, first_k_dense_replace=2, n_shared_experts=2, n_group=3,
-                topk_group=2, norm_topk_prob=False, rope_parameters=rope(1.0, 2, 2, 1), **EXPERTS,
-            ),
-        ),
-    ],
-    "glm_moe_dsa": [
-        ({}, text(32, 4, 4, 4, first_k_dense_replace=1, **LATENT, **EXPERTS)),
-        (
-            {},
-            text(
-                48, 2, 2, 4, attention_bias=True, first_k_dense_replace=2, **EXPERTS,
-                **{**LATENT, "indexer_types": ["full", "shared", "full", "shared"], "index_topk": 40},
-            ),
-        ),
-    ],
-}  # fmt: skip
-"""By family, the vision and the text part of several models."""
-EVERY = [(family, number) for family, models in CONFIGS.items() for number in range(len(models))]
+CONFIGS: dict[str, Sizes] = {
+    "glm_ocr": (COGVIT, text(32, 4, 2, 2, head_dim=16, rope_parameters=rope(1.0, 2, 3, 3))),
+    "glm4v": (AIMV2, text(32, 4, 2, 2, rope_parameters=rope(0.5, 1, 1, 0))),
+    "glm46v": (AIMV2, text(48, 3, 3, 2, rope_parameters=rope(0.5, 1, 2, 1))),
+    "glm4v_moe": (AIMV2, text(32, 4, 2, 3, head_dim=16, rope_parameters=rope(0.5, 1, 1, 2), **EXPERTS)),
+    "glm_moe_dsa": ({}, text(32, 4, 4, 4, first_k_dense_replace=1, **LATENT, **EXPERTS)),
+}
+"""One model a family."""
+DRAWN, SEED = 4, 1990
+"""How many others are drawn, by a seed with which all that is drawn for a family differs among them."""
+EVERY = [(family, number) for family in CONFIGS for number in range(1, 1 + DRAWN)]
+
+
+def sizes_of(family: str, number: int = 0) -> Sizes:
+    """The model of the table, or from 1 on one that is drawn: the same for the same number."""
+    if not number:
+        return CONFIGS[family]
+    draw = Random(f"{family} {number} {SEED}")
+    depth = draw.randint(2, 4)
+    words: dict[str, Any] = {"rms_norm_eps": draw.choice([1e-5, 1e-3])}
+    if family in ("glm4v_moe", "glm_moe_dsa"):
+        words |= _experts(draw)
+    if family == "glm_moe_dsa":
+        return {}, words | _latent(draw, depth)
+    words |= _grouped(draw, depth, free=family in ("glm_ocr", "glm4v_moe"))
+    if family == "glm4v_moe":
+        words |= {
+            "attention_bias": draw.random() < 0.5,
+            "first_k_dense_replace": draw.randrange(depth),
+        }
+    return _tower(draw, table=family != "glm_ocr"), words
+
+
+def _grouped(draw: Random, depth: int, free: bool) -> dict[str, Any]:
+    """Grouped queries; `free` is a head size that does not follow from the width."""
+    heads, size, fraction = draw.randint(1, 5), draw.choice([8, 12, 16]), draw.choice([0.5, 1.0])
+    width = draw.randint(5, 12) * 4 if free else heads * size
+    pairs = int(size * fraction) // 2
+    cuts = sorted(draw.choices(range(pairs + 1), k=2))
+    sections = [cuts[0], cuts[1] - cuts[0], pairs - cuts[1]]
+    kv = draw.choice([count for count in range(1, heads + 1) if heads % count == 0])
+    turned = {**rope(fraction, *sections), "rope_theta": draw.choice([1e2, 1e4])}
+    found = text(width, heads, kv, depth, rope_parameters=turned)
+    return {**found, "head_dim": size} if free else found
+
+
+def _experts(draw: Random) -> dict[str, Any]:
+    """A router over groups of experts; two are chosen at least.
+
+    The normalised weight of a single one is 1, and what reaches the router is then rounding alone.
+    """
+    groups, each = draw.randint(1, 3), draw.randint(2, 4)
+    chosen = draw.randint(1, groups)
+    return {
+        "moe_intermediate_size": draw.randint(2, 6) * 4,
+        "n_routed_experts": groups * each,
+        "num_experts_per_tok": draw.randint(2, min(4, chosen * each)),
+        "n_group": groups,
+        "topk_group": chosen,
+        "n_shared_experts": draw.randint(1, 2),
+        "norm_topk_prob": draw.random() < 0.5,
+        "routed_scaling_factor": draw.choice([1.0, 1.5, 2.5]),
+    }
+
+
+def _latent(draw: Random, depth: int) -> dict[str, Any]:
+    """Latent attention to fewer keys than long samples have; some layers take the choice of another.
+
+    A score of the indexer is exactly 0 where no head sees the key. With few heads such scores tie for the
+    last places, and transformers breaks the ties of a padded sample otherwise than those of the sample alone.
+    """
+    heads, turned = draw.randint(1, 5), draw.choice([4, 8])
+    return {
+        **text(draw.randint(5, 12) * 4, heads, heads, depth),
+        "q_lora_rank": draw.randint(3, 6) * 4,
+        "kv_lora_rank": draw.randint(2, 5) * 4,
+        "qk_rope_head_dim": turned,
+        "qk_nope_head_dim": draw.randint(2, 8) * 2,
+        "v_head_dim": draw.randint(2, 8) * 2,
+        "index_topk": draw.randint(2, 6),
+        "index_head_dim": turned + draw.randint(1, 4) * 2,
+        "index_n_heads": draw.choice([8, 12, 16]),
+        "attention_bias": draw.random() < 0.5,
+        "indexer_types": ["full", *draw.choices(["full", "shared"], k=depth - 1)],
+        "mlp_layer_types": [*draw.choices(["dense", "sparse"], k=depth - 1), "sparse"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": draw.choice([1e2, 1e4])},
+    }
+
+
+def _tower(draw: Random, table: bool) -> dict[str, Any]:
+    """A tower; `table` is one with learned positions."""
+    heads, patch = draw.randint(1, 4), draw.randint(2, 4)
+    found = {
+        "depth": draw.randint(1, 3),
+        "num_heads": heads,
+        "hidden_size": heads * draw.choice([8, 12, 16]),
+        "intermediate_size": draw.randint(5, 9) * 4,
+        "patch_size": patch,
+        "spatial_merge_size": draw.choice([2, 3]),
+        "attention_bias": draw.random() < 0.5,
+        "rms_norm_eps": draw.choice([1e-5, 1e-3]),
+    }
+    return {**found, "image_size": draw.randint(2, 6) * patch + draw.randrange(patch)} if table else found
 
 
 def classes(family: str) -> tuple[Any, Any]:
@@ -105,13 +168,9 @@ def classes(family: str) -> tuple[Any, Any]:
     return getattr(transformers, config), getattr(transformers, architecture)
 
 
-Sizes = tuple[dict[str, Any], dict[str, Any]]
-"""The vision and the text part of a configuration."""
-
-
 def model_of(family: str, number: int = 0, seed: int = 3, sizes: Sizes | None = None, **more: Any) -> Any:
-    """A model with every weight random; `sizes` are those of one that is not in the table."""
-    vision, words = sizes or CONFIGS[family][number]
+    """A model with every weight random; `sizes` are those of one that is neither in the table nor drawn."""
+    vision, words = sizes or sizes_of(family, number)
     configuration, architecture = classes(family)
     if family == "glm_moe_dsa":
         config = configuration(**words | more)
@@ -186,140 +245,3 @@ def links_of(folder: Path, family: str, assembly: Assembly) -> list[Link]:
     """How the tensors of an imported model correspond to theirs."""
     shapes = {name: tuple(tensor.shape) for name, tensor in assembly.state_dict().items()}
     return FAMILIES[family].links(described(check(compose_assembly(folder))), shapes)
-
-
-Part = int | Grid
-"""So many tokens of text, or an item of stored frames, rows and columns in patches."""
-BATCHES: dict[str, list[list[Part]]] = {
-    "text": [[9]],
-    "image": [[3, (1, 4, 6), 4]],
-    "images": [[2, (1, 4, 4), 1, (1, 2, 6), 2, (1, 6, 2), 3]],
-    "video": [[2, (4, 4, 4), 3]],
-    "mixed": [[2, (1, 4, 6), 3], [7], [1, (1, 2, 4), 2, (1, 2, 2), 4]],
-    "stills and clips": [[2, (1, 4, 6), 3], [1, (4, 2, 4), 2], [5]],
-}
-
-
-@dataclass
-class Batch:
-    """The same samples for both sides.
-
-    Attributes:
-        ours: packed.
-        theirs: keyword arguments and which places `[B, L]` are real: one padded batch, or one a sample where
-            there are both stills and clips, which their models do not take together.
-    """
-
-    ours: Packed
-    theirs: list[tuple[dict[str, Any], Tensor]]
-
-
-def batch_of(samples: list[list[Part]], assembly: Assembly, seed: int = 5) -> Batch:
-    """Random samples; a clip stands as its frame pairs with a token of text between, as GLM writes it."""
-    generator = torch.Generator().manual_seed(seed)
-    ids: list[list[int]] = []
-    types: list[list[int]] = []
-    layouts: list[list[Span]] = []
-    order: list[list[Grid]] = []
-    for sample in samples:
-        ids.append([])
-        types.append([])
-        layouts.append([])
-        order.append([])
-
-        def words(count: int, layout: list[Span] = layouts[-1]) -> None:
-            ids[-1].extend(torch.randint(0, IMAGE, (count,), generator=generator).tolist())
-            types[-1].extend([0] * count)
-            layout.append(Span(count))
-
-        for part in sample:
-            if isinstance(part, int):
-                words(part)
-                continue
-            frames, rows, columns = part
-            merged = (1, rows // 2, columns // 2)
-            for pair in range(max(1, frames // 2)):
-                if pair:
-                    words(1)
-                slots = merged[1] * merged[2]
-                ids[-1].extend([IMAGE] * slots)
-                types[-1].extend([2 if frames > 1 else 1] * slots)
-                layouts[-1].append(Span(slots, merged))
-            order[-1].append(part)
-    lengths = [len(sample) for sample in ids]
-    flat = torch.tensor([token for sample in ids for token in sample])
-    visual = torch.tensor([kind > 0 for sample in types for kind in sample])
-    packed = Packed(
-        ids=flat,
-        labels=torch.where(visual, IGNORE, flat),
-        weights=torch.ones(len(flat)),
-        positions=torch.cat([torch.from_numpy(assembly.positions(layout)) for layout in layouts], dim=1),
-        boundaries=torch.tensor([0, *lengths]).cumsum(0).int(),
-        lengths=lengths,
-        visual_slots=visual.nonzero().squeeze(1),
-        modality=visual.long(),
-        tags=[],
-    )
-    shapes = [shape for sample in order for shape in sample]
-    if shapes:
-        packed.visuals["vision"] = draw(shapes, generator)
-    rows = list(range(len(samples)))
-    apart = len({frames > 1 for frames, *_ in shapes}) == 2
-    groups = [[row] for row in rows] if apart else [rows]
-    return Batch(packed, [_theirs(packed, ids, types, order, group) for group in groups])
-
-
-def _theirs(
-    packed: Packed, ids: list[list[int]], types: list[list[int]], order: list[list[Grid]], rows: list[int]
-) -> tuple[dict[str, Any], Tensor]:
-    """Some of the samples as transformers takes them, padded on the right."""
-    longest = max(len(ids[row]) for row in rows)
-    padded = torch.zeros(len(rows), longest, dtype=torch.long)
-    kinds, real = torch.zeros_like(padded), torch.zeros_like(padded)
-    for place, row in enumerate(rows):
-        length = len(ids[row])
-        padded[place, :length], real[place, :length] = torch.tensor(ids[row]), 1
-        kinds[place, :length] = torch.tensor(types[row])
-    theirs: dict[str, Any] = {"input_ids": padded}
-    if len(rows) > 1:
-        theirs["attention_mask"] = real
-    before = sum(_area(shape) for sample in order[: rows[0]] for shape in sample)
-    shapes = [shape for row in rows for shape in order[row]]
-    if shapes:
-        theirs["mm_token_type_ids"] = kinds
-        clips = shapes[0][0] > 1
-        count = sum(map(_area, shapes))
-        patches = packed.visuals["vision"].patches[before : before + count]
-        items = Visuals(patches, torch.tensor(shapes), shapes, 2)
-        theirs["pixel_values_videos" if clips else "pixel_values"] = as_reference(items)[0]
-        theirs["video_grid_thw" if clips else "image_grid_thw"] = torch.tensor(
-            [[max(1, frames // 2), height, width] for frames, height, width in shapes]
-        )
-    return theirs, real.bool()
-
-
-def _area(shape: Grid) -> int:
-    frames, rows, columns = shape
-    return frames * rows * columns
-
-
-def draw(shapes: list[Grid], generator: torch.Generator) -> Visuals:
-    """Random patches of these items, in groups of two by two."""
-    patches = torch.randn(sum(map(_area, shapes)), 3 * PATCH**2, generator=generator)
-    return Visuals(patches, torch.tensor(shapes), list(shapes), 2)
-
-
-def our_logits(assembly: Any, batch: Batch) -> Tensor:
-    """Logits at every place, `[T, V]`."""
-    hidden, _ = assembly.hidden(batch.ours)
-    return assembly.logits(hidden)
-
-
-def their_logits(model: Any, batch: Batch) -> Tensor:
-    """The same of transformers' model, padding taken out."""
-    found = []
-    for arguments, real in batch.theirs:
-        if hasattr(model.model, "rope_deltas"):
-            model.model.rope_deltas = None
-        found.append(model(**arguments, use_cache=False).logits[real])
-    return torch.cat(found)

@@ -1,6 +1,7 @@
 """Checkpoints of transformers: imported, they give its logits and gradients; exported, it loads them."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -10,20 +11,8 @@ from torch.nn import functional as F
 
 pytest.importorskip("transformers")
 
-from released import (
-    BATCHES,
-    CONFIGS,
-    EVERY,
-    add_modules,
-    batch_of,
-    clean,
-    links_of,
-    load,
-    model_of,
-    our_logits,
-    save,
-    their_logits,
-)  # fmt: skip
+from released import CONFIGS, DRAWN, EVERY, add_modules, clean, links_of, load, model_of, save, sizes_of
+from released_batches import BATCHES, batch_of, our_logits, their_logits
 
 from vlmloom.assemblies.native.families.keys import split
 from vlmloom.components.contracts.packed import IGNORE, shift
@@ -35,8 +24,20 @@ CASES = [
     (family, number, kind)
     for family, number in EVERY
     for kind in BATCHES
-    if family != "glm_moe_dsa" or kind == "text"
+    if family != "glm_moe_dsa" or kind.endswith("text")
 ]
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_the_models_differ_in_all_that_is_drawn(family):
+    for parts in zip(*(sizes_of(family, number) for number in range(1, 1 + DRAWN)), strict=True):
+        for key in parts[0].keys() - {"vocab_size"}:
+            assert len({str(part[key]) for part in parts}) > 1, key
+    longest = min(max(sum(sample) for sample in BATCHES[kind]) for kind in ("text", "ragged text"))
+    if family == "glm_moe_dsa":
+        assert all(part["index_topk"] < longest for part in parts), "the indexer leaves keys out"
+    else:
+        assert sum(all(part["rope_parameters"]["mrope_section"]) for part in parts) > 1, "all three axes turn"
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,9 @@ def test_an_export_loads_in_transformers(imported, tmp_path, family, number):
     assert all(torch.equal(state[name], wanted[name]) for name in wanted)
     for name in ("config.json", "generation_config.json"):
         assert (tmp_path / "back" / name).read_bytes() == (folder / "released" / name).read_bytes()
-    batch = batch_of(BATCHES["text" if family == "glm_moe_dsa" else "mixed"], load_assembly(folder / "ours"))
+    batch = batch_of(
+        BATCHES["ragged text" if family == "glm_moe_dsa" else "mixed"], load_assembly(folder / "ours")
+    )
     with torch.no_grad():
         assert torch.equal(their_logits(again, batch), their_logits(theirs, batch))
 
@@ -107,8 +110,21 @@ def test_multi_token_modules_go_both_ways(tmp_path, family, tables):
     assert (head.depth, head.shared, head.own_tables) == (count, count == 1, tables)
     export_released(tmp_path / "ours", tmp_path / "back")
     assert tensors_of(tmp_path / "back") == tensors_of(tmp_path / "released")
+    again, info = load(family, tmp_path / "back")
+    assert layers_of(info.pop("unexpected_keys")) == layers_of(added), "transformers has no module for them"
+    assert clean({**info, "unexpected_keys": ()}), info
+    batch = batch_of(BATCHES["ragged text" if family == "glm_moe_dsa" else "mixed"], ours)
+    with torch.no_grad():
+        assert torch.equal(their_logits(again, batch), their_logits(model, batch))
     found = split(links_of(tmp_path / "ours", family, ours), dict(ours.state_dict()))
     assert all(torch.equal(found[name], value) for name, value in added.items())
+
+
+def layers_of(names):
+    """The prefixes of layers, of names that all lie in one."""
+    found = [re.match(r".*\blayers\.\d+\.", name) for name in names]
+    assert all(found), names
+    return {one[0] for one in found}
 
 
 def tensors_of(folder):
@@ -125,14 +141,11 @@ def tensors_of(folder):
 @pytest.mark.parametrize(("family", "depth"), [("glm_ocr", 16), ("glm_moe_dsa", 78)])
 def test_at_the_published_depth_transformers_knows_the_modules(tmp_path, family, depth):
     """There the extra layer has the number that transformers passes over: nothing is unexpected."""
-    sizes = {**CONFIGS[family][0][1], "num_hidden_layers": depth}
+    vision, words = CONFIGS[family]
+    words = {**words, "num_hidden_layers": depth}
     if family == "glm_moe_dsa":
-        sizes["first_k_dense_replace"] = depth
-    CONFIGS[family].append((CONFIGS[family][0][0], sizes))
-    try:
-        model = save(family, tmp_path / "released", -1, shard="100KB")
-    finally:
-        CONFIGS[family].pop()
+        words["first_k_dense_replace"] = depth
+    model = save(family, tmp_path / "released", sizes=(vision, words), shard="100KB")
     add_modules(tmp_path / "released", family, model)
     import_released(tmp_path / "released", tmp_path / "ours")
     export_released(tmp_path / "ours", tmp_path / "back")

@@ -41,15 +41,12 @@ def state(folder):
 def imported(tmp_path_factory):
     """The import of a checkpoint whose model knows the words of a tokenizer like GLM's."""
     pytest.importorskip("transformers")
-    import released
     from glm_folder import write_folder
+    from released import CONFIGS, save
 
     folder = tmp_path_factory.mktemp("imported")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(released, "VOCAB", 512)
-        vision, words = released.CONFIGS["glm_ocr"][0]
-        patch.setitem(released.CONFIGS, "glm_ocr", [(vision, {**words, "vocab_size": 512})])
-        released.save("glm_ocr", folder / "released", shard="1MB")
+    vision, words = CONFIGS["glm_ocr"]
+    save("glm_ocr", folder / "released", sizes=(vision, {**words, "vocab_size": 512}), shard="1MB")
     write_folder(folder / "released")
     assert main(["import", str(folder / "released"), str(folder / "ours")]) == 0
     return folder / "ours"

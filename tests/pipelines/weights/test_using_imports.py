@@ -48,15 +48,14 @@ def save(folder, family, dtype=torch.float32):
     engine = glm_engine() if newer else glm_engine(GLM_4_1V)
     if not newer:
         engine.add_tokens(["<think>", "</think>", "<answer>", "</answer>"])
+    vision, words = released.CONFIGS[family]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(released, "IMAGE", engine.token_to_id("<|image|>"))
-        vision, words = released.CONFIGS[family][0]
-        patch.setitem(released.CONFIGS, family, [(vision, {**words, "vocab_size": 512})])
-        model = released.model_of(family).to(dtype)
+        model = released.model_of(family, sizes=(vision, {**words, "vocab_size": 512})).to(dtype)
     stops = ["<|endoftext|>", "<|user|>", "<|observation|>", *([] if newer else ["</answer>"])]
     model.generation_config.eos_token_id = [engine.token_to_id(token) for token in stops]
     model.save_pretrained(folder, max_shard_size="1MB")
-    sizes = {"patch_size": released.PATCH, "size": BUDGETS}
+    sizes = {"patch_size": vision["patch_size"], "size": BUDGETS}
     write_folder(folder, engine, tokenizer_config__json=configuration(whole.__name__))
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     processor = whole(image(**sizes), tokenizer, video(**sizes), chat_template=TEMPLATE)
@@ -192,10 +191,8 @@ def test_a_model_of_text_is_evaluated_and_asked_without_a_picture(picture, tmp_p
     import released
     from glm_folder import write_folder
 
-    with pytest.MonkeyPatch.context() as patch:
-        _, words = released.CONFIGS["glm_moe_dsa"][0]
-        patch.setitem(released.CONFIGS, "glm_moe_dsa", [({}, {**words, "vocab_size": 512})])
-        released.save("glm_moe_dsa", tmp_path / "released")
+    vision, words = released.CONFIGS["glm_moe_dsa"]
+    released.save("glm_moe_dsa", tmp_path / "released", sizes=(vision, {**words, "vocab_size": 512}))
     write_folder(tmp_path / "released")
     assert main(["import", str(tmp_path / "released"), str(tmp_path / "ours")]) == 0
     few(tmp_path / "ours")
