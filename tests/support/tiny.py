@@ -75,8 +75,8 @@ def guessing(share: float = 0.1, **arguments) -> Native:
     return model
 
 
-def prompt(*parts: int | tuple[int, int], seed: int = 0) -> list:
-    """A prompt: so many random words, or a picture of so many merged rows and columns."""
+def prompt(*parts: int | tuple[int, ...], seed: int = 0) -> list:
+    """A prompt of random words, pictures (rows, columns) and clips (frames, rows, columns), merged."""
     dice = np.random.default_rng(seed)
     return [
         dice.integers(0, IMAGE, part).tolist() if isinstance(part, int) else (part, dice.integers(1 << 30))
@@ -84,14 +84,17 @@ def prompt(*parts: int | tuple[int, int], seed: int = 0) -> list:
     ]
 
 
-def pixels(rows: int, columns: int, seed: int) -> torch.Tensor:
-    """Patches `[4 * rows * columns, 3 * patch * patch]` of a picture of noise."""
-    shape = (4 * rows * columns, 3 * PATCH**2)
+def pixels(rows: int, columns: int, seed: int, frames: int = 1) -> torch.Tensor:
+    """Patches `[4 * frames * rows * columns, 3 * patch * patch]` of noise."""
+    shape = (4 * frames * rows * columns, 3 * PATCH**2)
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32))
 
 
 def pack(model: Native, prompts: Sequence[list], image: int = IMAGE) -> Packed:
-    """Prompts (see `prompt`) as a batch; their token lists may be edited before."""
+    """Prompts (see `prompt`) as a batch; their token lists may be edited before.
+
+    A clip stands as its frame pairs with a token of text between.
+    """
     ids, positions, lengths, grids, patches = [], [], [], [], []
     for parts in prompts:
         own, spans = [], []
@@ -100,11 +103,16 @@ def pack(model: Native, prompts: Sequence[list], image: int = IMAGE) -> Packed:
                 own += part
                 spans.append(Span(len(part)))
             else:
-                (rows, columns), seed = part
-                own += [image] * (rows * columns)
-                spans.append(Span(rows * columns, (1, rows, columns)))
-                grids.append((1, 2 * rows, 2 * columns))
-                patches.append(pixels(rows, columns, seed))
+                (*clip, rows, columns), seed = part
+                frames = clip[0] if clip else 1
+                for pair in range(max(1, frames // 2)):
+                    if pair:
+                        own.append(pair)
+                        spans.append(Span(1))
+                    own += [image] * (rows * columns)
+                    spans.append(Span(rows * columns, (1, rows, columns)))
+                grids.append((frames, 2 * rows, 2 * columns))
+                patches.append(pixels(rows, columns, seed, frames))
         ids += own
         lengths.append(len(own))
         positions.append(model.positions(spans))

@@ -1,8 +1,10 @@
 """A conversation: what was read is never read again, and every turn's logits are those of a fresh reading."""
 
+from functools import partial
+
 import pytest
 import torch
-from tiny import DENSE, SPARSE, native, pack, prompt
+from tiny import DENSE, IMAGE, SPARSE, guessing, native, pack, prompt
 
 from vlmloom.assemblies.generation import Sampling, Session
 
@@ -11,15 +13,16 @@ FIRST = prompt(2, (2, 3), 4, seed=1)
 MORE = prompt(3, (3, 1), (1, 2), 2, seed=2)
 
 MODELS = {
-    "experts": {},
-    "selective": {"dsa": True, "layers": [DENSE]},
-    "pictures see themselves": {"image_mask": "bidirectional"},
+    "experts": native,
+    "selective": partial(native, dsa=True, layers=[DENSE]),
+    "pictures see themselves": partial(native, image_mask="bidirectional"),
+    "good drafts": partial(guessing, 0.2),
 }
 
 
 @pytest.fixture(params=MODELS)
 def model(request):
-    return native(**MODELS[request.param])
+    return MODELS[request.param]()
 
 
 @pytest.fixture
@@ -50,6 +53,18 @@ def close(got, wanted):
     torch.testing.assert_close(got, wanted, atol=1e-4, rtol=1e-4)
 
 
+def watched(session, monkeypatch):
+    """The states of what the session reads, which has to go on at the position that the cache expects."""
+    states, read = [], session.reading.read
+
+    def noted(rest):
+        assert session.reading.cache.following == [int(rest.positions[0, 0])]
+        states.append(read(rest))
+
+    monkeypatch.setattr(session.reading, "read", noted)
+    return states
+
+
 def turn(session, parts, limit=4):
     """Ask; the whole conversation with its answer, and the answer."""
     answer = [token for ids in session.ask(pack(session.model, [parts]), limit=limit) for token in ids]
@@ -75,6 +90,79 @@ def test_a_second_turn_with_new_pictures_equals_a_fresh_reading(model, encoded, 
     session.read(pack(model, [fourth]))
     assert encoded == []
     close(logits(session), fresh(model, fourth))
+
+
+TURNS = [
+    prompt(2, (2, 3), 1, (3, 1), 4, seed=1),
+    prompt(5, seed=2),
+    prompt(1, (1, 4), 2, (4, 2, 2), 3, (2, 2), 1, seed=3),
+    prompt((3, 3), 2, seed=4),
+]
+PATCHES = [4 * (6 + 3), 0, 4 * (4 + 4 * 4 + 4), 4 * 9]
+
+
+@pytest.mark.parametrize("speculative", [0, 2])
+def test_every_new_place_of_every_turn_equals_a_fresh_reading(model, encoded, speculative, monkeypatch):
+    """Stills and clips over four turns; one listener leaves in the middle of an answer."""
+    how, said = {"stop": NEVER, "sampling": Sampling(forbidden=(IMAGE,))}, []
+    session = Session(model, speculative=speculative, **how)
+    states = watched(session, monkeypatch)
+    for number, parts in enumerate(TURNS):
+        batch, answer = pack(model, [[*said, *parts]]), []
+        assert batch.positions[:, -1].max() < batch.lengths[0] - 1, (
+            "pictures take less room than they have tokens"
+        )
+        encoded.clear()
+        for ids in session.ask(batch, limit=9):
+            answer += ids
+            if number == 1 and len(answer) > 3:
+                break
+        assert encoded == ([PATCHES[number]] if PATCHES[number] else [])
+        assert answer == model.generate(batch, limit=9, **how)[0][: len(answer)]
+        with torch.no_grad():
+            hidden, _ = model.hidden(batch)
+            new = states.pop()
+            assert len(new) <= sum(pack(model, [parts]).lengths) + speculative + 1
+            close(model.logits(new), model.logits(hidden[-len(new) :]))
+        said += [*parts, answer]
+
+
+@pytest.mark.parametrize("speculative", [0, 2])
+def test_an_answer_is_told_while_it_is_written(model, speculative, monkeypatch):
+    """Each piece comes right after the forward pass that gave it."""
+    passes, forward = [], model.language.forward
+
+    def counted(*args, **rest):
+        passes.append(args[2])
+        return forward(*args, **rest)
+
+    monkeypatch.setattr(model.language, "forward", counted)
+    pieces = Session(model, stop=NEVER, speculative=speculative).ask(pack(model, [TURNS[0]]), limit=9)
+    assert not passes
+    assert [len(passes) for _ in pieces] == list(range(1, len(passes) + 1))
+    assert len(passes) == 9 if not speculative else len(passes) <= 9
+
+
+def test_a_clip_is_encoded_again_where_it_or_the_text_in_it_is_another(model, encoded, monkeypatch):
+    session, parts = Session(model, stop=NEVER), [[3, 4], ((4, 2, 2), 5), [6, 7]]
+    watched(session, monkeypatch)
+    assert session.read(pack(model, [parts])) == 0
+    moved, timed = pack(model, [parts]), pack(model, [parts])
+    moved.visuals["vision"].patches[-1] += 1
+    timed.ids[2 + 4] += 1
+    for other in (moved, timed):
+        encoded.clear()
+        assert session.read(other) == 2 and encoded == [64]
+        with torch.no_grad():
+            close(logits(session), model.logits(model.hidden(other)[0][-1:]))
+
+
+def test_a_picture_that_ends_a_prompt_is_read_again_whole(model, encoded):
+    session, parts = Session(model, stop=NEVER), [[3, 4], ((2, 2), 5)]
+    for read in (0, 2):
+        encoded.clear()
+        assert session.read(pack(model, [parts])) == read and encoded == [16]
+        close(logits(session), fresh(model, parts))
 
 
 def test_questions_about_one_picture_branch_off_after_it(model, encoded):
