@@ -70,14 +70,20 @@ def test_each_equals_its_namesake(case, scores, ids):
     torch.testing.assert_close(ours(scores.clone(), whole(ids)), wanted, rtol=0, atol=0)
 
 
-def test_all_together_run_in_transformers_order(scores, ids):
-    sampling = Sampling(temperature=0.8, top_p=0.7, top_k=12, repetition_penalty=1.2)
-    ours = scores.clone()
+def processed(sampling, scores, ids):
+    scores = scores.clone()
     for processor in sampling.processors():
-        ours = processor(ours, whole(ids))
-    config = GenerationConfig(
-        do_sample=True, temperature=0.8, top_p=0.7, top_k=12, repetition_penalty=1.2, eos_token_id=0
-    )
+        scores = processor(scores, whole(ids))
+    return scores
+
+
+@pytest.mark.parametrize(
+    "numbers", [(0.8, 0.7, 12, 1.2), (2.5, 0.6, 20, 0.8), (0.3, 1.0, 5, 1.0), (1.0, 0.4, 0, 1.3)], ids=str
+)
+def test_all_together_run_in_transformers_order(numbers, scores, ids):
+    how = dict(zip(("temperature", "top_p", "top_k", "repetition_penalty"), numbers, strict=True))
+    ours = processed(Sampling(**how), scores, ids)
+    config = GenerationConfig(do_sample=True, eos_token_id=0, **how)
     mixin = transformers.generation.GenerationMixin()
     mixin.config = SimpleNamespace(is_encoder_decoder=False)
     processors = mixin._get_logits_processor(
@@ -89,7 +95,17 @@ def test_all_together_run_in_transformers_order(scores, ids):
         device="cpu",
     )
     torch.testing.assert_close(ours, processors(ids, scores.clone()), rtol=0, atol=0)
-    assert 1 < torch.isfinite(ours).sum(-1).max() < 12
+    assert 1 < torch.isfinite(ours).sum(-1).max() < 20
+
+
+def test_further_processors_see_what_the_model_gave_and_all_others_what_they_made_of_it(scores, ids):
+    how = {"temperature": 0.8, "top_p": 0.7, "repetition_penalty": 1.2, "forbidden": (7,)}
+    favour = torch.randn(VOCAB, generator=torch.Generator().manual_seed(2)) * 5
+    further = (lambda scores, prefixes: scores + favour, lambda scores, prefixes: 2 * scores)
+    wanted = processed(Sampling(**how), 2 * (scores + favour), ids)
+    assert torch.equal(processed(Sampling(**how, further=further), scores, ids), wanted)
+    assert not torch.equal(processed(Sampling(**how, further=further[::-1]), scores, ids), wanted)
+    assert not torch.equal(2 * (processed(Sampling(**how), scores, ids) + favour), wanted)
 
 
 def test_a_prefix_shared_by_several_places_is_cut_to_each(scores, ids):

@@ -1,6 +1,7 @@
 """Greedy speculative decoding gives the tokens of plain decoding, and counts what drafts gained."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -132,3 +133,12 @@ def test_drafts_that_stand_behind_a_stop_are_not_counted():
 
 def test_acceptance_of_nothing():
     assert str(Acceptance()) == "0.00 tokens a forward pass (none)"
+
+
+def test_a_processor_that_looks_back_holds_at_every_drafted_place():
+    asked, acceptance = prompts(30), Acceptance()
+    how = {"limit": 12, "speculative": 3, "sampling": SAMPLINGS["alternating"], "acceptance": acceptance}
+    model = guessing()
+    for parts, answer in zip(asked, model.generate(pack(model, asked), stop=NEVER, **how), strict=True):
+        assert all((one - other) % 2 for one, other in pairwise([parts[-1][-1], *answer]))
+    assert acceptance.gained[4] > 10
