@@ -63,6 +63,10 @@ class RunTeacher(Teacher):
         """The tower's features."""
         return self.tower.module(visuals, taps)
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """See `Teacher.weights`."""
+        return self.tower.module.state_dict()
+
     def token_grids(self, grids: Sequence[Grid]) -> list[Grid]:
         """The tower's grids."""
         return self.tower.module.token_grids(grids)

@@ -436,4 +436,8 @@ class Specialist(Component):
 
 
 class Teacher(Vision):
-    """A frozen tower whose features are learned from."""
+    """A frozen tower whose features are learned from, with a `pooled` embedding where the model has one."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """All that its features depend on beside the pictures, so that they can be kept under its name."""
+        return self.state_dict()

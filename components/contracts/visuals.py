@@ -152,14 +152,14 @@ class VisualFeatures:
         shapes: frames, rows, columns of each item, in tokens.
         block: the order of the tokens.
         taps: hidden states of named layers, where they were asked for.
-        pooled: `[I, D]`, where the tower has a pooled embedding.
+        pooled: `[I, E]`, where the tower has a pooled embedding.
     """
 
     tokens: Float[Tensor, "tokens width"]
     shapes: list[Grid]
     block: int = 1
     taps: dict[int, Tensor] = field(default_factory=dict)
-    pooled: Float[Tensor, "items width"] | None = None
+    pooled: Float[Tensor, "items pooled_width"] | None = None
 
 
 @dataclass

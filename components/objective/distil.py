@@ -1,107 +1,212 @@
-"""A tower taught by the features of another, frozen one."""
+"""A tower taught by the features of others, frozen, of pictures that it sees in part."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, cast
 
+import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor, distributed, nn
 
 from vlmloom.components.contracts.component import Metrics, declared_losses
+from vlmloom.components.contracts.distance import Distance, Standard
 from vlmloom.components.contracts.frozen import Frozen
 from vlmloom.components.contracts.intake import Intake, Towers
 from vlmloom.components.contracts.kinds import Objective, Vision
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.patches import reorder
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures
-from vlmloom.registry import register
+from vlmloom.components.objective.masking import Shape, draw_mask, flat, hide
+from vlmloom.registry import build, register
 
 
 @register("objective/distil")
 class Distil(Objective):
-    """Features of a frozen tower at every place: a linear map of the student's comes to the teacher's.
+    """Masked distillation: of a picture it sees in part, a student predicts every teacher's patch features.
 
-    The teacher sees the same pictures, cut as it asks, and its features are resampled to the student's grid.
-    They are normalised place by place (layer norm without parameters), so that no channel of large scale
-    rules.
+    Each teacher sees the same pictures whole, cut as it asks, and its features are resampled to the student's
+    grid and standardised. One head a teacher maps the student's features to its width. The loss is the sum
+    over teachers and distances, by their weights, over the hidden places or over all.
 
-    Reference: arXiv 2312.06709 (AM-RADIO: a head for each teacher, cosine and smooth-L1 losses on features).
+    Reference: arXiv 2604.26752 (GLM-5V-Turbo: two teachers, 35 % masked; losses, weights and heads are not
+    published); arXiv 2312.06709 (AM-RADIO: a head a teacher, cosine and smooth-L1); arXiv 2410.01680 (PHI-S).
     """
 
     views = ("pictures", "captions")
     supervised = False
+    steps: Tensor
 
-    def __init__(self, *, teacher: Vision, loss: Literal["cosine", "smooth_l1"] = "cosine") -> None:
-        """Take the teacher.
+    def __init__(
+        self,
+        *,
+        teachers: dict[str, Vision],
+        mask: float = 0.35,
+        shape: Shape = "random",
+        on: Literal["masked", "all"] = "masked",
+        distances: dict[str, Distance] | None = None,
+        standard: Callable[..., Standard] | None = None,
+        teacher_weights: dict[str, float] | None = None,
+        hidden: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Take the teachers.
 
         Args:
-            teacher: a trained tower, e.g. `teacher/run`, or `vision/timm` with pretrained weights.
-            loss: one minus the cosine of both features, or their smooth-L1 distance.
+            teachers: trained towers by name, e.g. `{siglip2: {use: teacher/siglip2, ...}}`.
+            mask: the share of places that the student does not see.
+            shape: `random` places or rectangles (`block`).
+            on: what the loss is taken over: the places that are hidden, or all.
+            distances: parts of the loss by name; None is `distance/cosine` and `distance/smooth_l1`.
+            standard: template of the scale of each teacher's features; None is `standard/phi_s`.
+            teacher_weights: of teachers in the sum; 1 where there is none.
+            hidden: width of a hidden layer of each head; None is a linear head.
+            seed: of the masks, together with the step and the rank.
 
         Raises:
-            ValueError: there is no such loss.
+            ValueError: there is no teacher or no distance, a weight has no teacher, the share is not in
+                [0, 1), or nothing is hidden where the loss is taken over what is.
         """
         super().__init__()
-        if loss not in ("cosine", "smooth_l1"):
-            raise ValueError(f"objective/distil: loss is {loss!r}; one of cosine, smooth_l1")
-        self.teacher, self.loss = Frozen(teacher), loss
-        self.head: nn.Linear | None = None
+        who = "objective/distil"
+        if not teachers:
+            raise ValueError(f"{who}: teachers is empty; one or more by name would be right")
+        if not 0 <= mask < 1:
+            raise ValueError(
+                f"{who}: mask is {mask}, so all patches would be masked or a negative share; "
+                "0 or more and below 1 would be right"
+            )
+        if mask == 0 and on == "masked":
+            raise ValueError(f"{who}: mask is 0, so nothing is hidden; `on: all` would be right")
+        if unknown := sorted(set(teacher_weights or {}) - set(teachers)):
+            raise ValueError(
+                f"{who}: teacher_weights names {', '.join(unknown)}; the teachers are {', '.join(teachers)}"
+            )
+        if distances is not None and not distances:
+            raise ValueError(f"{who}: distances is empty; distance/cosine, say, would be right")
+        self.mask, self.shape, self.on, self.hidden, self.seed = mask, shape, on, hidden, seed
+        # By name, not by import: kinds know each other through the registry alone.
+        usual = ("cosine", "smooth_l1")
+        self.distances = distances or {name: build({"use": f"distance/{name}"}) for name in usual}
+        self.frozen = nn.ModuleList(Frozen(teacher) for teacher in teachers.values())
+        self.taught = dict(teachers)
+        self.weights = {name: 1.0 for name in teachers} | (teacher_weights or {})
+        widths = {name: teacher.out_width for name, teacher in teachers.items()}
+        self.standards = nn.ModuleDict(
+            {
+                name: build({"use": "standard/phi_s", "width": width})
+                if standard is None
+                else standard(width=width)
+                for name, width in widths.items()
+            }
+        )
+        self.heads = nn.ModuleDict()
+        self.patch: nn.Parameter | None = None
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
     def prepare(self, model: Any) -> None:
-        """See `Objective.prepare`: make the map between the widths of both towers."""
+        """See `Objective.prepare`: make the heads, and the patch that stands for what is hidden."""
         if not isinstance(model, Vision):
             name = getattr(model, "registered_name", type(model).__name__)
             raise ValueError(
                 f"objective/distil: teaches a vision tower, such as vision/cogvit, and {name} is none; "
                 "objective/imitate takes other kinds"
             )
-        self.head = nn.Linear(model.out_width, self.teacher.module.out_width)
+        for name, teacher in self.taught.items():
+            self.heads[name] = _head(model.out_width, self.hidden, teacher.out_width)
+        if self.mask:
+            self.patch = nn.Parameter(torch.zeros(3 * model.patch_spec.patch**2))
 
     def intake(self, model: Any) -> Intake:
-        """See `Objective.intake`: pictures twice, for `vision` and for `teacher`."""
-        return Towers(
-            {"vision": model.patch_spec, "teacher": self.teacher.module.patch_spec}, model.token_grids
-        )
+        """See `Objective.intake`: pictures for `vision`, and for each teacher as `teacher.NAME`."""
+        cut = {f"teacher.{name}": teacher.patch_spec for name, teacher in self.taught.items()}
+        return Towers({"vision": model.patch_spec} | cut, model.token_grids)
 
     def forward(self, module: Any, batch: Packed) -> tuple[Tensor, Metrics]:
-        """The loss over all places; `cosine`, and what the student reports.
+        """The loss, its part and the cosine of every teacher, and what the student reports.
 
         Args:
             module: the student.
-            batch: with the same pictures in `visuals["vision"]` and `visuals["teacher"]`.
+            batch: with the same pictures in `visuals["vision"]` and in `visuals["teacher.NAME"]` of each.
 
         Raises:
             RuntimeError: `prepare` was not called.
         """
-        if self.head is None:
+        if not self.heads:
             raise RuntimeError("objective/distil: prepare(student) comes before the first use")
-        features, metrics = module(batch.visuals["vision"])
-        target = self.targets(batch, features)
-        result = self.head(features.tokens).float()
-        cosine = F.cosine_similarity(result, target, dim=-1).mean()
-        loss = 1 - cosine if self.loss == "cosine" else F.smooth_l1_loss(result, target)
+        visuals = batch.visuals["vision"]
+        grids = module.token_grids(visuals.shapes)
+        masks = self._masks(grids) if self.mask else []
+        if self.patch is not None:
+            hidden = flat(masks, visuals.shapes, visuals.block).to(visuals.patches.device)
+            visuals = hide(visuals, hidden, self.patch)
+        features, metrics = module(visuals)
+        chosen, lengths = self._chosen(masks, features)
+        loss = features.tokens.new_zeros(())
+        found: Metrics = {}
+        for name in self.taught:
+            target = self.targets(name, batch, features)
+            result = self.heads[name](features.tokens).float()
+            if chosen is not None:
+                result, target = result[chosen], target[chosen]
+            parts = [part.weight * part(result, target, lengths) for part in self.distances.values()]
+            own = torch.stack(parts).sum() if lengths else result.sum()
+            loss = loss + self.weights[name] * own
+            cosine = nn.functional.cosine_similarity(result, target, dim=-1)
+            found |= {
+                f"{name}/loss": own.detach(),
+                f"{name}/cosine": cosine.sum().detach() / max(len(cosine), 1),
+            }
         if batch.visuals["vision"].weight == 0.0:
             loss = loss * 0.0
-        return loss + declared_losses(metrics), {"cosine": cosine.detach()} | metrics
+        return loss + declared_losses(metrics), found | metrics
+
+    def _masks(self, grids: list[Grid]) -> list[np.ndarray]:
+        rank = distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
+        # Counting the steps in the state makes a resumed training draw what the uninterrupted one draws.
+        generator = np.random.default_rng((self.seed, int(self.steps), rank))
+        if self.training:
+            self.steps.add_(1)
+        return [draw_mask(grid, self.mask, self.shape, generator) for grid in grids]
+
+    def _chosen(self, masks: list[np.ndarray], features: VisualFeatures) -> tuple[Tensor | None, list[int]]:
+        """The places that the loss is taken over (None is all), and how many each item has, without zeros."""
+        if self.on == "all":
+            return None, [frames * rows * columns for frames, rows, columns in features.shapes]
+        chosen = flat(masks, features.shapes, features.block).to(features.tokens.device)
+        return chosen, [count for mask in masks if (count := int(mask.sum()))]
 
     @torch.no_grad()
-    def targets(self, batch: Packed, features: VisualFeatures) -> Tensor:
-        """The teacher's normalised features `[P, D]` at the places of the student's."""
-        taught, _ = self.teacher.module(batch.visuals["teacher"])
-        taught.tokens = F.layer_norm(taught.tokens.float(), taught.tokens.shape[-1:])
+    def targets(self, name: str, batch: Packed, features: VisualFeatures) -> Tensor:
+        """A teacher's standardised features `[P, D]` at the places of the student's."""
+        visuals = batch.visuals[f"teacher.{name}"]
+        taught, _ = self.taught[name](visuals)
+        taught.tokens = taught.tokens.float()
+        standard = cast(Standard, self.standards[name])
+        if self.training and visuals.weight:
+            standard.observe(taught.tokens)
+        taught.tokens = standard(taught.tokens)
         return resample(taught, features.shapes, features.block)
 
     def flops(self, module: Any, batch: Packed) -> dict[str, int]:
         """See `Objective.flops`."""
-        assert self.head is not None
         grids = batch.visuals["vision"].shapes
         places = sum(frames * rows * columns for frames, rows, columns in module.token_grids(grids))
-        return {
-            "teacher": self.teacher.module.flops(batch.visuals["teacher"].shapes),
-            "model": module.flops(grids),
-            "objective": 2 * places * self.head.weight.numel(),
+        linear = [part for part in self.heads.modules() if isinstance(part, nn.Linear)]
+        teachers = {
+            f"teacher.{name}": teacher.flops(batch.visuals[f"teacher.{name}"].shapes)
+            for name, teacher in self.taught.items()
         }
+        return teachers | {
+            "model": module.flops(grids),
+            "objective": 2 * places * sum(part.weight.numel() for part in linear),
+        }
+
+
+def _head(width: int, hidden: int | None, out: int) -> nn.Module:
+    if hidden is None:
+        return nn.Linear(width, out)
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, out))
 
 
 def resample(features: VisualFeatures, shapes: list[Grid], block: int = 1) -> Tensor:
@@ -123,7 +228,8 @@ def resample(features: VisualFeatures, shapes: list[Grid], block: int = 1) -> Te
     for item, was, wanted in zip(tokens.split(sizes), features.shapes, shapes, strict=True):
         if was != wanted:
             volume = item.t().reshape(1, -1, *was)
-            item = F.interpolate(volume, wanted, mode="trilinear", align_corners=False)[0].flatten(1).t()
+            item = nn.functional.interpolate(volume, wanted, mode="trilinear", align_corners=False)
+            item = item[0].flatten(1).t()
         pieces.append(item)
     joined = torch.cat(pieces)
     back = reorder(shapes, 1, block, tokens.device)

@@ -30,8 +30,9 @@ one component by itself; what the run's model knows of it (widths, vocabulary) i
   vlmloom fit --model projector/mlp --objective objective/align --trunk runs/adapter --out runs/projector
       a projector between a frozen tower and frozen word embeddings
   vlmloom fit --model vision/cogvit,width=64,depth=2,heads=2,patch=16 --data data/nano \\
-      --objective 'objective/distil,teacher={use: teacher/run, folder: runs/native}' --out runs/tower
-      a small tower taught by a trained one
+      --objective 'objective/distil,teachers={run: {use: teacher/run, folder: runs/native}}' --out runs/tower
+      a small tower that predicts a trained one's features of pictures it sees in part (`teacher/dinov3`,
+      `teacher/siglip2`, `teacher/timm`, ... in place of `teacher/run`, as many as you like)
 """
 
 BUDGET = "samples=20000"

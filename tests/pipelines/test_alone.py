@@ -42,7 +42,7 @@ def calls(tiny: str) -> dict[str, list[str]]:
         "projector": ["--model", "projector/mlp", "--objective", "objective/align", "--trunk", tiny],
         "tower": [
             *("--model", "vision/cogvit,width=8,depth=1,heads=2,patch=8"),
-            *("--objective", f"objective/distil,teacher={tower}", "--data", scenes),
+            *("--objective", f"objective/distil,teachers={{run: {tower}}}", "--data", scenes),
         ],
         "specialist": [
             *("--model", "specialist/tagger,width=8,depth=1"),
@@ -165,7 +165,7 @@ budget: {{samples: 80}}
 
 def wrong(tiny: str) -> list[tuple[list[str], str]]:
     moe, head = calls(tiny)["experts"], calls(tiny)["head"]
-    distil = "objective/distil,teacher={use: teacher/run, folder: " + tiny + "}"
+    distil = "objective/distil,teachers={run: {use: teacher/run, folder: " + tiny + "}}"
     return [
         ([], "fit: --config is needed, or --model and --objective"),
         (["--model", EXPERTS], "fit: --objective is needed"),

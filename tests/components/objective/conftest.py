@@ -74,7 +74,7 @@ def batch(model):
         visual_slots=modality.nonzero().squeeze(1),
         modality=modality,
         tags=[],
-        visuals={"vision": patches(GRIDS, 2, 5), "teacher": patches([(1, 1, 1), (1, 1, 2)], 4, 6)},
+        visuals={"vision": patches(GRIDS, 2, 5), "teacher.one": patches([(1, 1, 1), (1, 1, 2)], 4, 6)},
         extras={"pairs": torch.tensor([1, 2])},
         normaliser=float((modality == 0).sum()),
     )

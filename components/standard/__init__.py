@@ -1,0 +1,1 @@
+"""Standardisation of a teacher's features."""

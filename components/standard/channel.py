@@ -1,0 +1,33 @@
+"""Every channel on one scale."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vlmloom.components.standard.statistics import Statistics
+from vlmloom.registry import register
+
+FLOOR = 1e-6
+"""A channel whose variance is below this share of the mean variance is no more enlarged."""
+
+
+@register("standard/channel")
+class Channel(Statistics):
+    """Plain standardisation: each channel has mean 0 and variance 1 over the data.
+
+    Reference: arXiv 2410.01680 (PHI-S), the baseline that it calls standardisation.
+    """
+
+    def __init__(self, *, width: int, rows: int = 20_000) -> None:
+        """Take the width, and the number of places that the estimate is made from.
+
+        Raises:
+            ValueError: there are fewer than two rows.
+        """
+        super().__init__(width=width, rows=rows, full=False)
+
+    def map_of(self, covariance: Tensor) -> Tensor:
+        """See `Statistics`."""
+        floor = (covariance.mean() * FLOOR).clamp(min=torch.finfo(torch.float32).tiny)
+        return covariance.clamp(min=floor).rsqrt()

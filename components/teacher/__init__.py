@@ -1,0 +1,1 @@
+"""Teachers: frozen, pretrained towers whose features are learned from."""

@@ -1,0 +1,73 @@
+"""Any image tower of open_clip as a teacher."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import open_clip
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vlmloom.components.teacher.square import SquareTeacher
+from vlmloom.components.teacher.weights import fetched, need_file
+from vlmloom.registry import register
+
+
+@register("teacher/open_clip")
+class OpenCLIP(SquareTeacher):
+    """An open_clip model by name: the last map of its image tower, and its embedding in the shared space.
+
+    Reference: open_clip, `CLIP.forward_intermediates`.
+    """
+
+    def __init__(self, *, model: str, weights: str | None) -> None:
+        """Build the model; its text tower is dropped.
+
+        Args:
+            model: a name that open_clip knows, e.g. `ViT-B-16-SigLIP2`.
+            weights: a tag of published ones, e.g. `webli`, the path of a file, or None for random ones.
+
+        Raises:
+            ValueError: open_clip does not know the model or the tag, or the weights cannot be had.
+        """
+        who = self.registered_name
+        if model not in (known := open_clip.list_models()):
+            near = difflib.get_close_matches(model, known, n=3) or ["ViT-B-16-SigLIP2"]
+            raise ValueError(f"{who}: open_clip knows no model {model!r}; {', '.join(near)} would be right")
+        tags = open_clip.list_pretrained_tags_by_model(model)
+        if weights is not None and weights not in tags:
+            if "/" not in weights and "." not in weights:
+                raise ValueError(
+                    f"{who}: open_clip has no weights {weights!r} of {model}; {', '.join(tags) or 'a path'} "
+                    "would be right"
+                )
+            need_file(who, weights)
+
+        def make() -> Any:
+            return open_clip.create_model(model, pretrained=weights, require_pretrained=weights is not None)
+
+        built = fetched(who, model, make) if weights is not None else make()
+        config = open_clip.get_model_preprocess_cfg(built)
+        size = config["size"][0] if isinstance(config["size"], list | tuple) else config["size"]
+        visual = built.visual
+        with torch.no_grad():
+            found = visual.eval().forward_intermediates(
+                torch.zeros(1, 3, size, size), indices=1, normalize_intermediates=True, output_fmt="NCHW"
+            )
+        _, width, rows, _ = found["image_intermediates"][-1].shape
+        super().__init__(
+            stride=size // rows, size=size, out_width=width, mean=config["mean"], std=config["std"]
+        )
+        self.model = visual
+        self.freeze_all()
+
+    def encode(
+        self, images: Float[Tensor, "images 3 height width"]
+    ) -> tuple[Float[Tensor, "images channels rows columns"], Float[Tensor, "images pooled"]]:
+        """See `SquareTeacher.encode`."""
+        found = self.model.forward_intermediates(
+            images, indices=1, normalize_intermediates=True, output_fmt="NCHW"
+        )
+        return found["image_intermediates"][-1], found["image_features"]
