@@ -1,4 +1,4 @@
-"""head/mtp equals transformers' MTP layers of Air, GLM-OCR and GLM-5, depth 1 to 3: logits, loss, drafts."""
+"""head/mtp equals transformers' MTP layers of Air, GLM-OCR and GLM-5: logits, loss, gradients, drafts."""
 
 from functools import partial
 
@@ -157,10 +157,10 @@ def sample(kind, language):
 @pytest.mark.parametrize("shared", [True, False], ids=["shared", "separate"])
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("kind", KINDS)
-@torch.no_grad()
-def test_logits_and_loss(kind, depth, shared):
+def test_logits_loss_and_gradients(kind, depth, shared):
     theirs, head, lm, language, config = build(kind, depth, shared)
     batch, hidden = sample(kind, language)
+    hidden.requires_grad_()
     length = batch.lengths[0]
     rotary = ROTARIES[kind](config)
     mask = torch.full((length, length), torch.finfo(torch.float32).min).triu(1)[None, None]
@@ -181,7 +181,39 @@ def test_logits_and_loss(kind, depth, shared):
         target, weight = batch.labels[2 + number :], batch.weights[2 + number :]
         losses.append((F.cross_entropy(logits[: len(target)], target, reduction="none") * weight).sum())
     loss, _ = head(hidden, batch)
-    torch.testing.assert_close(loss, 0.3 * torch.stack(losses).mean() / 3.0, atol=1e-5, rtol=1e-5)
+    wanted = 0.3 * torch.stack(losses).mean() / 3.0
+    torch.testing.assert_close(loss, wanted, atol=1e-5, rtol=1e-5)
+    lent = [hidden, language.embed.weight, lm.weight]
+    pairs = zip(
+        ("hidden states", "embedding", "output matrix"),
+        torch.autograd.grad(loss, lent, retain_graph=True),
+        torch.autograd.grad(wanted, lent, retain_graph=True),
+        strict=True,
+    )
+    for name, got, other in pairs:
+        references.close(got, other, name)
+    compare_gradients(loss, head, wanted, theirs, latent=kind == "GLM-5")
+
+
+def compare_gradients(loss, head, wanted, theirs, latent):
+    """Of every parameter of all modules; what one side does not reach, the other does not reach either."""
+    chain = Chain("blocks", [step.block for step in head.steps])
+    mine = references.gradients(loss, head)
+    left = set(mine)
+    for name, gradient in references.gradients(wanted, theirs).items():
+        number, _, inside = name.partition(".")
+        if inside.startswith("mtp_block."):
+            place = f"layers.{number}.{inside.removeprefix('mtp_block.')}"
+            key, part = references.place_of(place, chain, latent)
+            key = key.replace(f"blocks.{number}.", f"steps.{number}.block.")
+        else:
+            key, part = f"steps.{name}", lambda whole: whole
+        left.discard(key)
+        if gradient is None:
+            assert mine[key] is None, f"{key} is reached, but {name} is not"
+        else:
+            references.close(None if mine[key] is None else part(mine[key]), gradient, name)
+    assert not left
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
