@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -98,11 +98,11 @@ def latest_checkpoint(folder: Path) -> Path | None:
     return max(found, key=lambda path: int(path.stem.partition("=")[2]), default=None)
 
 
-def save_weights(module: torch.nn.Module, path: Path) -> None:
+def save_weights(weights: Mapping[str, torch.Tensor], path: Path) -> None:
     """The weights as safetensors, and their checksum beside them; one tensor in memory is stored once."""
     tensors: dict[str, torch.Tensor] = {}
     seen: dict[tuple[int, tuple[int, ...]], str] = {}
-    for name, tensor in module.state_dict().items():
+    for name, tensor in weights.items():
         if (tensor.data_ptr(), tuple(tensor.shape)) in seen and tensor.numel():
             continue
         seen[(tensor.data_ptr(), tuple(tensor.shape))] = name

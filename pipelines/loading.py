@@ -14,6 +14,7 @@ from vlmloom.assemblies.assembly import Assembly
 from vlmloom.components.contracts.component import Component
 from vlmloom.pipelines.alone import ComponentExperiment
 from vlmloom.pipelines.checkpoints import load_weights
+from vlmloom.pipelines.deferred import deferred
 from vlmloom.pipelines.experiment import Experiment, StartingWeights, Training
 from vlmloom.pipelines.files import write_text
 from vlmloom.pipelines.folders import CARRIED, CONFIG, INDEX, TOKENIZER, WEIGHTS, assembly_file, words_folder
@@ -87,16 +88,25 @@ def whole(composed: Composed) -> None:
         )
 
 
-def build_experiment(composed: Composed) -> tuple[Experiment, str]:
-    """The experiment with weights at random from its seed, and the YAML that makes it again."""
+def build_experiment(composed: Composed, *, in_shards: bool = False) -> tuple[Experiment, str]:
+    """The experiment with weights at random from its seed, and the YAML that makes it again.
+
+    Args:
+        composed: the experiment.
+        in_shards: whether `train` is to share the model out, so that it need not be whole here; its
+            parameters have no memory until then.
+    """
     _seed(composed)
-    return build_as(composed, Experiment), saved(composed)
+    through = {"assembly": deferred} if in_shards else {}
+    return build_as(composed, Experiment, **through), saved(composed)
 
 
-def build_training(composed: Composed) -> tuple[Training, str]:
-    """As `build_experiment`, for a component that trains alone as well."""
+def build_training(composed: Composed, *, in_shards: bool = False) -> tuple[Training, str]:
+    """As `build_experiment`, for a component that trains alone as well; that one is always built whole."""
+    if shape_of(composed) is Experiment:
+        return build_experiment(composed, in_shards=in_shards)
     _seed(composed)
-    return build_as(composed, shape_of(composed)), saved(composed)
+    return build_as(composed, ComponentExperiment), saved(composed)
 
 
 def _seed(composed: Composed) -> None:

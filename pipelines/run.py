@@ -21,6 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
+from vlmloom.components.contracts.component import Component
 from vlmloom.pipelines import ranks
 from vlmloom.pipelines.checkpoints import (
     AtomicCheckpointIO,
@@ -29,6 +30,7 @@ from vlmloom.pipelines.checkpoints import (
     save_state,
     save_weights,
 )
+from vlmloom.pipelines.deferred import materialise, take, weights_of
 from vlmloom.pipelines.experiment import Training
 from vlmloom.pipelines.files import open_folder, swept, write_text
 from vlmloom.pipelines.folders import CONFIG, TOKENIZER
@@ -39,7 +41,7 @@ from vlmloom.pipelines.loom import Bookkeeping, Loom
 from vlmloom.pipelines.machine import peak_memory
 from vlmloom.pipelines.precision import choose
 from vlmloom.pipelines.progress import BudgetBar
-from vlmloom.pipelines.sharded import gather_into
+from vlmloom.pipelines.sharded import FSDP2, whole_state
 from vlmloom.pipelines.weights.starting import STARTED
 from vlmloom.registry.errors import UserError, one_line
 
@@ -90,7 +92,9 @@ def train(
     # What the Trainer refuses is told before anything is written.
     first = f"0-{experiment.stages[0].name}"
     flagged = (flags, experiment.checkpoint_every_n_steps, precision.trainer, folder)
-    trainer_of(make_trainer, _flags(*flagged, folder / "checkpoints" / first, first, callbacks))
+    trainer = trainer_of(make_trainer, _flags(*flagged, folder / "checkpoints" / first, first, callbacks))
+    if not isinstance(trainer.strategy, FSDP2):
+        materialise(model)
     console.quiet = console.quiet or not ranks.first()
     prepare(experiment, folder, resolved, console)
     console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
@@ -113,15 +117,7 @@ def _all_stages(
     for number, stage in enumerate(experiment.stages):
         done = folder / "stages" / f"{number}-{stage.name}.ckpt"
         if done.exists():
-            state = load_checkpoint(done)
-            try:
-                model.load_state_dict(state["state_dict"])
-                ledger = Ledger.from_state(state["ledger"])
-            except (KeyError, TypeError, RuntimeError) as fault:
-                raise UserError(
-                    f"{done}: is no finished stage of this experiment ({one_line(fault)[:200]}); without the "
-                    "file the stage is trained again"
-                ) from None
+            ledger = read_stage(model, done)
             continue
         limit = experiment.budget.amount * stage.share / shares
         loom = Loom(model, stage, experiment.budget, limit=limit, ledger=ledger)
@@ -149,8 +145,6 @@ def _all_stages(
         loom.capacity = stage.pack_tokens or data.pack_tokens
         trainer.fit(loom, loader, ckpt_path=_resume_from(checkpoints), weights_only=True)
         ledger = loom.ledger
-        if loom.model is not model:
-            gather_into(model, loom.model)
         if trainer.interrupted:
             raise UserError(
                 f"{folder}: interrupted in stage {stage.name} at {loom.progress:.0%}; run it again to go on"
@@ -167,17 +161,38 @@ def _all_stages(
             | spent
         )
         ledger.peak_memory = max(ledger.peak_memory, peak_memory())
+        shared_out = loom.model is not model
+        weights = whole_state(loom.model) if shared_out else model.state_dict()
         if ranks.first():
-            state = {"state_dict": model.state_dict(), "ledger": ledger.state_dict()}
-            save_state(state, done)
+            save_state({"state_dict": weights, "ledger": ledger.state_dict()}, done)
             shutil.rmtree(checkpoints, ignore_errors=True)
+        if shared_out:
+            ranks.gathered(None)
+            read_stage(model, done)
     if ranks.first():
-        save_weights(model, folder / "model.safetensors")
+        save_weights(weights_of(model), folder / "model.safetensors")
         text = json.dumps(ledger.state_dict(), indent=1)
         write_text(folder / "ledger.json", text)
     # Nobody reads what the first process has not written yet.
     ranks.gathered(None)
     return ledger
+
+
+def read_stage(model: Component, done: Path) -> Ledger:
+    """Give a model the state at the end of a stage; what was spent until then.
+
+    Raises:
+        UserError: the file is no such state of this model.
+    """
+    state = load_checkpoint(done, mapped=True)
+    try:
+        take(model, state["state_dict"])
+        return Ledger.from_state(state["ledger"])
+    except (KeyError, TypeError, RuntimeError) as fault:
+        raise UserError(
+            f"{done}: is no finished stage of this experiment ({one_line(fault)[:200]}); without the "
+            "file the stage is trained again"
+        ) from None
 
 
 def prepare(experiment: Training, folder: Path, resolved: str, console: Console) -> None:

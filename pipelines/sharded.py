@@ -10,12 +10,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.strategies import ModelParallelStrategy, Strategy, StrategyRegistry
+from lightning.pytorch.strategies import ModelParallelStrategy, StrategyRegistry
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
@@ -25,6 +26,9 @@ from torch.utils._pytree import tree_map
 from vlmloom.components.contracts.component import Component
 from vlmloom.components.contracts.frozen import Frozen
 from vlmloom.components.optimizer.shards import cut_as, local
+from vlmloom.pipelines import ranks
+from vlmloom.pipelines.checkpoints import load_checkpoint
+from vlmloom.pipelines.deferred import FIRST, materialise
 from vlmloom.registry.errors import UserError
 
 NAME, WITH_EXPERTS = "fsdp2", "fsdp2_expert_parallel"
@@ -63,16 +67,22 @@ class FSDP2(ModelParallelStrategy):
     def lightning_module_state_dict(self) -> dict[str, Any]:
         """The whole state on the first process, nothing on the others."""
         assert self.lightning_module is not None
-        return self._whole(self.lightning_module.state_dict())
+        return whole_state(self.lightning_module)
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """The whole state on the first process, nothing on the others."""
         plain = optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
-        return self._whole(plain.state_dict())
+
+        def gather(value: Any) -> Any:
+            found = whole(value)
+            return (found.cpu() if isinstance(found, Tensor) else found) if self.is_global_zero else None
+
+        gathered = tree_map(gather, plain.state_dict())
+        return gathered if self.is_global_zero else {}
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
-        """Read the file by the checkpoint plug-in, on every process."""
-        return Strategy.load_checkpoint(self, self.broadcast(checkpoint_path), weights_only=True)
+        """Map the file, on every process; of its tensors, each reads one after another to take its shard."""
+        return load_checkpoint(Path(self.broadcast(checkpoint_path)), mapped=True)
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
         """Take the own shards of whole tensors."""
@@ -96,16 +106,6 @@ class FSDP2(ModelParallelStrategy):
                 if number in state["state"]
             }
             optimizer.load_state_dict({**state, "state": cut})
-
-    def _whole(self, state: Any) -> Any:
-        """Tensors gathered one by one, and kept on the first process alone."""
-
-        def gather(value: Any) -> Any:
-            found = whole(value)
-            return (found.cpu() if isinstance(found, Tensor) else found) if self.is_global_zero else None
-
-        gathered = tree_map(gather, state)
-        return gathered if self.is_global_zero else {}
 
 
 SHARDS = "weights, gradients and optimizer state in shards (FSDP2)"
@@ -139,6 +139,8 @@ def sharded_copy(model: Component, objective: nn.Module) -> Component:
 def shard(root: LightningModule, mesh: DeviceMesh, expert_parallel: bool = False) -> None:
     """Shard the units of all components below a root, then what is left as the root's own.
 
+    What has no memory yet is given its first values unit by unit, so that one unit at a time is whole.
+
     Args:
         root: whose `forward` is the whole step; parameters of its own are gathered from there to its end.
         mesh: of one axis.
@@ -155,7 +157,9 @@ def shard(root: LightningModule, mesh: DeviceMesh, expert_parallel: bool = False
         for part in list(root.modules()):
             for unit in part.units() if isinstance(part, Component) else []:
                 if not isinstance(unit, FSDPModule):
+                    materialise(unit)
                     fully_shard(unit, mesh=mesh, ignored_params=kept)
+        materialise(root)
         fully_shard(root, mesh=mesh, ignored_params=kept)
     for scalar in scalars:
         if scalar.requires_grad:
@@ -172,6 +176,7 @@ def place_experts(root: nn.Module, mesh: DeviceMesh) -> list[nn.Parameter]:
     for name, module in root.named_modules():
         place = getattr(module, "place", None)
         if place is not None:
+            materialise(module)
             try:
                 placed += place(mesh)
             except ValueError as fault:
@@ -184,7 +189,10 @@ def place_experts(root: nn.Module, mesh: DeviceMesh) -> list[nn.Parameter]:
 @contextmanager
 def attributes_kept(module: nn.Module) -> Iterator[None]:
     """Tell parameters that are made anew within what the old ones knew, such as `muon_splits`."""
-    told = {name: dict(vars(parameter)) for name, parameter in module.named_parameters()}
+    told = {
+        name: {key: value for key, value in vars(parameter).items() if key != FIRST}
+        for name, parameter in module.named_parameters()
+    }
     yield
     for name, parameter in module.named_parameters():
         vars(parameter).update(told[name])
@@ -197,11 +205,18 @@ def mean(value: Tensor, mesh: DeviceMesh) -> Tensor:
     return value / mesh.size()
 
 
-def gather_into(model: nn.Module, sharded: nn.Module) -> None:
-    """Give a whole model the state of its sharded copy, a tensor at a time. All processes have to call it."""
-    own = model.state_dict()
-    for name, value in sharded.state_dict().items():
-        own[name].copy_(whole(value))
+def whole_state(module: nn.Module) -> dict[str, Any]:
+    """The state in whole tensors on the first process, nothing on the others. All processes have to call it.
+
+    What is one tensor under several names stays one.
+    """
+    found: dict[int, Tensor | None] = {}
+    names = {name: id(value) for name, value in module.state_dict(keep_vars=True).items()}
+    for name, value in module.state_dict().items():
+        if names[name] not in found:
+            gathered = whole(value)
+            found[names[name]] = gathered.cpu() if ranks.first() else None
+    return {name: found[number] for name, number in names.items()} if ranks.first() else {}
 
 
 @torch.no_grad()

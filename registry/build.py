@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 from vlmloom.registry.compose import Composed, compose
 from vlmloom.registry.errors import Mark
 from vlmloom.registry.marked import Node, PlainLoader, mark_all
-from vlmloom.registry.plan import Part, construct
+from vlmloom.registry.plan import Fields, Part, construct, construct_fields
 from vlmloom.registry.walk import check
 
 Source = Composed | Node | Mapping[str, Any]
@@ -36,17 +37,25 @@ def build(source: Source, /, **supplied: Any) -> Any:
     return construct(plan)
 
 
-def build_as(source: Source, shape: type) -> Any:
+def build_as(source: Source, shape: type, **through: Callable[[Callable[[], Any]], Any]) -> Any:
     """Build a dataclass whose fields are components, templates and plain values.
 
     Args:
         source: as for `build`; its keys are the fields.
         shape: the dataclass.
+        through: by field, what is handed its building and gives what stands there.
 
     Raises:
         ConfigError: as for `build`.
     """
-    return construct(check(_tree(source), shape, dry=False))
+    plan = check(_tree(source), shape, dry=False)
+    assert isinstance(plan, Fields)
+    values = {key: through.get(key, _now)(partial(construct, one)) for key, one in plan.values.items()}
+    return construct_fields(plan, values)
+
+
+def _now(make: Callable[[], Any]) -> Any:
+    return make()
 
 
 def _tree(source: Source) -> Node:

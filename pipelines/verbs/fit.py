@@ -78,7 +78,10 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
     quiet()
     composed = compose_training(source(args), sets=args.sets, swaps=args.swaps, scale=args.scale)
     factory = trainer_factory(rest)
-    training, resolved = build_training(composed)
+    flags = composed.root.plain().get("trainer") or {}
+    # `train` builds whole what turns out not to be shared out.
+    in_shards = any("fsdp2" in str(one).lower() for one in (*rest, flags.get("strategy")))
+    training, resolved = build_training(composed, in_shards=in_shards)
     folder = args.out or Path("runs") / training.name
     console = Console(stderr=True, highlight=False)
     ledger = train(training, folder, resolved=resolved, make_trainer=factory, console=console)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
-import torch
 from torch import nn
 
+from vlmloom.pipelines.deferred import give
 from vlmloom.pipelines.files import write_text
 from vlmloom.pipelines.patterns import matches
 from vlmloom.pipelines.weights.filling import places_of
@@ -118,10 +119,8 @@ def start_from(
             "a swap of their component, or a `weights.take` without them would be right"
         )
     for name in shared:
-        tensor = source.tensor(name)
-        need_finite(tensor, name, folder)
-        with torch.no_grad():
-            state[name].copy_(tensor)
+        need_finite(source.tensor(name), name, folder)
+        give(state[name], partial(source.tensor, name))
     filled = {alias for name in shared for alias in names[name]}
     given = {id(state[name]): state[name] for name in shared}.values()
     return Started(

@@ -78,7 +78,9 @@ def run(
 ) -> list[float]:
     """Train with these flags of the Trainer, as the command line gives them; the loss of every step."""
     losses = Losses()
-    experiment, resolved = build_experiment(compose_experiment(TINY, sets=[EXACT, *sets], swaps=swaps))
+    in_shards = "fsdp2" in flags.get("strategy", "")
+    composed = compose_experiment(TINY, sets=[EXACT, *sets], swaps=swaps)
+    experiment, resolved = build_experiment(composed, in_shards=in_shards)
     train(
         experiment,
         folder,
