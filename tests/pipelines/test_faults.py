@@ -176,10 +176,7 @@ def test_weights_that_do_not_fit_are_listed_in_full(tmp_path):
     path = tmp_path / "model.safetensors"
     save_weights(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 2)).state_dict(), path)
     with pytest.raises(UserError) as caught:
-        load_weights(
-            torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(3, 2)).state_dict(),
-            path,
-        )
+        load_weights(torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(3, 2)), path)
     (line,) = caught.value.lines
     assert "2 missing: 2.weight, 2.bias" in line
     assert "2 unknown: 1.bias, 1.weight" in line or "2 unknown: 1.weight, 1.bias" in line

@@ -10,23 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import together
 from safetensors.torch import load_file
-from two_processes import ONE, SHORT, STOPPED, Stop, run
+from two_processes import ONE, SHORT, STOPPED, Stop, run, two
 
 from vlmloom.pipelines.checkpoints import latest_checkpoint, load_checkpoint
 from vlmloom.registry.errors import UserError
 
-SCRIPT = Path(__file__).parents[1] / "support" / "two_processes.py"
 LOSS = {"rel": 0, "abs": 2e-6}
 WEIGHT = {"rtol": 0, "atol": 2e-6}
-
-
-def two(out: Path, *ways: str) -> dict[str, list]:
-    """Both processes' findings by way."""
-    codes, errors = together(*[[SCRIPT, out, *ways]] * 2)
-    assert codes == [0, 0], "\n".join(errors)[-3000:]
-    return {way: json.loads((out / f"{way.partition(':')[0]}.json").read_text()) for way in ways}
 
 
 @pytest.fixture(scope="module")

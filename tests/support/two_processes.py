@@ -1,4 +1,4 @@
-"""One of several processes that train the tiny experiment together, one way after another.
+"""One of several processes that train an experiment together, one way after another.
 
 Arguments: a folder, and `WAY` or `WAY:RUN` for each training; it leaves the run's folder there, and beside it
 `WAY.json` with what every process has found: the losses of its optimizer steps, or the lines of an error.
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from processes import together
 from rich.console import Console
 
 from vlmloom.pipelines import ranks
@@ -31,6 +32,12 @@ SHORT = ("data.pack_tokens=36", "budget.samples=40", "seed=1")
 """So few tokens that some packs have no picture."""
 AGAIN = "assembly.recompute={language: full, head: selective}"
 DENSE = "assembly.language.layers.1.ffn={use: ffn/swiglu, hidden: 16}"
+NANO = "nano/native"
+NANO_SHORT = (
+    *("trainer.precision=32-true", "data.pack_tokens=1024"),
+    *("budget.samples=400", "budget.flops=null", "checkpoint_every_n_steps=2"),
+)
+"""Eight optimizer steps of two packs."""
 STOPPED = 5
 """Optimizer steps before a run that is to be gone on with is stopped."""
 
@@ -47,8 +54,13 @@ class Losses(Callback):
 
 
 class Stop(Callback):
+    """Ends the run as a mistake would."""
+
+    def __init__(self, steps: int = STOPPED) -> None:
+        self.steps = steps
+
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        if trainer.global_step == STOPPED:
+        if trainer.global_step == self.steps:
             raise UserError("stopped")
 
 
@@ -74,12 +86,17 @@ class Mixed(Callback):
 
 
 def run(
-    folder: Path, flags: dict, *callbacks: Callback, sets: Sequence[str] = (), swaps: Sequence[str] = ()
+    folder: Path,
+    flags: dict,
+    *callbacks: Callback,
+    source: str | Path = TINY,
+    sets: Sequence[str] = (),
+    swaps: Sequence[str] = (),
 ) -> list[float]:
     """Train with these flags of the Trainer, as the command line gives them; the loss of every step."""
     losses = Losses()
     in_shards = "fsdp2" in flags.get("strategy", "")
-    composed = compose_experiment(TINY, sets=[EXACT, *sets], swaps=swaps)
+    composed = compose_experiment(source, sets=[EXACT, *sets], swaps=swaps)
     experiment, resolved = build_experiment(composed, in_shards=in_shards)
     train(
         experiment,
@@ -92,6 +109,11 @@ def run(
     return losses.found
 
 
+def nano(folder: Path, flags: dict, *callbacks: Callback) -> list[float]:
+    """The first steps of the native design at nano scale, as it is shipped but for the precision."""
+    return run(folder, flags, *callbacks, source=NANO, sets=NANO_SHORT)
+
+
 WAYS: dict[str, Callable[[Path], list[float]]] = {
     "fsdp2": lambda folder: run(folder, FSDP2),
     "stopped": lambda folder: run(folder, FSDP2, Stop()),
@@ -101,8 +123,19 @@ WAYS: dict[str, Callable[[Path], list[float]]] = {
     "experts": lambda folder: run(folder, EXPERTS, Mixed(), sets=(*SHORT, AGAIN)),
     "uneven": lambda folder: run(folder, EXPERTS, sets=("assembly.language.layers.1.ffn.experts=3",)),
     "dense": lambda folder: run(folder, EXPERTS, swaps=(DENSE,)),
+    "nano": lambda folder: nano(folder, FSDP2),
+    "nano_experts": lambda folder: nano(folder, EXPERTS),
+    "nano_stopped": lambda folder: nano(folder, FSDP2, Stop(3)),
+    "nano_experts_stopped": lambda folder: nano(folder, EXPERTS, Stop(3)),
     "poisoned": lambda folder: run(folder, FSDP2, Poison()),
 }
+
+
+def two(out: Path, *ways: str) -> dict[str, list]:
+    """Both processes' findings by way."""
+    codes, errors = together(*[[__file__, out, *ways]] * 2)
+    assert codes == [0, 0], "\n".join(errors)[-3000:]
+    return {way: json.loads((out / f"{way.partition(':')[0]}.json").read_text()) for way in ways}
 
 
 def main() -> None:
