@@ -1,7 +1,7 @@
 """The native design at nano scale, as it is shipped: two processes train it to the losses of one, in fp32.
 
-Sums over packs and over experts' tokens are taken in another order, so that losses of about 8 differ by units
-in the last place (5e-7), and what differs in weights grows from step to step.
+Sums over packs and over experts' tokens are taken in another order: losses of 7 to 9 differ by a unit in
+the last place (up to 1e-6); two are let through.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from vlmloom.registry.errors import UserError
 
 pytestmark = pytest.mark.slow
 
-LOSS = {"rel": 0, "abs": 1e-5}
+LOSS = {"rel": 0, "abs": 2e-6}
 WAYS = ("nano", "nano_experts")
 
 

@@ -1,11 +1,14 @@
 """The copy of a model that is sharded while the model itself stays whole."""
 
 import torch
+from lightning.pytorch import LightningModule
 from tiny import native
 from torch import nn
 
 from vlmloom.components.contracts.frozen import Frozen
-from vlmloom.pipelines.sharded import attributes_kept, sharded_copy
+from vlmloom.pipelines import sharded
+from vlmloom.pipelines.deferred import deferred
+from vlmloom.pipelines.sharded import attributes_kept, shard, sharded_copy
 
 
 class Standing(nn.Module):
@@ -45,3 +48,22 @@ def test_parameters_that_are_made_anew_are_told():
     with attributes_kept(layer):
         layer.weight = nn.Parameter(torch.zeros(2, 2))
     assert layer.weight.muon_splits == (1, 1)
+
+
+def test_one_unit_at_a_time_is_whole(monkeypatch):
+    root = LightningModule()
+    root.model = sharded_copy(deferred(native), nn.Module())
+    cut: set[nn.Parameter] = set()
+    sizes = []
+
+    def fully_shard(unit, **rest):
+        uncut = {one for one in root.parameters() if not one.is_meta and one not in cut}
+        drawn = {one for one in uncut if one.ndim > 1}  # Norms are ones from the beginning.
+        assert drawn and drawn <= set(unit.parameters())
+        sizes.append(sum(one.numel() for one in drawn))
+        cut.update(unit.parameters())
+
+    monkeypatch.setattr(sharded, "fully_shard", fully_shard)
+    shard(root, None)
+    assert len(sizes) > 4 and cut == set(root.parameters())
+    assert max(sizes) < sum(sizes) / 2

@@ -106,6 +106,7 @@ def run(
         console=Console(quiet=True),
         callbacks=[losses, *callbacks],
     )
+    assert not in_shards or any(parameter.is_meta for parameter in experiment.subject.parameters())
     return losses.found
 
 
