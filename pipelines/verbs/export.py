@@ -16,7 +16,7 @@ EPILOG = """examples:
   vlmloom export runs/tuned out --like checkpoints/GLM-OCR --dtype BF16
       a trained run, with what else belongs to a checkpoint from a released one
   vlmloom export runs/tuned/checkpoints/0-joint/step=200.ckpt out
-      a training checkpoint, also the folder that a sharded training writes
+      a training checkpoint, also a folder of torch.distributed.checkpoint below a run
 
 What fits no released architecture is told in one line. HF_DIR is written whole or not at all.
 """

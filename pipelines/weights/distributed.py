@@ -16,11 +16,12 @@ from typing import Any, cast
 import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
 
-from vlmloom.pipelines.weights.shards import NAMES
+from vlmloom.pipelines.weights.shards import NAMES, need_finite
 from vlmloom.pipelines.weights.writing import bytes_of
-from vlmloom.registry.errors import UserError
+from vlmloom.registry.errors import UserError, one_line
 
 METADATA = ".metadata"
 ALLOWED = re.compile(
@@ -70,14 +71,22 @@ class Distributed:
                 metadata = _Unpickler(file).load()
             if not isinstance(metadata, Metadata):
                 raise pickle.UnpicklingError("it holds something else")
-            files = {info.relative_path for info in metadata.storage_data.values()}
+            files: dict[str, int] = {}
+            for info in metadata.storage_data.values():
+                end = info.offset + info.length
+                files[info.relative_path] = max(files.get(info.relative_path, 0), end)
         except Exception as fault:  # A damaged pickle raises whatever it likes.
-            reason = " ".join(str(fault).split())
+            reason = one_line(fault)
             raise UserError(f"{folder / METADATA}: refused: is no sound metadata ({reason})") from None
         if unsafe := [name for name in files if not re.fullmatch(r"[\w.-]+\.distcp", str(name))]:
             raise UserError(f"{folder / METADATA}: refused: it names {unsafe[0]!r} as a file of its folder")
         if lost := sorted(name for name in files if not (folder / name).is_file()):
             raise UserError(f"{folder}: {len(lost)} of {len(files)} files missing: {', '.join(lost)}")
+        for name, end in files.items():
+            if (size := (folder / name).stat().st_size) < end:
+                raise UserError(
+                    f"{folder / name}: is cut off: {size:,} bytes, where the metadata speaks of {end:,}"
+                )
         names = [
             name
             for name, one in metadata.state_dict_metadata.items()
@@ -109,7 +118,7 @@ class Distributed:
         """A whole tensor; the last one is kept, since its ranges are asked for one after another.
 
         Raises:
-            UserError: a file is damaged.
+            UserError: a file is damaged, or a number is not finite.
         """
         if self._last is not None and self._last[0] == name:
             return self._last[1]
@@ -122,9 +131,13 @@ class Distributed:
                     "ignore", "torch.distributed is disabled"
                 )  # Which is what is asked for.
                 dcp.load(state, storage_reader=_Reader(self.folder, self.metadata), no_dist=True)
-        except Exception as fault:  # It wraps whatever went wrong in exceptions of its own.
-            reason = " ".join(str(fault.__cause__ or fault).split())[:160]
+        except (Exception, CheckpointException) as fault:  # The latter is no Exception, and wraps them.
+            cause = (
+                next(iter(fault.failures.values()))[0] if isinstance(fault, CheckpointException) else fault
+            )
+            reason = one_line(cause).partition(". ")[0][:160]
             raise UserError(f"{self.folder}: {name} cannot be read ({reason})") from None
+        need_finite(state[self.names[name]], name, self.folder)
         self._last = name, state[self.names[name]]
         return self._last[1]
 

@@ -20,6 +20,9 @@ from vlmloom.pipelines.weights.shards import NAMES
 from vlmloom.pipelines.weights.writing import bytes_of
 from vlmloom.registry.errors import UserError
 
+PREFIXES = ("state_dict.assembly.", "model.assembly.", "assembly.", "state_dict.", "model.")
+"""Of names in a sharded folder: those of Lightning's ModelParallelStrategy and FSDPStrategy, or of none."""
+
 
 class Source(Protocol):
     """Tensors by name."""
@@ -79,7 +82,7 @@ def open_ours(path: Path) -> tuple[Source, Path]:
         UserError: it is no checkpoint of ours, is damaged or unfinished.
     """
     if (path / METADATA).is_file():
-        return Distributed(path, ("state_dict.assembly.", "assembly.")), owner_of(path)
+        return Distributed(path, PREFIXES), owner_of(path)
     if path.is_dir() or path.suffix == ".safetensors":
         folder = owner_of(path)
         return open_shards(folder), folder
