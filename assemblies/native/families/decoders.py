@@ -68,15 +68,20 @@ def grouped(rotation: str, fraction: float, sandwich: bool, positions: int) -> t
     )
 
 
-def experts(prefix: str) -> tuple[Line, ...]:
-    """Mixtures of experts behind a sigmoid router, with a shared expert."""
+def experts(prefix: str, scale: float) -> tuple[Line, ...]:
+    """Mixtures of experts behind a sigmoid router, with a shared expert.
+
+    Args:
+        prefix: where config.json speaks of the text model.
+        scale: the factor on what routed experts give where config.json does not say it.
+    """
     moe = "language.layers.<sparse>.ffn"
     return (
         Ours(f"{moe}.use", "moe/sigmoid_bias"),
         Setting(f"{prefix}moe_intermediate_size", f"{moe}.hidden"),
         Setting((f"{prefix}n_routed_experts", f"{prefix}num_experts"), f"{moe}.experts"),
         Setting(f"{prefix}num_experts_per_tok", f"{moe}.top_k"),
-        Setting(f"{prefix}routed_scaling_factor", f"{moe}.routed_scale", 1.0),
+        Setting(f"{prefix}routed_scaling_factor", f"{moe}.routed_scale", scale),
         Setting(f"{prefix}n_group", f"{moe}.groups", 1),
         Setting(f"{prefix}topk_group", f"{moe}.top_groups", 1),
         Setting(f"{prefix}norm_topk_prob", f"{moe}.normalise", True),

@@ -19,7 +19,7 @@ GLM4V_MOE = Family(
         Setting("text_config.attention_bias", "language.qkv_bias", True),
         Theirs("text_config.use_qk_norm", False, written=False),
         *decoders.dense("text_config."),
-        *decoders.experts("text_config."),
+        *decoders.experts("text_config.", scale=1.0),
         *towers.MERGER,
         Ours(f"{MTP}.use", "head/mmtp"),
     ),

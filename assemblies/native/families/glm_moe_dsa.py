@@ -35,7 +35,7 @@ GLM_MOE_DSA = Family(
         Ours("language.layers.<full>.indexer", "full"),
         Ours("language.layers.<shared>.indexer", "shared"),
         *decoders.dense(""),
-        *decoders.experts(""),
+        *decoders.experts("", scale=2.5),
         Ours(f"{MTP}.use", "head/mtp"),
     ),
     tables=decoder_tables(decoders.LATENT + decoders.EXPERTS, "model."),
