@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -85,8 +86,7 @@ class SDPA(Attention):
             TypeError: no such mask.
         """
         check("attention/sdpa", query, key, lengths, mask)
-        heads, size = query.shape[1:]
-        kv_heads = key.shape[1]
+        size = query.shape[2]
         plan = plan_for(tuple(lengths), query.device, needs_key_mask(mask))
         if not plan.buckets:
             return query
@@ -105,11 +105,29 @@ class SDPA(Attention):
             if query.device.type == "cpu" and bucket.length <= SHORT:
                 out = products(q, k, v, seen, causal, size**-0.5 if scale is None else scale)
             else:
-                out = F.scaled_dot_product_attention(
-                    q, k, v, attn_mask=seen, is_causal=causal, scale=scale, enable_gqa=kv_heads != heads
-                )
+                out = _fused(q, k, v, seen, causal, scale)
             outputs.append(out.transpose(1, 2).flatten(0, 1))
         if plan.scatter is None:
             return outputs[0]
         joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         return _Scatter.apply(joined, plan.scatter)
+
+
+def _fused(
+    query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, causal: bool, scale: float | None
+) -> Tensor:
+    """PyTorch's kernel; on a CPU in training always in fp32, since its way back is slower in bf16."""
+    parts = (query, key, value)
+    lower = query.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
+    wide = lower and query.device.type == "cpu" and torch.is_grad_enabled()
+    if wide:
+        parts = (query.float(), key.float(), value.float())
+    with torch.autocast("cpu", enabled=False) if wide else nullcontext():
+        out = F.scaled_dot_product_attention(
+            *parts,
+            attn_mask=seen,
+            is_causal=causal,
+            scale=scale,
+            enable_gqa=key.shape[1] != query.shape[1],
+        )
+    return out.to(query.dtype)
