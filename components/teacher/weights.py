@@ -7,7 +7,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
 Built = TypeVar("Built")
+
+
+def dry() -> bool:
+    """Whether shapes alone are built, on the meta device, so that no weights are read or fetched."""
+    return torch.empty(0).is_meta
 
 
 def need_package(who: str, module: str, install: str) -> None:

@@ -205,6 +205,18 @@ def test_a_package_that_is_not_there_is_named(monkeypatch):
     )
 
 
+def test_nothing_is_read_or_fetched_where_shapes_alone_are_built(offline, recwarn):
+    with torch.device("meta"):
+        teachers = [
+            DINOv3(model="small"),
+            SigLIP2(model="base_patch16"),
+            OpenCLIP(model="RN50", weights="openai"),
+        ]
+        teachers += [efficientnet(None)]
+    assert all(parameter.is_meta for one in teachers for parameter in one.parameters())
+    assert not [str(warning.message) for warning in recwarn if "no-op" in str(warning.message)]
+
+
 def test_a_grid_that_is_not_the_square_one_is_refused():
     with pytest.raises(ShapeMismatch, match=r"teacher/timm: a grid of 2 x 2 is needed, but found 1 x 2 x 3"):
         small_vit().token_grids([(1, 2, 3)])
