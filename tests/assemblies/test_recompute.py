@@ -19,6 +19,7 @@ from benchmarks.memory import Living
 
 FULL = {"vision": "full", "projector": "full", "language": "full", "head": "full"}
 SELECTIVE = dict.fromkeys(FULL, "selective")
+MIXED = {"vision": "full", "projector": "selective"}
 
 
 def batch_of(model):
@@ -47,7 +48,7 @@ def gradients(model, loss) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("dsa", [False, True])
-@pytest.mark.parametrize("policies", [FULL, SELECTIVE], ids=["full", "selective"])
+@pytest.mark.parametrize("policies", [FULL, SELECTIVE, MIXED], ids=["full", "selective", "mixed"])
 def test_losses_gradients_and_counted_tokens_are_the_same(policies, dsa):
     plain = native(dsa=dsa).train()
     again = copy.deepcopy(plain)
@@ -66,16 +67,16 @@ def test_losses_gradients_and_counted_tokens_are_the_same(policies, dsa):
 
 def test_bytes_fall_by_part_and_by_policy():
     found = {}
-    each = [{}, *({part: "full"} for part in FULL), SELECTIVE, FULL]
+    each = [{}, *({part: "full"} for part in FULL), MIXED, SELECTIVE, FULL]
     for policies in each:
         model = native().train()
         compute_again(model, policies)
         found[str(policies)] = kept(model)
     print(found)
-    whole, *single, selective, full = found.values()
+    whole, *single, mixed, selective, full = found.values()
     assert all(value < whole for value in single)
     assert len(set(single)) == len(single), "each part has activations of its own"
-    assert full < selective < whole
+    assert full < selective < whole and full < mixed < single[0]
     # What parts save by themselves they save together.
     assert whole - full == pytest.approx(sum(whole - value for value in single), rel=0.05)
 
