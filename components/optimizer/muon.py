@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,6 +13,9 @@ from torch.optim.adamw import adamw
 from vlmloom.components.optimizer.shards import cut_as, gather, is_cut, local
 
 Precision = Literal["auto", "float32", "bfloat16"]
+
+AT_ONCE = 2**24
+"""How many elements are orthogonalised together: whole matrices, where a process holds shards of them."""
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Coefficients of a Newton-Schulz step, steep at zero (Keller Jordan, kellerjordan.github.io/posts/muon)."""
@@ -81,6 +84,21 @@ def native_bfloat16(device: torch.device) -> bool:
     if device.type == "cpu":
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return device.type == "cuda"
+
+
+def runs(sizes: Iterable[int], most: int) -> Iterator[slice]:
+    """Neighbours whose sizes add up to no more than `most`, unless one alone has more.
+
+    >>> list(runs([3, 3, 9, 1], 6))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
+    start = total = stop = 0
+    for stop, size in enumerate(sizes):
+        if stop > start and total + size > most:
+            yield slice(start, stop)
+            start, total = stop, 0
+        total += size
+    yield slice(start, stop + 1)
 
 
 class MuonAdamWOptimizer(torch.optim.Optimizer):
@@ -176,6 +194,11 @@ class MuonAdamWOptimizer(torch.optim.Optimizer):
         torch._foreach_mul_(
             [local(parameter) for parameter in parameters], 1 - group["lr"] * group["weight_decay"]
         )
+        for some in runs([parameter.numel() for parameter in parameters], AT_ONCE):
+            self._move(group, parameters[some], updates[some])
+
+    def _move(self, group: dict[str, Any], parameters: Sequence[Tensor], updates: Sequence[Tensor]) -> None:
+        """Move parameters by their orthogonalised updates, matrices of one shape together."""
         # The changes of parameters whose matrices lie on several processes, whole.
         changes: list[tuple[Tensor, Tensor]] = []
         # (rows, columns), rows the fewer -> where the update goes, its matrices, whether they were turned

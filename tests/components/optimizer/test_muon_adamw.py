@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from vlmloom.components.optimizer import muon
 from vlmloom.components.optimizer.adamw import AdamW
 from vlmloom.components.optimizer.muon import matrices_of, newton_schulz, splits_of
 from vlmloom.components.optimizer.muon_adamw import MuonAdamW, is_matrix
@@ -92,6 +93,17 @@ def test_experts_are_updated_as_if_each_were_alone():
     together = update_of(nn.Parameter(torch.zeros(3, 5, 9)), gradient)
     alone = [update_of(nn.Parameter(torch.zeros(5, 9)), part.clone()) for part in gradient]
     torch.testing.assert_close(together, torch.stack(alone), atol=1e-5, rtol=1e-5)
+
+
+def test_updates_are_the_same_however_many_are_made_at_once(monkeypatch):
+    found = []
+    for most in (2**24, 100, 1):
+        monkeypatch.setattr(muon, "AT_ONCE", most)
+        net = Net()
+        train(net, build(MuonAdamW(lr=0.01, precision="float32"), net), 3)
+        found.append(net.state_dict())
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0])
 
 
 def test_fused_parameters_are_split():
