@@ -9,7 +9,7 @@ from vlmloom.assemblies.native.families import decoders, towers
 from vlmloom.assemblies.native.families.family import MTP, Family, decoder_tables
 from vlmloom.assemblies.native.families.layers import all_dense, kind_of, need_dense
 from vlmloom.assemblies.native.families.multimodal import OLDER, sizes
-from vlmloom.assemblies.native.families.settings import Ours
+from vlmloom.assemblies.native.families.settings import Ours, Setting
 
 GLM4V = Family(
     model_type="glm4v",
@@ -46,5 +46,12 @@ GLM46V = replace(
     GLM4V,
     model_type="glm46v",
     architecture="Glm46VForConditionalGeneration",
+    # Its configuration alone does not look for it in `text_config`.
+    settings=tuple(
+        replace(row, theirs="tie_word_embeddings")
+        if isinstance(row, Setting) and row.ours == "head.lm.tied"
+        else row
+        for row in GLM4V.settings
+    ),
     skeleton=(("model_type", "glm46v"), *GLM4V.skeleton[1:]),
 )

@@ -231,6 +231,16 @@ def test_tied_tables(tmp_path, family):
     assert clean(info), info
 
 
+@pytest.mark.parametrize("family", CONFIGS)
+def test_tables_that_the_text_part_calls_tied_are_so_where_theirs_are(tmp_path, family):
+    vision, words = CONFIGS[family]
+    theirs = save(family, tmp_path / "released", sizes=(vision, {**words, "tie_word_embeddings": True}))
+    import_released(tmp_path / "released", tmp_path / "ours")
+    assert load_assembly(tmp_path / "ours").lm.tied == (
+        theirs.lm_head.weight is theirs.get_input_embeddings().weight
+    )
+
+
 def test_half_precision_stays_and_can_be_asked_for(tmp_path):
     model = model_of("glm4v_moe").to(torch.bfloat16)
     model.save_pretrained(tmp_path / "released", max_shard_size="20KB")
