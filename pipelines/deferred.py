@@ -24,8 +24,6 @@ from torch.overrides import TorchFunctionMode, handle_torch_function
 from torch.utils import swap_tensors
 from torch.utils._pytree import tree_map_only
 
-from vlmloom.registry.errors import UserError
-
 M = TypeVar("M", bound=nn.Module)
 
 FIRST = "first_values"
@@ -90,7 +88,8 @@ class _Recording(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         keywords = dict(kwargs or {})
-        if func is torch.empty:
+        # What is on the meta device without us, as transformers reads a folder, has values from elsewhere.
+        if func is torch.empty and torch.device(keywords.get("device") or "cpu").type != "meta":
             made = func(*args, **keywords | {"device": "meta"})
             self.known[_storage(made)] = Later(made.detach())
             return made
@@ -150,28 +149,34 @@ def _inits_noted() -> Iterator[None]:
 
 
 def deferred(build: Callable[[], M]) -> M:
-    """What `build` makes, its parameters without memory.
+    """What `build` makes, its parameters without memory; or whole, where its values cannot be made later.
 
-    Raises:
-        UserError: a parameter's values are computed in a way that cannot be repeated.
+    So it is where a constructor asks for values, or computes some from others.
     """
-    with _Recording() as recording, _inits_noted():
-        module = build()
+    state = torch.get_rng_state()
+    try:
+        with _Recording() as recording, _inits_noted():
+            module = build()
+        _hand_out(module, recording)
+    except Exception:  # A constructor without the values that it asks for raises whatever it likes.
+        torch.set_rng_state(state)
+        return build()
+    return module
+
+
+def _hand_out(module: nn.Module, recording: _Recording) -> None:
+    """Let each parameter know its first values; buffers get theirs at once."""
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         if not tensor.is_meta:
             continue
         later = recording.later(tensor)
         if not isinstance(later, Later) or not later.fillings:
-            raise UserError(
-                f"{name}: its first values are computed from others, which cannot be repeated in shards; "
-                "values filled in by torch.nn.init, or trainer.strategy: ddp would be right"
-            )
+            raise RuntimeError(f"{name} is computed from others")
         if isinstance(tensor, nn.Parameter):
             setattr(tensor, FIRST, later)
         else:
             owner, _, attribute = name.rpartition(".")
             setattr(module.get_submodule(owner), attribute, later())
-    return module
 
 
 def values(tensor: Tensor) -> Tensor:

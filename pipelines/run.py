@@ -98,6 +98,8 @@ def train(
     console.quiet = console.quiet or not ranks.first()
     prepare(experiment, folder, resolved, console)
     console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
+    if isinstance(trainer.strategy, FSDP2) and not any(one.is_meta for one in model.parameters()):
+        console.print(f"{experiment.name}: built whole in every process before it is cut")
     with swept(folder) if ranks.first() else nullcontext():
         return _all_stages(experiment, folder, flagged, make_trainer, console, callbacks)
 

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from vlmloom.pipelines.deferred import deferred, give, materialise, take, values, weights_of
+from vlmloom.pipelines.weights.sources import Mapped
+from vlmloom.pipelines.weights.starting import start_from
 from vlmloom.registry.build import build
 from vlmloom.registry.compose import compose
-from vlmloom.registry.errors import UserError
 
 TRUNCATED = nn.init.trunc_normal_
 """As code has it that imported the function itself."""
@@ -72,25 +73,47 @@ def test_whatever_is_done_in_place_is_done_again():
         assert torch.equal(twin[name], value), name
 
 
-def test_a_filling_that_is_not_seen_fails_and_leaves_no_other_values():
-    def build():
-        layer = nn.Linear(30, 20)
-        TRUNCATED(layer.weight)
-        return layer
-
-    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
-        deferred(build)
+class Computed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(3, 3).normal_() @ torch.eye(3))
 
 
-def test_values_that_cannot_be_repeated_are_one_line():
-    class Computed(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.empty(3, 3).normal_() @ torch.eye(3))
+class Asking(nn.Linear):
+    def __init__(self) -> None:
+        super().__init__(4, 4)
+        self.scale = float(self.weight.detach().norm())
 
-    with pytest.raises(UserError, match="weight: its first values are computed from others") as caught:
-        deferred(Computed)
-    print(*caught.value.lines)
+
+class Unseen(nn.Linear):
+    """Fills by a function that leaves a tensor without memory as it is."""
+
+    def __init__(self) -> None:
+        super().__init__(30, 20)
+        TRUNCATED(self.weight)
+
+
+@pytest.mark.parametrize("make", [Computed, Asking, Unseen])
+def test_what_cannot_be_made_later_is_built_whole(make):
+    whole, later = both(make)
+    assert not later.weight.is_meta and torch.equal(later.weight, whole.weight)
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "mamba"])
+def test_models_of_transformers(kind, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    sizes = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 1}
+    config = sizes | {"model_type": kind} | ({"num_attention_heads": 2} if kind == "qwen3" else {})
+    described = transformers.AutoConfig.for_model(**config)
+    transformers.AutoModelForCausalLM.from_config(described).save_pretrained(tmp_path)
+    for given in ({"config": config}, {"folder": str(tmp_path)}):
+        whole, later = both(lambda given=given: build({"use": "language/hf", **given}))
+        assert any(one.is_meta for one in later.parameters()) == (kind == "qwen3" and "config" in given)
+        materialise(later)
+        for (name, own), (_, other) in zip(
+            whole.state_dict().items(), later.state_dict().items(), strict=True
+        ):
+            assert torch.equal(own, other), name
 
 
 def test_other_values_are_read_when_they_are_needed():
@@ -104,3 +127,16 @@ def test_other_values_are_read_when_they_are_needed():
     assert torch.equal(layer.weight, torch.eye(2)) and layer.bias.tolist() == [1.0, 1.0]
     with pytest.raises(RuntimeError, match="size mismatch"):
         take(deferred(lambda: nn.Linear(2, 3)), {"weight": torch.eye(2), "bias": torch.ones(2)})
+
+
+def test_a_start_from_other_weights_is_that_of_a_model_that_is_built_at_once():
+    torch.manual_seed(0)
+    donor = build(compose("native"))
+    source = Mapped({name: value.clone() for name, value in donor.state_dict().items()})
+    whole, later = both(lambda: build(compose("native")))
+    told = [start_from(model, donor, source, "folder", ["vision", "language"]) for model in (whole, later)]
+    assert told[0] == told[1] and told[0].count
+    materialise(later)
+    assert not torch.equal(whole.head["lm"].unembed.weight, donor.head["lm"].unembed.weight)
+    for (name, own), (_, other) in zip(whole.state_dict().items(), later.state_dict().items(), strict=True):
+        assert torch.equal(own, other), name
