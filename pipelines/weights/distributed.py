@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
 
-from vlmloom.pipelines.weights.shards import NAMES, need_finite
+from vlmloom.pipelines.weights.shards import CHUNK, NAMES, need_finite
 from vlmloom.pipelines.weights.writing import bytes_of
 from vlmloom.registry.errors import UserError, one_line
 
@@ -137,7 +137,8 @@ class Distributed:
             )
             reason = one_line(cause).partition(". ")[0][:160]
             raise UserError(f"{self.folder}: {name} cannot be read ({reason})") from None
-        need_finite(state[self.names[name]], name, self.folder)
+        for part in state[self.names[name]].reshape(-1).split(CHUNK // 4):
+            need_finite(part, name, self.folder)
         self._last = name, state[self.names[name]]
         return self._last[1]
 
