@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from vlmloom.components.contracts.component import Metrics, declared_losses
 from vlmloom.components.contracts.distance import Distance, Standard
@@ -17,7 +17,7 @@ from vlmloom.components.contracts.kinds import Objective, Vision
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.patches import reorder
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures
-from vlmloom.components.objective.masking import Shape, draw_mask, flat, hide
+from vlmloom.components.objective.masking import Shape, draw_mask, flat, generator_of, hide
 from vlmloom.registry import build, register
 
 
@@ -162,9 +162,7 @@ class Distil(Objective):
         return loss + declared_losses(metrics), found | metrics
 
     def _masks(self, grids: list[Grid]) -> list[np.ndarray]:
-        rank = distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
-        # Counting the steps in the state makes a resumed training draw what the uninterrupted one draws.
-        generator = np.random.default_rng((self.seed, int(self.steps), rank))
+        generator = generator_of(self.seed, int(self.steps))
         if self.training:
             self.steps.add_(1)
         return [draw_mask(grid, self.mask, self.shape, generator) for grid in grids]

@@ -9,11 +9,20 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from vlmloom.components.contracts.visuals import Grid, Visuals, raster
 
 Shape = Literal["random", "block"]
+
+
+def generator_of(seed: int, step: int) -> np.random.Generator:
+    """The generator of a step's draws on this process.
+
+    An objective that counts its steps in its state draws, resumed, what it draws uninterrupted.
+    """
+    rank = distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
+    return np.random.default_rng((seed, step, rank))
 
 
 def draw_mask(grid: Grid, share: float, shape: Shape, generator: np.random.Generator) -> np.ndarray:
