@@ -163,11 +163,12 @@ class Loom(LightningModule):
             clip_norm(self.parameters(), gradient_clip_val)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step, and let parts do what they do after one (a router's selection bias).
+        """Step, and let objective and parts do what they do after one (a router's selection bias).
 
         Not before: what is computed again on the way back has to be routed as on the way forth.
         """
         super().optimizer_step(*args, **kwargs)
+        self.objective.after_step(self.model, self.progress)
         loads = [value for name, value in self.model.after_step().items() if name.endswith("/load")]
         # None where no expert had a token to learn from: there are none, or they are frozen.
         self.load = float(max(loads, default=0.0)) or None

@@ -303,6 +303,14 @@ class Objective(nn.Module):
         """What batches are made for; an assembly says it itself."""
         return model
 
+    def after_step(self, module: Any, progress: float) -> None:
+        """What has to happen once an optimizer step, such as moving an average of the weights.
+
+        Args:
+            module: what is trained.
+            progress: how much of the stage's share of the budget is spent, 0 to 1.
+        """
+
 
 class OptimizerRecipe(ABC):
     """How parameters become one `torch.optim.Optimizer` (Lightning's automatic optimization takes one)."""
