@@ -12,7 +12,7 @@ from vlmloom.components.optimizer.muon import MuonAdamWOptimizer, Precision
 from vlmloom.components.optimizer.schedule import Decay, ScheduledRecipe
 from vlmloom.registry import register
 
-ADAMW_NAMES = ("embed", "unembed", "router", "lm_head")
+ADAMW_NAMES = ("embed", "unembed", "router", "lm_head", "prototypes")
 """A parameter whose dotted name contains one of these is AdamW's whatever its shape."""
 
 

@@ -33,6 +33,9 @@ one component by itself; what the run's model knows of it (widths, vocabulary) i
       --objective 'objective/distil,teachers={run: {use: teacher/run, folder: runs/native}}' --out runs/tower
       a small tower that predicts a trained one's features of pictures it sees in part (`teacher/dinov3`,
       `teacher/siglip2`, `teacher/timm`, ... in place of `teacher/run`, as many as you like)
+  vlmloom fit --model vision/cogvit,width=64,depth=2,heads=2,patch=8 --data data/nano \\
+      --objective 'objective/dinov3,crops={size: 8, local_size: 4, local: 4}' --out runs/dino
+      a small tower that teaches itself, without labels
 """
 
 BUDGET = "samples=20000"

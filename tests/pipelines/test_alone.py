@@ -44,6 +44,12 @@ def calls(tiny: str) -> dict[str, list[str]]:
             *("--model", "vision/cogvit,width=8,depth=1,heads=2,patch=8"),
             *("--objective", f"objective/distil,teachers={{run: {tower}}}", "--data", scenes),
         ],
+        "itself": [
+            *("--model", "vision/cogvit,width=8,depth=1,heads=2,patch=8"),
+            "--objective",
+            "objective/dinov3,crops={size: 4, local_size: 2, local: 2},gram={start: 4},prototypes=16",
+            *("--data", scenes),
+        ],
         "specialist": [
             *("--model", "specialist/tagger,width=8,depth=1"),
             *("--objective", "objective/specialist", "--data", scenes),
@@ -60,14 +66,14 @@ def scenes(tiny) -> None:
     (Path(tiny).parent / "scenes.yaml").write_text(yaml.safe_dump(resolved["data"]))
 
 
-@pytest.mark.parametrize("name", ["experts", "head", "mmtp", "projector", "tower", "specialist"])
+@pytest.mark.parametrize("name", ["experts", "head", "mmtp", "projector", "tower", "itself", "specialist"])
 def test_a_component_trains_with_what_an_assembly_has(tiny, scenes, tmp_path, name, capsys):
     call = ["fit", *calls(tiny)[name], "--out", str(tmp_path), "--budget", "samples=60"]
     flags = ["--set", "stages.0.pack_tokens=256", "--trainer.log_every_n_steps=1"]
     assert main([*call, *flags]) == 0, capsys.readouterr().err
     told = capsys.readouterr().err
     assert "model        trains" in told and "stage alone" in told
-    assert ("objective    trains" in told) == (name in ("projector", "tower"))
+    assert ("objective    trains" in told) == (name in ("projector", "tower", "itself"))
     ledger = json.loads((tmp_path / "ledger.json").read_text())
     assert ledger["samples"] >= 60 and ledger["flops"] > 0 and ledger["curve"]
     with (tmp_path / "logs" / "csv" / "0-alone" / "metrics.csv").open() as file:
@@ -102,17 +108,22 @@ class Stop(Callback):
             raise ConnectionError("the power went off")
 
 
-def test_a_broken_run_goes_on_as_if_nothing_had_happened(tiny, scenes, tmp_path):
-    """Parameters of the objective (here the map to the teacher) are part of every checkpoint."""
+@pytest.mark.parametrize(("name", "tokens"), [("tower", 256), ("itself", 64)])
+def test_a_broken_run_goes_on_as_if_nothing_had_happened(tiny, scenes, tmp_path, name, tokens):
+    """Parameters and state of the objective (a map to a teacher, averages) are part of every checkpoint."""
     from vlmloom.pipelines.cli import parser
     from vlmloom.pipelines.verbs.fit import source
 
     def go(folder: Path, *breaks: int) -> None:
         for steps in (*breaks, 0):
-            args = parser("fit").parse_args(["fit", *calls(tiny)["tower"], "--budget", "samples=70"])
+            args = parser("fit").parse_args(["fit", *calls(tiny)[name], "--budget", "samples=70"])
             composed = compose_training(
                 source(args),
-                sets=["checkpoint_every_n_steps=3", "stages.0.pack_tokens=256", "trainer.precision=32-true"],
+                sets=[
+                    "checkpoint_every_n_steps=3",
+                    f"stages.0.pack_tokens={tokens}",
+                    "trainer.precision=32-true",
+                ],
             )
             training, resolved = build_training(composed)
             connect(training, folder)
@@ -130,6 +141,8 @@ def test_a_broken_run_goes_on_as_if_nothing_had_happened(tiny, scenes, tmp_path)
     assert states[0]["ledger"]["steps"] == states[1]["ledger"]["steps"] > 5
     curves = [[{**point, "seconds": 0} for point in state["ledger"]["curve"]] for state in states]
     assert curves[0] == curves[1]
+    for key, value in states[0]["state_dict"].items():
+        assert torch.equal(value, states[1]["state_dict"][key]), key
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "broken")]
     assert weights[0] == weights[1]
 

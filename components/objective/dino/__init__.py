@@ -1,0 +1,1 @@
+"""Self-distillation without labels: crops, distortions, prototypes, losses, and the average that teaches."""
