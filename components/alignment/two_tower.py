@@ -50,7 +50,7 @@ class TwoTower(Component):
         return F.normalize(self.picture(self.pool(features.tokens, lengths)), dim=-1)
 
     def embed_captions(
-        self, hidden: Float[Tensor, "tokens width"], boundaries: Int[Tensor, "edges"]
+        self, hidden: Float[Tensor, "tokens text_width"], boundaries: Int[Tensor, "edges"]
     ) -> Float[Tensor, "captions width"]:
         """Unit vectors of captions; the last token of each stands for it."""
         return F.normalize(self.caption(hidden[boundaries[1:].long() - 1]), dim=-1)
@@ -58,7 +58,7 @@ class TwoTower(Component):
     def forward(
         self,
         features: VisualFeatures,
-        hidden: Float[Tensor, "tokens width"],
+        hidden: Float[Tensor, "tokens text_width"],
         boundaries: Int[Tensor, "edges"],
         pairs: Int[Tensor, "items"],
     ) -> tuple[Tensor, Metrics]:

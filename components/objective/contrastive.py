@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.kinds import Objective
 from vlmloom.components.contracts.packed import Packed
+from vlmloom.components.contracts.visuals import Visuals
 from vlmloom.registry import register
+
+Embedded = tuple[Tensor, Tensor, Metrics]
 
 
 @register("objective/contrastive")
 class Contrastive(Objective):
-    """Image-text alignment over a batch of pictures and captions, by the module's `align` part."""
+    """Image-text alignment over a batch of pictures and captions, by the module's `align` part.
+
+    With `chunk` the batch is embedded that many pairs at a time, of which the embeddings alone are kept; on
+    the way back each chunk runs again, with the gradients of its embeddings at hand. So the batch, and with
+    it the number of negatives, may be as large as memory holds pictures and embeddings, at the price of one
+    more forward pass. Loss and gradients are those of the whole.
+
+    Reference: arXiv 2101.06983 (GradCache); arXiv 2303.15343 (SigLIP).
+    """
 
     views = ("captions",)
+
+    def __init__(self, *, chunk: int | None = None) -> None:
+        """Say how much is embedded at once.
+
+        Args:
+            chunk: pairs whose activations are held at a time; None holds those of all.
+
+        Raises:
+            ValueError: the chunk is below one.
+        """
+        super().__init__()
+        if chunk is not None and chunk < 1:
+            raise ValueError(f"objective/contrastive: chunk is {chunk}; 1 or more, or null, would be right")
+        self.chunk = chunk
 
     def check(self, module: Any) -> None:
         """See `Objective.check`."""
@@ -34,11 +62,37 @@ class Contrastive(Objective):
             module: an assembly with the parts `vision`, `text` and `align`.
             batch: captions packed as text, with one picture a caption in `visuals["vision"]` and the
                 captions' identities in `extras["pairs"]` (equal numbers are the same caption).
+
+        Raises:
+            ValueError: there are not as many pictures as captions.
         """
-        features, seen = module.vision(batch.visuals["vision"])
-        hidden, read = module.text(module.text.embed(batch.ids), batch.positions, batch.lengths)
-        loss, parts = module.align(features, hidden, batch.boundaries, batch.extras["pairs"])
-        return loss, seen | read | parts
+        visuals = batch.visuals["vision"]
+        if len(visuals.shapes) != len(batch.lengths):
+            raise ValueError(
+                f"objective/contrastive: found {len(visuals.shapes)} pictures for {len(batch.lengths)} "
+                "captions; one a caption would be right"
+            )
+        pairs = len(batch.lengths)
+        if self.chunk is None or self.chunk >= pairs:
+            return self._compare(
+                module, batch, [_embed(module, batch.ids, batch.positions, batch.lengths, visuals)]
+            )
+        parts = [
+            checkpoint(_embed, module, *piece, use_reentrant=False) for piece in _pieces(batch, self.chunk)
+        ]
+        return self._compare(module, batch, parts)
+
+    def _compare(self, module: Any, batch: Packed, parts: list[Embedded]) -> tuple[Tensor, Metrics]:
+        pictures = torch.cat([seen for seen, _, _ in parts])
+        captions = torch.cat([read for _, read, _ in parts])
+        loss, found = module.align.compare(pictures, captions, batch.extras["pairs"])
+        sizes = [len(pictures) for pictures, _, _ in parts]
+        reports = [metrics for _, _, metrics in parts]
+        seen = {
+            name: sum(size * report[name] for size, report in zip(sizes, reports, strict=True)) / sum(sizes)
+            for name in reports[0]
+        }
+        return loss, seen | found
 
     def flops(self, module: Any, batch: Packed) -> dict[str, int]:
         """See `Objective.flops`."""
@@ -48,3 +102,30 @@ class Contrastive(Objective):
             "text": module.text.flops(batch.lengths),
             "align": module.align.flops(module.vision.token_grids(grids)),
         }
+
+
+def _embed(module: Any, ids: Tensor, positions: Tensor, lengths: list[int], visuals: Visuals) -> Embedded:
+    """Unit vectors of pictures and of captions, and what the towers report."""
+    features, seen = module.vision(visuals)
+    hidden, read = module.text(module.text.embed(ids), positions, lengths)
+    boundaries = torch.tensor([0, *lengths], device=ids.device).cumsum(0)
+    return module.align.embed_pictures(features), module.align.embed_captions(hidden, boundaries), seen | read
+
+
+def _pieces(batch: Packed, chunk: int) -> Iterator[tuple[Tensor, Tensor, list[int], Visuals]]:
+    """The batch, `chunk` pairs at a time."""
+    visuals = batch.visuals["vision"]
+    sizes = [frames * rows * columns for frames, rows, columns in visuals.shapes]
+    token = patch = 0
+    for start in range(0, len(batch.lengths), chunk):
+        items = slice(start, start + chunk)
+        tokens = slice(token, token := token + sum(batch.lengths[items]))
+        patches = slice(patch, patch := patch + sum(sizes[items]))
+        piece = Visuals(
+            visuals.patches[patches],
+            visuals.grids[items],
+            visuals.shapes[items],
+            visuals.block,
+            visuals.weight,
+        )
+        yield batch.ids[tokens], batch.positions[:, tokens], batch.lengths[items], piece

@@ -1,0 +1,103 @@
+"""Chunks change what is held, and neither the loss nor a gradient."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from vlmloom.components.alignment.sigmoid import SigmoidAlignment
+from vlmloom.components.alignment.softmax import SoftmaxAlignment
+from vlmloom.components.attention import SDPA
+from vlmloom.components.contracts.packed import Packed
+from vlmloom.components.contracts.visuals import Visuals
+from vlmloom.components.ffn import SwiGLU
+from vlmloom.components.language import GLM
+from vlmloom.components.objective.contrastive import Contrastive
+
+PAIRS = 12
+
+
+class Towers(torch.nn.Module):
+    """The parts that the objective asks for."""
+
+    def __init__(self, vision, align):
+        super().__init__()
+        layers = [{"ffn": partial(SwiGLU, hidden=24, init_std=0.3)}] * 2
+        self.vision = vision
+        self.text = GLM(vocab=32, width=16, depth=2, heads=2, layers=layers, attention=SDPA(), init_std=0.2)
+        self.align = align(vision_width=8, text_width=16, width=8, heads=2)
+
+
+@pytest.fixture(params=[SigmoidAlignment, SoftmaxAlignment])
+def towers(request, tower):
+    torch.manual_seed(0)
+    return Towers(tower(8, depth=2), request.param)
+
+
+def pairs_of(count, pairs=None):
+    """Captions of 1 to 5 tokens beside pictures of unequal grids; two captions are equal."""
+    generator = torch.Generator().manual_seed(1)
+    lengths = [1 + number % 5 for number in range(count)]
+    shapes = [(1, 2 + 2 * (number % 3), 4) for number in range(count)]
+    total, patches = sum(lengths), sum(f * r * c for f, r, c in shapes)
+    labels = torch.arange(count) if pairs is None else pairs
+    return Packed(
+        ids=torch.randint(0, 32, (total,), generator=generator),
+        labels=torch.zeros(total, dtype=torch.long),
+        weights=torch.zeros(total),
+        positions=torch.cat([torch.arange(n) for n in lengths]).expand(3, -1).contiguous(),
+        boundaries=torch.tensor([0, *lengths]).cumsum(0).int(),
+        lengths=lengths,
+        visual_slots=torch.zeros(0, dtype=torch.long),
+        modality=torch.zeros(total, dtype=torch.long),
+        tags=[],
+        visuals={
+            "vision": Visuals(torch.randn(patches, 12, generator=generator), torch.tensor(shapes), shapes)
+        },
+        extras={"pairs": labels},
+    )
+
+
+def step(towers, chunk, batch):
+    towers.zero_grad()
+    held = []
+
+    def pack(tensor):
+        held.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss, metrics = Contrastive(chunk=chunk)(towers, batch)
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in held}
+    loss.backward()
+    return loss.detach(), [p.grad.clone() for p in towers.parameters()], metrics, sum(storages.values())
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 12, 100])
+def test_chunks_give_the_loss_and_the_gradients_of_the_whole(towers, chunk):
+    batch = pairs_of(PAIRS, torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 3, 11]))
+    wanted, slopes, metrics, _ = step(towers, None, batch)
+    loss, others, found, _ = step(towers, chunk, batch)
+    torch.testing.assert_close(loss, wanted)
+    for slope, other in zip(slopes, others, strict=True):
+        # Sums run in another order, so single entries that cancel are compared with their whole.
+        assert (other - slope).norm() <= 1e-4 * slope.norm() + 1e-7
+    torch.testing.assert_close(found["retrieval"], metrics["retrieval"])
+
+
+def test_what_is_held_does_not_grow_by_the_activations_of_a_pair(towers):
+    def held(chunk, count):
+        return step(towers, chunk, pairs_of(count))[3]
+
+    whole = held(None, 48) - held(None, 24)
+    chunked = held(2, 48) - held(2, 24)
+    assert chunked < 0.25 * whole
+
+
+def test_unequal_counts_and_a_bad_chunk_are_refused_in_one_line(towers):
+    batch = pairs_of(3)
+    batch.visuals["vision"].shapes.pop()
+    with pytest.raises(ValueError, match="found 2 pictures for 3 captions; one a caption would be right"):
+        Contrastive()(towers, batch)
+    with pytest.raises(ValueError, match="chunk is 0; 1 or more, or null, would be right"):
+        Contrastive(chunk=0)
