@@ -188,6 +188,8 @@ class DINOv3(Objective):
             )
         generator = generator_of(self.seed, int(self.steps))
         if self.training:
+            if not self.steps:
+                self._begin(module)
             self.steps.add_(1)
         views = self.crops.draw(pictures, spec.patch, generator, 1 if self.gram is None else self.gram.scale)
         wide, narrow = self._grids(module)
@@ -237,6 +239,13 @@ class DINOv3(Objective):
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum() * visuals.weight
         found = {f"{name}/loss": part.detach() for name, part in parts.items()}
         return total + declared_losses(metrics), found | metrics | {"likeness": likeness(summaries[:count])}
+
+    def _begin(self, module: Any) -> None:
+        """Take the tower as it is now: since `prepare`, weights may have been read, or a stage run."""
+        teacher = cast(Average, self.teacher["tower"])
+        teacher.follow(module, 0.0)
+        if self.anchor is not None:
+            self.anchor.take(teacher)
 
     def _target(self, cosines: Tensor, real: bool) -> Tensor:
         progress = float(self.progress)

@@ -141,8 +141,6 @@ def test_a_broken_run_goes_on_as_if_nothing_had_happened(tiny, scenes, tmp_path,
     assert states[0]["ledger"]["steps"] == states[1]["ledger"]["steps"] > 5
     curves = [[{**point, "seconds": 0} for point in state["ledger"]["curve"]] for state in states]
     assert curves[0] == curves[1]
-    for key, value in states[0]["state_dict"].items():
-        assert torch.equal(value, states[1]["state_dict"][key]), key
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "broken")]
     assert weights[0] == weights[1]
 

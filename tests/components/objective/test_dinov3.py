@@ -121,6 +121,7 @@ class Seen(torch.nn.Module):
         super().__init__()
         self.tower, self.shown = tower, []
         self.token_grids, self.patch_spec = tower.token_grids, tower.patch_spec
+        self.named_parameters, self.named_buffers = tower.named_parameters, tower.named_buffers
 
     def forward(self, given):
         self.shown.append(given)
@@ -178,6 +179,20 @@ def test_the_teacher_is_what_the_formula_says_and_the_gram_teacher_an_earlier_on
             assert torch.equal(anchor, teacher)
         elif number + 1 > 2:
             assert torch.equal(anchor, teachers[1])
+
+
+def test_the_first_teacher_is_the_tower_that_the_training_begins_with(student):
+    objective = prepared(student, gram=Gram())
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.add_(0.1)
+    objective(student, pictures(objective, student))
+    for average in (objective.teacher["tower"], objective.anchor):
+        for name, value in student.named_parameters():
+            assert torch.equal(average.get_buffer(name.replace(".", "/")), value)
+    student.norm.weight.data.zero_()
+    objective(student, pictures(objective, student))
+    assert objective.teacher["tower"].get_buffer("norm/weight").any(), "once, not at every step"
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one_to_the_bit(student, tower):
