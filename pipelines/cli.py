@@ -32,14 +32,15 @@ EPILOG = """examples:
       train designs under one budget and write a report
 """
 
-ORDER = ("ls", "show", "validate", "fit", "compare", "ablate", "evaluate", "ask", "import", "export")
+ORDER = tuple("ls show validate fit compare ablate evaluate evaluate-vision ask import export".split())
 """How verbs are listed; others follow by name."""
 
 
 def verbs() -> list[str]:
-    """The verbs that there are, a file each; `import_` is the verb `import`."""
+    """The verbs that there are, a file each; `import_` is `import`, and `a_b` is `a-b`."""
     folder = Path(__file__).parent / "verbs"
-    found = {path.stem.rstrip("_") for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    stems = (path.stem for path in folder.glob("*.py"))
+    found = {stem.rstrip("_").replace("_", "-") for stem in stems if not stem.startswith("_")}
     return sorted(found, key=lambda verb: (ORDER.index(verb) if verb in ORDER else len(ORDER), verb))
 
 
@@ -56,7 +57,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     made.set_defaults(passes_on=False)
     subparsers = made.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
     for verb in verbs() if only is None else [only]:
-        name = f"{verb}_" if verb in ("import",) else verb
+        name = f"{verb}_" if verb in ("import",) else verb.replace("-", "_")
         importlib.import_module(f"vlmloom.pipelines.verbs.{name}").add_parser(subparsers)
     return made
 

@@ -1,0 +1,104 @@
+"""Probes of frozen features. Each gives one score in [0, 1] a test picture.
+
+Reference: DINO, arXiv 2104.14294 (weighted nearest neighbours); DINOv2, arXiv 2304.07193 (linear probes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vlmloom.pipelines.evaluate_vision.features import Features
+from vlmloom.pipelines.evaluate_vision.scenes import Scenes
+
+Probe = Callable[[Features, Scenes, Features, Scenes], np.ndarray]
+NEIGHBOURS, TEMPERATURE = 10, 0.07
+BANK = 8192
+"""Patches that patches are compared with; more are thinned out evenly."""
+NEAR = 0.1
+"""A place is found where it is at most so far off, in shares of the side."""
+
+
+def vote(bank: Tensor, labels: Tensor, queries: Tensor, classes: int) -> Tensor:
+    """The class `[Q]` that the nearest rows of a bank vote for, each by exp(cosine / temperature).
+
+    Args:
+        bank: `[N, D]`.
+        labels: `[N]`, below `classes`.
+        queries: `[Q, D]`.
+        classes: how many there are.
+    """
+    bank, chosen = F.normalize(bank, dim=-1), []
+    for part in F.normalize(queries, dim=-1).split(2048):
+        cosines, nearest = (part @ bank.t()).topk(min(NEIGHBOURS, len(bank)))
+        votes = torch.zeros(len(part), classes)
+        chosen.append(votes.scatter_add_(1, labels[nearest], ((cosines - 1) / TEMPERATURE).exp()).argmax(1))
+    return torch.cat(chosen)
+
+
+def neighbours(train: Features, known: Scenes, test: Features, truth: Scenes) -> np.ndarray:
+    """Whether the nearest pictures name the thing."""
+    labels = torch.from_numpy(known.things)
+    return vote(train.pooled, labels, test.pooled, int(labels.max()) + 1).numpy() == truth.things
+
+
+def linear(train: Features, known: Scenes, test: Features, truth: Scenes) -> np.ndarray:
+    """Whether logistic regression on standardised features names the thing."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+    return probe.fit(train.pooled.numpy(), known.things).predict(test.pooled.numpy()) == truth.things
+
+
+def segmentation(train: Features, known: Scenes, test: Features, truth: Scenes) -> np.ndarray:
+    """Mean intersection over union of thing and ground, by the nearest patches, at the pixels of the picture.
+
+    A patch that the thing covers by half or more is the thing's.
+    """
+    rows, columns = train.maps.shape[1:3]
+    covered = F.adaptive_avg_pool2d(torch.from_numpy(known.masks)[:, None].float(), (rows, columns))
+    bank, labels = train.maps.flatten(0, 2), (covered >= 0.5).long().flatten()
+    thin = slice(None, None, -(-len(bank) // BANK))
+    found = vote(bank[thin], labels[thin], test.maps.flatten(0, 2), 2)
+    grid = found.reshape(-1, 1, *test.maps.shape[1:3]).float()
+    return overlap(F.interpolate(grid, truth.masks.shape[1:]), torch.from_numpy(truth.masks)).numpy()
+
+
+def overlap(found: Tensor, truth: Tensor) -> Tensor:
+    """Mean over ground and thing of intersection over union, of each picture: `[N]`."""
+    from torchmetrics.functional.segmentation import mean_iou
+
+    return mean_iou(
+        found.reshape(truth.shape).long(), truth.long(), num_classes=2, input_format="index"
+    ).float()
+
+
+def position(train: Features, known: Scenes, test: Features, truth: Scenes) -> np.ndarray:
+    """Whether ridge regression on the map of features tells the middle of the thing within `NEAR`."""
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-1, 5, 7)))
+    probe.fit(_coarse(train), known.centres)
+    return np.linalg.norm(probe.predict(_coarse(test)) - truth.centres, axis=1) <= NEAR
+
+
+def _coarse(features: Features) -> np.ndarray:
+    """At most 4 x 4 places a picture, so that a finer grid has no more numbers to fit by."""
+    rows, columns = (min(4, side) for side in features.maps.shape[1:3])
+    return F.adaptive_avg_pool2d(features.maps.permute(0, 3, 1, 2), (rows, columns)).flatten(1).numpy()
+
+
+PROBES: dict[str, Probe] = {
+    "knn": neighbours,
+    "linear": linear,
+    "segmentation": segmentation,
+    "position": position,
+}

@@ -1,0 +1,117 @@
+"""Probes of features that know the answer and of noise, and the verb."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vlmloom.components.contracts.sources import Sprites
+from vlmloom.pipelines.cli import main
+from vlmloom.pipelines.evaluate_vision import compare
+from vlmloom.pipelines.evaluate_vision.features import Features, extract
+from vlmloom.pipelines.evaluate_vision.probes import PROBES, overlap
+from vlmloom.pipelines.evaluate_vision.scenes import Scenes, draw
+
+THINGS, SIDE = 6, 32
+TINY = "vision/cogvit,width=16,depth=1,heads=2,patch=8"
+
+
+def sprites(path: Path) -> Sprites:
+    """Opaque squares of one colour each, with a clear margin."""
+    pixels = np.zeros((THINGS, 16, 16, 4), np.uint8)
+    rng = np.random.default_rng(0)
+    pixels[:, 2:14, 2:14, :3] = rng.integers(0, 256, (THINGS, 1, 1, 3))
+    pixels[:, 2:14, 2:14, 3] = 255
+    pixels.tofile(path)
+    names = [str(thing) for thing in range(THINGS)]
+    extents = [(2, 2, 14, 14)] * THINGS
+    return Sprites(style="squares", path=path, size=16, names=names, codes=names, extents=extents)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Scenes, Scenes]:
+    made, things = sprites(tmp_path / "squares"), np.arange(THINGS)
+    return draw(made, things, 20, SIDE, (0, 1)), draw(made, things, 10, SIDE, (0, 2))
+
+
+def oracle(scenes: Scenes) -> Features:
+    """The thing, and where it is, in so many words."""
+    things = F.one_hot(torch.from_numpy(scenes.things)).float()
+    masks = torch.from_numpy(scenes.masks).float()
+    centres = torch.from_numpy(scenes.centres).float()[:, None, None].expand(-1, SIDE, SIDE, -1) * 1e-2
+    return Features(things, torch.cat([masks[..., None], 1 - masks[..., None], centres], dim=-1))
+
+
+def noise(scenes: Scenes, seed: int) -> Features:
+    maps = torch.randn(len(scenes.things), 4, 4, 8, generator=torch.Generator().manual_seed(seed))
+    return Features(maps.mean((1, 2)), maps)
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_a_probe_reads_what_is_there_and_nothing_from_noise(probe: str, pair: tuple[Scenes, Scenes]) -> None:
+    known, truth = pair
+    knows = PROBES[probe](oracle(known), known, oracle(truth), truth).mean()
+    guesses = PROBES[probe](noise(known, 0), known, noise(truth, 1), truth).mean()
+    assert knows > 0.97
+    # Chance is 1 of 6 things; no thing anywhere is an overlap below one half.
+    assert guesses < {"knn": 0.4, "linear": 0.4, "segmentation": 0.5, "position": 0.5}[probe]
+
+
+def test_overlap_is_that_of_a_case_by_hand() -> None:
+    truth = torch.tensor([[[1, 1], [0, 0]], [[1, 0], [0, 0]]])
+    found = torch.tensor([[[1, 0], [0, 0]], [[1, 0], [0, 0]]])
+    # Thing 1 of 2, ground 2 of 3; then all of both.
+    torch.testing.assert_close(overlap(found, truth), torch.tensor([(1 / 2 + 2 / 3) / 2, 1.0]))
+
+
+def test_scenes_are_those_of_their_seed_and_their_masks_lie_around_their_centres(tmp_path: Path) -> None:
+    made, things = sprites(tmp_path / "squares"), np.arange(THINGS)
+    one, same, other = (draw(made, things, 2, SIDE, (0, seed)) for seed in (1, 1, 2))
+    assert np.array_equal(one.frames, same.frames) and not np.array_equal(one.frames, other.frames)
+    for mask, centre in zip(one.masks, one.centres, strict=True):
+        np.testing.assert_allclose((np.argwhere(mask).mean(0) + 0.5) / SIDE, centre, atol=1.5 / SIDE)
+
+
+def test_features_do_not_depend_on_the_batch(pair: tuple[Scenes, Scenes]) -> None:
+    one = compare.tower(TINY, seed=0)
+    together, alone = (extract(one, pair[1].frames[:4], batch=batch) for batch in (4, 1))
+    assert together.maps.shape == (4, 4, 4, 16)
+    torch.testing.assert_close(together.maps, alone.maps)
+    torch.testing.assert_close(together.pooled, together.maps.mean((1, 2)))
+
+
+def test_the_verb_puts_two_towers_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compare, "_sprites", lambda source, things: sprites(tmp_path / "squares"))
+    towers = [TINY, f"{TINY},size=16"]
+    options = ["--things", str(THINGS)]
+    options += ["--views", "4", "--side", str(SIDE), "--out", str(tmp_path)]
+    assert main(["evaluate-vision", *towers, *options]) == 0, capsys.readouterr().err
+    results = json.loads((tmp_path / "report.json").read_text())["results"]
+    assert [(row["probe"], row["tower"]) for row in results] == [
+        (probe, name) for probe in PROBES for name in towers
+    ]
+    assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in results)
+    printed = capsys.readouterr().out
+    assert all(f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" in printed for row in results)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["projector/mlp,in_width=8,out_width=8"], "is no tower; a vision or teacher component"),
+        ([TINY, TINY], "stands twice"),
+        ([TINY, "--things", "1"], "--things is 1; 2 or more would be right"),
+        ([TINY, "--source", "source/photos"], "has no cut-outs; source/openmoji would be right"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate-vision", *arguments]) == 2
+    told = capsys.readouterr().err.strip()
+    assert said in told and "\n" not in told
