@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.kinds import FFN
 from vlmloom.components.contracts.spec import Spec
-from vlmloom.components.kernels import swiglu
+from vlmloom.components.kernels import Linear, swiglu
 from vlmloom.registry import register
 
 
@@ -47,8 +47,8 @@ class SwiGLU(FFN):
         self.width = width
         self.hidden = hidden
         self.limit = limit
-        self.gate_up = nn.Linear(width, 2 * hidden, bias=bias)
-        self.down = nn.Linear(hidden, width, bias=bias)
+        self.gate_up = Linear(width, 2 * hidden, bias=bias)
+        self.down = Linear(hidden, width, bias=bias)
         for matrix in (self.gate_up, self.down):
             nn.init.normal_(matrix.weight, std=init_std)
             if bias:

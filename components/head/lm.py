@@ -15,6 +15,7 @@ from vlmloom.components.contracts.kinds import Head, Language
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.head.cross_entropy import supervised_loss
+from vlmloom.components.kernels import linear
 from vlmloom.registry import register
 
 
@@ -84,7 +85,7 @@ class LMHead(Head):
 
     def logits(self, hidden: Float[Tensor, "*tokens width"]) -> Float[Tensor, "*tokens vocab"]:
         """Logits at every place that is handed in."""
-        return F.linear(hidden, self.weight)
+        return linear(hidden, self.weight)
 
     def logprobs(
         self, hidden: Float[Tensor, "tokens width"], ids: Int[Tensor, "tokens"], chunk: int = 1024

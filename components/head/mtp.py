@@ -8,7 +8,6 @@ from typing import cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vlmloom.components.contracts.cache import Cache
 from vlmloom.components.contracts.component import Metrics
@@ -18,7 +17,7 @@ from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.head.cross_entropy import supervised_loss
 from vlmloom.components.head.drafting import MTPDrafter
 from vlmloom.components.head.lm import LMHead
-from vlmloom.components.kernels import RMSNorm
+from vlmloom.components.kernels import Linear, RMSNorm, linear
 from vlmloom.registry import register
 from vlmloom.registry.depth import MOST
 
@@ -45,7 +44,7 @@ class MTPModule(nn.Module):
         super().__init__()
         self.enorm = RMSNorm(width, eps=norm_eps)
         self.hnorm = RMSNorm(width, eps=norm_eps)
-        self.eh_proj = nn.Linear(2 * width, width, bias=False)
+        self.eh_proj = Linear(2 * width, width, bias=False)
         self.block = block
         self.post_norm = RMSNorm(width, eps=norm_eps)
         nn.init.normal_(self.eh_proj.weight, std=init_std)
@@ -206,7 +205,7 @@ class MTPHead(Head):
         self, hidden: Float[Tensor, "*tokens width"], depth: int = 0
     ) -> Float[Tensor, "*tokens vocab"]:
         """What a depth predicts from its own states."""
-        return F.linear(hidden, self.output(depth))
+        return linear(hidden, self.output(depth))
 
     def forward(self, hidden: Float[Tensor, "tokens width"], batch: Packed) -> tuple[Tensor, Metrics]:
         """The mean loss of the depths times `loss_weight`.

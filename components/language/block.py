@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.kinds import FFN, Attention
 from vlmloom.components.contracts.mask import Mask
-from vlmloom.components.kernels import RMSNorm
+from vlmloom.components.kernels import Linear, RMSNorm
 from vlmloom.components.language.cache import KVCache, Step
 from vlmloom.components.language.rotary import Angles, Rotation, rotate
 
@@ -54,10 +54,10 @@ class Block(nn.Module):
         self.width, self.heads, self.kv_heads, self.head_size = width, heads, kv_heads, head_size
         self.rotation = rotation
         self.attention_norm = RMSNorm(width, eps=norm_eps)
-        self.qkv = nn.Linear(width, (heads + 2 * kv_heads) * head_size, bias=qkv_bias)
+        self.qkv = Linear(width, (heads + 2 * kv_heads) * head_size, bias=qkv_bias)
         self.query_norm = RMSNorm(head_size, eps=norm_eps) if qk_norm else None
         self.key_norm = RMSNorm(head_size, eps=norm_eps) if qk_norm else None
-        self.out = nn.Linear(heads * head_size, width, bias=False)
+        self.out = Linear(heads * head_size, width, bias=False)
         self.ffn_norm = RMSNorm(width, eps=norm_eps)
         self.ffn = ffn(width=width)
         self.attention_post_norm = RMSNorm(width, eps=norm_eps) if sandwich_norm else None

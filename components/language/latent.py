@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from vlmloom.components.contracts.kinds import Attention
 from vlmloom.components.contracts.mask import Mask
-from vlmloom.components.kernels import RMSNorm
+from vlmloom.components.kernels import Linear, RMSNorm
 from vlmloom.components.language.rotary import Angles, Rotation, rotate
 from vlmloom.components.language.selection import Chosen, Rows, gathered, part_of
 
@@ -66,13 +66,13 @@ class LatentAttention(nn.Module):
         self.nope_size, self.rope_size, self.value_size = nope_size, rope_size, value_size
         self.size = nope_size + rope_size
         self.scale = self.size**-0.5
-        self.query_down = nn.Linear(width, query_rank, bias=bias)
+        self.query_down = Linear(width, query_rank, bias=bias)
         self.query_norm = RMSNorm(query_rank, eps=norm_eps)
-        self.query_up = nn.Linear(query_rank, heads * self.size, bias=False)
-        self.kv_down = nn.Linear(width, kv_rank + rope_size, bias=bias)
+        self.query_up = Linear(query_rank, heads * self.size, bias=False)
+        self.kv_down = Linear(width, kv_rank + rope_size, bias=bias)
         self.kv_norm = RMSNorm(kv_rank, eps=norm_eps)
-        self.kv_up = nn.Linear(kv_rank, heads * (nope_size + value_size), bias=False)
-        self.out = nn.Linear(heads * value_size, width, bias=bias)
+        self.kv_up = Linear(kv_rank, heads * (nope_size + value_size), bias=False)
+        self.out = Linear(heads * value_size, width, bias=bias)
         for matrix in (self.query_down, self.query_up, self.kv_down, self.kv_up, self.out):
             nn.init.normal_(matrix.weight, std=init_std)
             if matrix.bias is not None:
