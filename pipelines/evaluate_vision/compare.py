@@ -79,7 +79,7 @@ def compare(
         train, test = extract(one, known.frames), extract(one, truth.frames)
         for probe in probes:
             scores[probe][name] = PROBES[probe](train, known, test, truth)
-    return rows(scores, plan.seed)
+    return rows(scores, truth.things, plan.seed)
 
 
 def _sprites(source: str, things: int) -> Sprites:

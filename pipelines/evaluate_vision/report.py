@@ -9,13 +9,16 @@ import numpy as np
 from vlmloom.pipelines.report.statistics import Scores, bootstrap
 
 
-def rows(scores: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> list[dict[str, object]]:
+def rows(
+    scores: Mapping[str, Mapping[str, np.ndarray]], things: np.ndarray, seed: int
+) -> list[dict[str, object]]:
     """One row `{tower, probe, pictures, value, low, high}` a tower and probe.
 
-    Intervals are a bootstrap over test pictures, drawn alike for all towers.
+    Intervals are a bootstrap over things, each with all its pictures, drawn alike for all towers.
 
     Args:
         scores: probe -> tower -> `[N]` scores in [0, 1] of the same pictures.
+        things: `[N]`, which thing each of them shows.
         seed: of the resamples.
     """
     found: list[dict[str, object]] = []
@@ -30,7 +33,7 @@ def rows(scores: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> list[dict
                 categories=(probe,),
                 values=values,
                 category=np.zeros(pictures, int),
-                scene=np.arange(pictures),
+                scene=things,
                 plain=len(towers),
             ),
             seed=seed,
