@@ -18,7 +18,7 @@ from vlmloom.assemblies.native.families.described import described, multi_token
 from vlmloom.assemblies.native.families.family import MTP
 from vlmloom.assemblies.native.families.keys import Link, Piece
 from vlmloom.assemblies.native.families.multimodal import TOKENS
-from vlmloom.assemblies.native.families.settings import Tree, Unfit
+from vlmloom.assemblies.native.families.settings import ABSENT, Tree, Unfit, dig
 from vlmloom.pipelines.files import new_folder
 from vlmloom.pipelines.folders import CARRIED, TOKENIZER
 from vlmloom.pipelines.loading import compose_assembly
@@ -93,6 +93,8 @@ def export_released(
             text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
             (part / CONFIG).write_text(text, encoding="utf-8")
     tell(f"{family.model_type}: {len(links):,} tensors into {len(items):,} of {WORDS[main]}")
+    if (shared := dig(assembly, "head.mtp")) is not ABSENT and shared["modules"] < shared["depth"]:
+        tell(f"its multi-token module looks {shared['depth']} tokens ahead here; files do not say how many")
     return family
 
 

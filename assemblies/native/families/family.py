@@ -31,10 +31,13 @@ FREE = {
     "head/mtp": ("depth", "shared", "modules", "own_tables", "loss_weight", "init_std"),
     "head/mmtp": (
         *("depth", "shared", "modules", "own_tables", "loss_weight", "init_std"),
-        *("visual_input", "assign", "balance_loss"),
+        *("assign", "balance_loss"),
     ),
 }
-"""Arguments that change how a part trains, or how its pictures are cut, but not what it computes."""
+"""Arguments that change how a part trains, or how its pictures are cut, but not what it computes.
+
+What a multi-token head reads at visual slots (`visual_input`) is none: files mean the shared token.
+"""
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ class Family:
         return _ordered(tree)
 
     def config(self, assembly: Tree, base: Mapping[str, Any] | None = None) -> Tree:
-        """The config.json of an assembly.
+        """The config.json of an assembly; it counts the multi-token modules that the assembly has.
 
         Args:
             assembly: ours, every argument with its value (`registry.plan.values`).
@@ -168,7 +171,8 @@ class Family:
         if faults:
             raise Unfit(faults)
         kinds = [self.layer_kind(layer) for layer in dig(assembly, "language.layers")]
-        rows = [row for row in self.settings if "mtp" in assembly["head"] or not self._of_head(row)]
+        head = assembly["head"].get("mtp")
+        rows = [row for row in self.settings if head or not self._of_head(row)]
         written = settings.to_theirs(rows, assembly, kinds, base or {})
         config: Tree = _copied(base) if base else {}
         for place, value in () if base else self.skeleton:
@@ -178,6 +182,10 @@ class Family:
         if not base or self._kinds(config) != kinds:
             for place, value in self.write_layers(kinds).items():
                 settings.put(config, place, value)
+        modules = head["modules"] if head else 0
+        place = self.depth.replace("num_hidden_layers", "num_nextn_predict_layers")
+        if dig(config, place) != modules and (modules or dig(config, place) not in (ABSENT, None)):
+            settings.put(config, place, modules)
         return config
 
     def links(self, assembly: Tree, shapes: Mapping[str, Shape]) -> list[Link]:
