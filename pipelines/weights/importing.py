@@ -84,7 +84,7 @@ def assembly_of(opened: Released) -> dict[str, Any]:
     except Unfit as unfit:
         raise UserError(*_amiss(opened.folder / CONFIG, family, unfit.lines)) from None
     if "vision" in assembly:
-        assembly["vision"] |= picture_settings(opened.folder)
+        assembly["vision"] |= picture_settings(opened.folder, assembly)
     return assembly
 
 

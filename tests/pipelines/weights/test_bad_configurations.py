@@ -138,3 +138,35 @@ def test_how_pictures_are_cut(released, refused, name, content, message):
     (released / name).write_text(json.dumps(inside))
     said = refused("import", released)
     assert said.startswith(f"{released / name}: ") and message in said
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+@pytest.mark.parametrize(
+    ("key", "value", "right"),
+    [
+        ("do_resize", False, True),
+        ("do_rescale", False, True),
+        ("do_normalize", False, True),
+        ("do_convert_rgb", False, True),
+        ("resample", 2, 3),
+        ("rescale_factor", 1 / 127.5, 1 / 255),
+        ("patch_size", 14, 4),
+        ("temporal_patch_size", 1, 2),
+        ("merge_size", 1, 2),
+    ],
+)
+def test_how_pictures_are_not_cut_here(released, refused, kind, key, value, right):
+    processor = {f"{kind}_processor": {key: value}}
+    (released / "processor_config.json").write_text(json.dumps(processor))
+    said = refused("import", released)
+    assert f"processor_config.json: {key} is {value!r}; only {right!r} is computed here" in said
+
+
+def test_clips_are_cut_as_stills_are_and_by_a_rule_as_it_was_published(released, refused):
+    for image, video, message in (
+        ({"image_std": [1, 2, 3]}, {"image_std": [1, 2, 4]}, "image_std is [1, 2, 4]; only [1, 2, 3] is"),
+        ({}, {"video_processor_type": "Glm4vVideoProcessor", "fps": 4}, "fps is 4; only 2 is computed here"),
+    ):
+        processor = {"image_processor": image, "video_processor": video}
+        (released / "processor_config.json").write_text(json.dumps(processor))
+        assert message in refused("import", released)

@@ -265,9 +265,11 @@ def test_the_processor_says_how_pictures_are_cut(imported, tmp_path, together):
     _, folder = imported("glm4v", 0)
     shutil.copytree(folder / "released", tmp_path / "released")
     image = transformers.Glm4vImageProcessor(
-        size={"shortest_edge": 100, "longest_edge": 9000}, image_std=[1, 2, 3]
+        size={"shortest_edge": 100, "longest_edge": 9000}, image_std=[1, 2, 3], patch_size=4
     )
-    video = transformers.Glm46VVideoProcessor(size={"shortest_edge": 200, "longest_edge": 80000})
+    video = transformers.Glm46VVideoProcessor(
+        size={"shortest_edge": 200, "longest_edge": 80000}, image_std=[1, 2, 3], patch_size=4
+    )
     if together:
         parts = {"image_processor": image.to_dict(), "video_processor": video.to_dict()}
         (tmp_path / "released" / "processor_config.json").write_text(json.dumps(parts))
