@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.kinds import Objective
 from vlmloom.components.contracts.packed import Packed
-from vlmloom.components.contracts.visuals import Visuals
+from vlmloom.components.contracts.visuals import VisualFeatures, Visuals
 from vlmloom.registry import register
 
 Embedded = tuple[Tensor, Tensor, Metrics]
@@ -50,8 +50,9 @@ class Contrastive(Objective):
         """See `Objective.check`."""
         lacks = [part for part in ("vision", "text", "align") if getattr(module, part, None) is None]
         if lacks:
+            who = getattr(self, "registered_name", type(self).__name__)
             raise ValueError(
-                f"objective/contrastive aligns vision with text, but {type(module).__name__} has no part "
+                f"{who} aligns vision with text, but {type(module).__name__} has no part "
                 f"{', '.join(lacks)}; assembly/adapter has them"
             )
 
@@ -66,12 +67,7 @@ class Contrastive(Objective):
         Raises:
             ValueError: there are not as many pictures as captions.
         """
-        visuals = batch.visuals["vision"]
-        if len(visuals.shapes) != len(batch.lengths):
-            raise ValueError(
-                f"objective/contrastive: found {len(visuals.shapes)} pictures for {len(batch.lengths)} "
-                "captions; one a caption would be right"
-            )
+        visuals = paired(batch, "objective/contrastive")
         pairs = len(batch.lengths)
         if self.chunk is None or self.chunk >= pairs:
             return self._compare(
@@ -107,9 +103,32 @@ class Contrastive(Objective):
 def _embed(module: Any, ids: Tensor, positions: Tensor, lengths: list[int], visuals: Visuals) -> Embedded:
     """Unit vectors of pictures and of captions, and what the towers report."""
     features, seen = module.vision(visuals)
+    pictures, captions, read = embed(module, features, ids, positions, lengths)
+    return pictures, captions, seen | read
+
+
+def embed(
+    module: Any, features: VisualFeatures, ids: Tensor, positions: Tensor, lengths: list[int]
+) -> Embedded:
+    """Unit vectors of pictures that the tower has seen and of captions, and what the text tower reports."""
     hidden, read = module.text(module.text.embed(ids), positions, lengths)
     boundaries = torch.tensor([0, *lengths], device=ids.device).cumsum(0)
-    return module.align.embed_pictures(features), module.align.embed_captions(hidden, boundaries), seen | read
+    return module.align.embed_pictures(features), module.align.embed_captions(hidden, boundaries), read
+
+
+def paired(batch: Packed, who: str) -> Visuals:
+    """The pictures of a batch, one a caption.
+
+    Raises:
+        ValueError: there are not as many pictures as captions.
+    """
+    visuals = batch.visuals["vision"]
+    if len(visuals.shapes) != len(batch.lengths):
+        raise ValueError(
+            f"{who}: found {len(visuals.shapes)} pictures for {len(batch.lengths)} captions; "
+            "one a caption would be right"
+        )
+    return visuals
 
 
 def _pieces(batch: Packed, chunk: int) -> Iterator[tuple[Tensor, Tensor, list[int], Visuals]]:

@@ -1,0 +1,202 @@
+"""SigLIP 2's first phase: pairs told apart by a sigmoid, and captions written from un-pooled features."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vlmloom.components.contracts.component import Metrics
+from vlmloom.components.contracts.packed import IGNORE, Packed
+from vlmloom.components.objective.contrastive import Contrastive, embed, paired
+from vlmloom.components.objective.masking import generator_of
+from vlmloom.registry import register
+
+
+@register("objective/siglip2")
+class SigLIP2(Contrastive):
+    """Sigmoid alignment and a captioning decoder that reads the tower's tokens before they are pooled.
+
+    The loss is `sigmoid * align/loss + captioning * caption/loss`. The alignment is the module's `align` part
+    (`alignment/sigmoid`: b = -10, t = 10, attention pooling); the decoder is the objective's own and is not
+    needed afterwards. In a share of the steps it predicts all words at once, from the picture and their
+    places alone (CapPa), in the others each from those before it.
+
+    Not done here: self-distillation and masked prediction in the last fifth of the training, and LocCa's
+    referring expressions and grounded captions, whose boxes this decoder is not asked for.
+
+    Reference: arXiv 2502.14786 (SigLIP 2); arXiv 2403.19596 (LocCa); arXiv 2306.07915 (CapPa).
+    """
+
+    updates: Tensor
+
+    def __init__(
+        self,
+        *,
+        vision_width: int,
+        vocab: int,
+        width: int = 128,
+        depth: int = 2,
+        heads: int = 4,
+        sigmoid: float = 1.0,
+        captioning: float = 1.0,
+        parallel: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        """Make the decoder.
+
+        Args:
+            vision_width: of the tower's tokens.
+            vocab: the number of ids of the text part.
+            width: of the decoder.
+            depth: its layers.
+            heads: of its attention.
+            sigmoid: weight of the alignment.
+            captioning: weight of the captions.
+            parallel: the share of steps in which all words are predicted at once.
+            seed: of the draws of these steps, together with the step and the rank.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
+        super().__init__()
+        who = "objective/siglip2"
+        sizes = {"vision_width": vision_width, "vocab": vocab, "width": width, "depth": depth, "heads": heads}
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{who}: {name} is {size}; 1 or more would be right")
+        if width % heads or width % 2:
+            raise ValueError(f"{who}: width is {width}; an even multiple of heads ({heads}) would be right")
+        if min(sigmoid, captioning) < 0 or not 0 <= parallel <= 1:
+            raise ValueError(
+                f"{who}: sigmoid is {sigmoid}, captioning {captioning}, parallel {parallel}; weights of 0 or "
+                "more and a share in [0, 1] would be right"
+            )
+        self.sigmoid, self.captioning, self.parallel, self.seed = sigmoid, captioning, parallel, seed
+        self.decoder = Captioner(
+            vision_width=vision_width, vocab=vocab, width=width, depth=depth, heads=heads
+        )
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+
+    def check(self, module: Any) -> None:
+        """See `Objective.check`."""
+        super().check(module)
+        for name, found, right in (
+            ("vision_width", self.decoder.vision_width, module.vision.out_width),
+            ("vocab", self.decoder.vocab, module.text.vocab),
+        ):
+            if found != right:
+                raise ValueError(
+                    f"objective/siglip2: {name} is {found}; the assembly's {right} would be right"
+                )
+
+    def forward(self, module: Any, batch: Packed) -> tuple[Tensor, Metrics]:
+        """The weighted sum, its parts, and what the towers report.
+
+        Args:
+            module: an assembly with the parts `vision`, `text` and `align`.
+            batch: as `objective/contrastive` takes it.
+
+        Raises:
+            ValueError: there are not as many pictures as captions.
+        """
+        visuals = paired(batch, "objective/siglip2")
+        features, seen = module.vision(visuals)
+        pictures, captions, read = embed(module, features, batch.ids, batch.positions, batch.lengths)
+        aligned, found = module.align.compare(pictures, captions, batch.extras["pairs"])
+        at_once = generator_of(self.seed, int(self.updates)).random() < self.parallel
+        counts = [math.prod(shape) for shape in features.shapes]
+        written = self.decoder(features.tokens, counts, batch.ids, batch.lengths, at_once)
+        loss = self.sigmoid * aligned + self.captioning * written
+        return loss, seen | read | found | {"align/loss": aligned.detach(), "caption/loss": written.detach()}
+
+    def after_step(self, module: Any, progress: float) -> None:
+        """See `Objective.after_step`: the next step draws anew."""
+        self.updates += 1
+
+    def flops(self, module: Any, batch: Packed) -> dict[str, int]:
+        """See `Objective.flops`."""
+        grids = module.vision.token_grids(batch.visuals["vision"].shapes)
+        own = self.decoder.flops([math.prod(grid) for grid in grids], batch.lengths)
+        return super().flops(module, batch) | {"objective": own}
+
+
+class Captioner(nn.Module):
+    """A transformer decoder over captions, with cross-attention to the tokens of each one's picture."""
+
+    def __init__(self, *, vision_width: int, vocab: int, width: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.vision_width, self.vocab, self.width = vision_width, vocab, width
+        self.look = nn.Linear(vision_width, width)
+        self.embed = nn.Embedding(vocab, width)
+        self.start = nn.Parameter(torch.randn(width))
+        self.blank = nn.Parameter(torch.randn(width))
+        self.layers = nn.ModuleList(
+            nn.TransformerDecoderLayer(
+                width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.unembed = nn.Linear(width, vocab, bias=False)
+
+    def forward(
+        self, tokens: Tensor, counts: list[int], ids: Tensor, lengths: list[int], at_once: bool
+    ) -> Tensor:
+        """The mean cross-entropy of all words.
+
+        Args:
+            tokens: `[P, vision_width]` of all pictures.
+            counts: how many each picture has.
+            ids: `[T]` of all captions.
+            lengths: of the captions.
+            at_once: see neither a word nor those before it, and attend to all places.
+        """
+        pad = nn.utils.rnn.pad_sequence
+        memory = pad(list(self.look(tokens).split(counts)), batch_first=True)
+        words = pad(list(ids.split(lengths)), batch_first=True, padding_value=IGNORE)
+        items, longest = words.shape
+        before = self.embed(words[:, :-1].clamp(min=0))
+        given = torch.cat([self.start.expand(items, 1, -1), before], 1)
+        if at_once:
+            given = self.blank.expand_as(given)
+        # DDP wants a gradient, be it zero, of what this step does not use.
+        unused = 0.0 * (self.start.sum() + self.blank.sum() + self.embed.weight.sum())
+        x = given + _places(longest, self.width).to(given)
+        device = x.device
+        causal = None if at_once else torch.ones(longest, longest, dtype=torch.bool, device=device).triu(1)
+        for layer in self.layers:
+            x = layer(
+                x,
+                memory,
+                tgt_mask=causal,
+                tgt_key_padding_mask=words == IGNORE,
+                memory_key_padding_mask=_beyond(counts, device),
+            )
+        logits = self.unembed(self.norm(x))
+        return F.cross_entropy(logits.flatten(0, 1).float(), words.flatten(), ignore_index=IGNORE) + unused
+
+    def flops(self, counts: list[int], lengths: list[int]) -> int:
+        """Forward FLOPs, padding included: every caption is as long as the longest, so are the pictures."""
+        items, longest, most = len(lengths), max(lengths), max(counts)
+        width, words, seen = self.width, len(lengths) * longest, len(counts) * most
+        # Self-attention has 4 matrices a word, cross-attention 2 a word and 2 a visual token, the MLP 8.
+        layer = 2 * width**2 * (14 * words + 2 * seen) + 4 * width * items * longest * (longest + most)
+        ends = 2 * width * (sum(counts) * self.vision_width + words * self.vocab)
+        return len(self.layers) * layer + ends
+
+
+def _beyond(counts: list[int], device: torch.device) -> Tensor:
+    """`[items, longest]`, True where an item has ended."""
+    sizes = torch.tensor(counts, device=device)
+    return torch.arange(max(counts), device=device)[None] >= sizes[:, None]
+
+
+def _places(count: int, width: int) -> Tensor:
+    """Sinusoids `[count, width]` of positions (arXiv 1706.03762)."""
+    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    angles = torch.arange(count)[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], 1)
