@@ -16,7 +16,7 @@ from vlmloom.assemblies.generation.reading import Reading
 from vlmloom.assemblies.generation.rows import Rows
 from vlmloom.assemblies.generation.speculative import Acceptance, speculate
 from vlmloom.components.contracts.packed import Packed
-from vlmloom.components.contracts.visuals import Visuals
+from vlmloom.components.contracts.visuals import Grid, Visuals
 
 if TYPE_CHECKING:
     from vlmloom.assemblies.spliced import Spliced
@@ -31,11 +31,13 @@ class Seen(NamedTuple):
     Attributes:
         first: the place of its first token.
         last: the place of its last.
-        digest: of its patches: equal digests are equal pictures.
+        shape: of its patches, `(frames, rows, columns)`.
+        digest: of its patches: equal shapes and digests are equal pictures.
     """
 
     first: int
     last: int
+    shape: Grid
     digest: bytes
 
 
@@ -144,12 +146,11 @@ class Session:
         slots = prompt.visual_slots.tolist()
         found, start = [], 0
         merged = self.model.merged_grids(visuals.shapes)
-        for (frames, rows, columns), patches in zip(
-            merged, visuals.patches.split(_sizes(visuals)), strict=True
-        ):
+        each = zip(visuals.shapes, merged, visuals.patches.split(_sizes(visuals)), strict=True)
+        for shape, (frames, rows, columns), patches in each:
             count = frames * rows * columns
             digest = hashlib.blake2b(patches.contiguous().cpu().numpy().tobytes(), digest_size=16).digest()
-            found.append(Seen(slots[start], slots[start + count - 1], digest))
+            found.append(Seen(slots[start], slots[start + count - 1], shape, digest))
             start += count
         return found
 

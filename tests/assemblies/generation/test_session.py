@@ -224,3 +224,21 @@ def test_errors():
     for lengths in ([], [FIRST, MORE]):
         with pytest.raises(ValueError, match="a session reads one sample at a time"):
             session.read(pack(session.model, lengths))
+
+
+def test_pictures_of_one_colour_differ_by_their_shape():
+    """White pages of as many tokens have the same patches, but not the same places."""
+    model = native()
+
+    def page(grid):
+        batch = pack(model, [prompt(2, grid, 4, seed=5)])
+        batch.visuals["vision"].patches.fill_(1.0)
+        return batch
+
+    session = Session(model, stop=NEVER)
+    assert session.read(page((1, 6))) == 0
+    assert session.read(page((6, 1))) == 2
+    again = Session(model, stop=NEVER)
+    again.read(page((6, 1)))
+    close(logits(session), logits(again))
+    assert session.read(page((6, 1))) == 2 + 6 + 4 - 1
