@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from vlmloom.components.contracts.drafter import Drafter
-from vlmloom.components.contracts.kinds import Head
+from vlmloom.components.contracts.kinds import Head, Language
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.language.glm import GLM
+from vlmloom.registry.errors import BadInput
 
 if TYPE_CHECKING:
     from vlmloom.assemblies.spliced import Spliced
@@ -47,10 +49,11 @@ class Reading:
             )
         if compiled and not isinstance(model.language, GLM):
             raise ValueError(f"compiled: found {model.language.registered_name}; language/glm would be right")
-        self.cache = model.language.cache(batch, capacity)
         self.drafter: Drafter | None = None
-        if depth:
-            self.drafter = drafting_head(model).drafter(batch=batch, capacity=capacity, depth=depth)
+        with _memory(batch, capacity):
+            self.cache = model.language.cache(batch, capacity)
+            if depth:
+                self.drafter = drafting_head(model).drafter(batch=batch, capacity=capacity, depth=depth)
 
     def read(self, batch: Packed) -> Tensor:
         """Read prompts, or turns that are appended to what was read; gives all final hidden states.
@@ -99,9 +102,41 @@ class Reading:
 
     def reserve(self, capacity: int) -> None:
         """Make room for so many tokens a sequence."""
-        self.cache.reserve(capacity)
-        if self.drafter is not None:
-            self.drafter.reserve(capacity)
+        with _memory(self.cache.batch, capacity):
+            self.cache.reserve(capacity)
+            if self.drafter is not None:
+                self.drafter.reserve(capacity)
+
+
+def within_reach(language: Language, batch: Packed, limits: Sequence[int]) -> list[int]:
+    """The limits of answers to these prompts, none longer than the positions allow.
+
+    The last token of an answer is not read, so it needs no position.
+
+    Args:
+        language: whose `max_positions` bounds them.
+        batch: the prompts.
+        limits: of each.
+    """
+    if language.max_positions is None:
+        return list(limits)
+    ends = [int(part.max()) + 1 for part in batch.positions.split(batch.lengths, dim=1)]
+    rooms = (max(0, language.max_positions - end + 1) for end in ends)
+    return [min(limit, room) for limit, room in zip(limits, rooms, strict=True)]
+
+
+@contextmanager
+def _memory(batch: int, capacity: int) -> Iterator[None]:
+    """Tell in one line that there is no memory for a cache."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "allocate" not in str(error) and not isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise BadInput(
+            f"generation: no memory for {batch} sequences of {capacity:,} tokens, prompt and answer; "
+            "a lower limit of the answer would be right"
+        ) from None
 
 
 def drafting_head(model: Spliced) -> Head:

@@ -12,7 +12,7 @@ import torch
 
 from vlmloom.assemblies.generation.plain import decode
 from vlmloom.assemblies.generation.processors import Sampling
-from vlmloom.assemblies.generation.reading import Reading
+from vlmloom.assemblies.generation.reading import Reading, within_reach
 from vlmloom.assemblies.generation.rows import Rows
 from vlmloom.assemblies.generation.speculative import Acceptance, speculate
 from vlmloom.components.contracts.packed import Packed
@@ -87,6 +87,8 @@ class Session:
         Raises:
             ValueError: the prompt is not one sample, or is empty.
         """
+        if len(prompt.lengths) == 1:
+            (limit,) = within_reach(self.reading.model.language, prompt, [limit])
         self.read(prompt, limit)
         rows = Rows(
             prompt.ids,

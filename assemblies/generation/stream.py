@@ -9,7 +9,7 @@ import torch
 
 from vlmloom.assemblies.generation.plain import decode
 from vlmloom.assemblies.generation.processors import Sampling
-from vlmloom.assemblies.generation.reading import Reading
+from vlmloom.assemblies.generation.reading import Reading, within_reach
 from vlmloom.assemblies.generation.rows import Emission, Rows
 from vlmloom.assemblies.generation.speculative import Acceptance, speculate
 from vlmloom.components.contracts.packed import Packed
@@ -37,7 +37,7 @@ def stream(
         model: in evaluation mode.
         batch: prompts only; every sample's last token is where its answer begins.
         stop: the id, or the ids, that end an answer.
-        limit: the longest answer in tokens, of all rows or of each.
+        limit: the longest answer in tokens, of all rows or of each; less where the positions end before.
         sampling: how tokens are chosen; None takes the best.
         keys: of the rows' draws: a row draws the same in every batch that gives it the same key. None numbers
             the rows.
@@ -59,6 +59,10 @@ def stream(
             raise ValueError(f"{name}: {len(values)} given for {count} answers; one each would be right")
     if not count:
         return
+    reach = within_reach(
+        model.language, batch, [max(limits[first : first + copies]) for first in range(0, count, copies)]
+    )
+    limits = [min(most, reach[row // copies]) for row, most in enumerate(limits)]
     rows = Rows(
         batch.ids,
         batch.lengths,

@@ -134,11 +134,13 @@ class Language(Component):
         width: of the hidden states.
         vocab: the number of token ids.
         embed: ids to `[T, width]`.
+        max_positions: the longest context that the positions allow; None allows any.
     """
 
     width: int
     vocab: int
     embed: nn.Module
+    max_positions: int | None = None
 
     @abstractmethod
     def forward(

@@ -65,7 +65,7 @@ class Assembler:
         found = [piece.text for piece in pieces if piece.control and piece.text in PLACEHOLDERS]
         if len(found) != len(pictures):
             raise ValueError(
-                f"the prompt has {len(found)} picture placeholders, but {len(pictures)} pictures were given"
+                f"the prompt has {len(found)} placeholders, but {len(pictures)} pictures or clips were given"
             )
         sequence, shown = _Sequence(controls["<|image|>"]), 0
         for (known, trained, _), run in groupby(pieces, self._kind):

@@ -20,6 +20,7 @@ from vlmloom.components.processor.loss_mask import PARTS, STOPS, Marked, Part, T
 from vlmloom.components.processor.reply import parse, take_apart
 from vlmloom.components.processor.turns import as_turn
 from vlmloom.registry import register
+from vlmloom.registry.errors import BadInput
 
 NEEDED = (
     *("<|endoftext|>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
@@ -159,7 +160,7 @@ class GlmChat(ConversationProcessor):
             pieces = self._marked(conversation, prompt_only)
             return self._assembler.build(pieces, pictures, grids, labelled=not prompt_only)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+            raise BadInput(f"{name}: {error}") from None
 
     def render(self, conversation: Conversation, *, prompt_only: bool = False) -> str:
         """The text of a conversation, each picture one placeholder.

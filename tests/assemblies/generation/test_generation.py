@@ -7,6 +7,7 @@ from tiny import DENSE, SPARSE, VOCAB, native, pack, prompt
 
 from vlmloom.assemblies.generation import Emission, Sampling
 from vlmloom.assemblies.generation.noise import PURPOSES, streams, uniform
+from vlmloom.registry.errors import BadInput
 
 PROMPTS = [
     prompt(5, seed=1),
@@ -169,6 +170,26 @@ def test_the_noise_is_uniform_and_uncorrelated():
         assert abs(np.corrcoef(numbers[1:], numbers[:-1])[0, 1]) < 4 / len(numbers) ** 0.5, name
     several = [uniform(streams(3, key), place, purpose) for purpose in PURPOSES]
     assert np.abs(np.corrcoef(several) - np.eye(len(PURPOSES))).max() < 4 / count**0.5
+
+
+@pytest.mark.parametrize("speculative", [0, 2])
+def test_answers_end_where_the_positions_do(speculative):
+    """And not one token before: the last is not read, so it needs no position."""
+    longer, bound = (native(head="mmtp", depth=2, glm={"max_positions": most}) for most in (200, 24))
+    batch = pack(longer, PROMPTS)
+    wanted = longer.generate(batch, stop=NEVER, limit=30)
+    ends = [int(part.max()) + 1 for part in batch.positions.split(batch.lengths, dim=1)]
+    found = bound.generate(batch, stop=NEVER, limit=10**9, speculative=speculative)
+    assert [len(answer) for answer in found] == [25 - end for end in ends]
+    assert found == [answer[: 25 - end] for answer, end in zip(wanted, ends, strict=True)]
+    few = bound.generate(batch, stop=NEVER, limit=[1, 10**9, 2, 3, 10**9], speculative=speculative)
+    assert few == [answer[:most] for answer, most in zip(found, [1, None, 2, 3, None], strict=True)]
+
+
+def test_a_cache_without_memory_is_told_in_one_line():
+    model = native(head="none")
+    with pytest.raises(BadInput, match=r"no memory for 1 sequences of 1,000,000,000,005 tokens"):
+        model.generate(pack(model, PROMPTS[:1]), stop=0, limit=10**12)
 
 
 def test_errors():

@@ -277,7 +277,7 @@ def test_grids_and_pictures_have_to_agree(tokenizer, pictures, grids):
 
 @pytest.mark.parametrize(("placeholders", "pictures"), [(0, 1), (1, 0), (3, 2), (2, 3)])
 def test_placeholders_and_pictures_have_to_agree(tokenizer, placeholders, pictures):
-    message = f"the prompt has {placeholders} picture placeholders, but {pictures} pictures were given"
+    message = f"the prompt has {placeholders} placeholders, but {pictures} pictures or clips were given"
     text = "<|user|>\n" + "<|begin_of_image|><|image|><|end_of_image|>" * placeholders
     with pytest.raises(ValueError, match=message):
         chat(tokenizer).encode_prompt(text, [Blank()] * pictures, [(1, 1, 1)] * pictures)

@@ -81,7 +81,7 @@ def test_it_can_be_allowed(tokenizer):
     found = controls(chat, chat.encode_conversation(conversation, [], prompt_only=True))
     assert "<|observation|>" in found
     conversation = Conversation([Message("user", ["<|image|>", Blank()])])
-    with pytest.raises(ValueError, match="the prompt has 2 picture placeholders, but 1 pictures were given"):
+    with pytest.raises(ValueError, match="the prompt has 2 placeholders, but 1 pictures or clips were given"):
         chat.encode_conversation(conversation, [(1, 1, 1)])
 
 

@@ -281,7 +281,7 @@ def test_templates_that_do_not_work(folder):
     assert "with add_generation_prompt it writes more than an opening at the end" in refused(
         folder("{{ add_generation_prompt }}"), user
     )
-    assert "the prompt has 0 picture placeholders, but 1 pictures were given" in refused(
+    assert "the prompt has 0 placeholders, but 1 pictures or clips were given" in refused(
         folder("<|user|>{% if add_generation_prompt %}<|assistant|>{% endif %}"),
         Message("user", [Blank()]),
         grids=[(1, 1, 1)],

@@ -237,6 +237,22 @@ def test_what_is_missing_or_wrong_is_one_line(imported, picture, tmp_path, capsy
     )
 
 
+def test_a_template_that_fails_is_one_line(imported, picture, tmp_path, capsys):
+    """This one knows no clips; others fail while they are rendered."""
+    folder = Path(shutil.copytree(imported("glm_ocr")[2], tmp_path / "copy"))
+    clip = tmp_path / "clip.gif"
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(clip, save_all=True, append_images=frames[1:])
+    line = refused(capsys, "ask", folder, clip, QUESTION, "--clip")
+    assert "the prompt has 0 placeholders, but 1 pictures or clips were given" in line
+    for template, text in (
+        ("{{ 1 / 0 }}", "division by zero"),
+        ("", "the template writes 0 turns of the assistant"),
+    ):
+        (folder / "hf" / "chat_template.jinja").write_text(template)
+        assert text in refused(capsys, "ask", folder, picture, QUESTION)
+
+
 def test_a_training_begins_with_it(imported, tmp_path, capsys):
     """With a part swapped, from the file that lies beside the weights; the trained run answers too."""
     folder, out = imported("glm_ocr")[2], tmp_path / "run"
