@@ -19,6 +19,9 @@ from vlmloom.registry import build
 from vlmloom.registry.errors import UserError
 from vlmloom.registry.overrides import read_component
 
+TURN = 45.0
+"""Degrees to either side that a thing is turned by, in the second picture of `correspondence`."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -71,15 +74,25 @@ def compare(
     built = {name: tower(name, plan.seed) for name in towers}
     sprites = _sprites(source, plan.things)
     chosen = np.random.default_rng((plan.seed, 0)).permutation(len(sprites))[: plan.things]
-    known = draw(sprites, chosen, plan.views, plan.side, (plan.seed, 1))
-    truth = draw(sprites, chosen, max(1, plan.views // 2), plan.side, (plan.seed, 2))
+    views = max(1, plan.views // 2)
+    usual = (
+        draw(sprites, chosen, plan.views, plan.side, (plan.seed, 1)),
+        draw(sprites, chosen, views, plan.side, (plan.seed, 2)),
+    )
+    turned = (
+        draw(sprites, chosen, views, plan.side, (plan.seed, 3)),
+        draw(sprites, chosen, views, plan.side, (plan.seed, 4), TURN),
+    )
     scores: dict[str, dict[str, np.ndarray]] = {probe: {} for probe in probes}
     for name, one in built.items():
         tick(name)
-        train, test = extract(one, known.frames), extract(one, truth.frames)
-        for probe in probes:
-            scores[probe][name] = PROBES[probe](train, known, test, truth)
-    return rows(scores, truth.things, plan.seed)
+        for known, truth in (usual, turned):
+            asked = [probe for probe in probes if (probe == "correspondence") == (known is turned[0])]
+            if asked:
+                train, test = extract(one, known.frames), extract(one, truth.frames)
+            for probe in asked:
+                scores[probe][name] = PROBES[probe](train, known, test, truth)
+    return rows(scores, usual[1].things, plan.seed)
 
 
 def _sprites(source: str, things: int) -> Sprites:

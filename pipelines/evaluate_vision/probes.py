@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vlmloom.pipelines.evaluate_vision.features import Features
-from vlmloom.pipelines.evaluate_vision.scenes import Scenes
+from vlmloom.pipelines.evaluate_vision.scenes import Scenes, carry
 
 Probe = Callable[[Features, Scenes, Features, Scenes], np.ndarray]
 NEIGHBOURS, TEMPERATURE = 10, 0.07
@@ -90,6 +90,33 @@ def position(train: Features, known: Scenes, test: Features, truth: Scenes) -> n
     return np.linalg.norm(probe.predict(_coarse(test)) - truth.centres, axis=1) <= NEAR
 
 
+def correspondence(train: Features, known: Scenes, test: Features, truth: Scenes) -> np.ndarray:
+    """The share of a thing's patches whose nearest, in its other picture, is within `NEAR` (PCK).
+
+    A thing that covers no patch by half is looked for by the one it covers most.
+    """
+    rows, columns = train.maps.shape[1:3]
+    covered = F.adaptive_avg_pool2d(torch.from_numpy(known.masks)[:, None].float(), (rows, columns)).flatten(
+        1
+    )
+    here, there = _places(train), _places(test)
+    scores = []
+    for index, cover in enumerate(covered):
+        asked = cover >= min(0.5, float(cover.max()))
+        queries = F.normalize(train.maps[index].flatten(0, 1)[asked], dim=-1)
+        answers = F.normalize(test.maps[index].flatten(0, 1), dim=-1)
+        found = there[(queries @ answers.t()).argmax(1).numpy()]
+        right = carry(here[asked.numpy()], known, truth, index)
+        scores.append((np.linalg.norm(found - right, axis=1) <= NEAR).mean())
+    return np.array(scores)
+
+
+def _places(features: Features) -> np.ndarray:
+    """The middles of patches `[rows * columns, 2]` in shares of the side."""
+    rows, columns = features.maps.shape[1:3]
+    return (np.stack(np.mgrid[:rows, :columns], -1).reshape(-1, 2) + 0.5) / (rows, columns)
+
+
 def _coarse(features: Features) -> np.ndarray:
     """At most 4 x 4 places a picture, so that a finer grid has no more numbers to fit by."""
     rows, columns = (min(4, side) for side in features.maps.shape[1:3])
@@ -101,4 +128,5 @@ PROBES: dict[str, Probe] = {
     "linear": linear,
     "segmentation": segmentation,
     "position": position,
+    "correspondence": correspondence,
 }

@@ -16,7 +16,7 @@ EPILOG = """examples:
   vlmloom evaluate-vision runs/native teacher/timm,model=vit_small_patch16_224,weights=null --only knn linear
       the tower of a finished run beside one of timm
 """
-NAMES = ("knn", "linear", "segmentation", "position")
+NAMES = ("knn", "linear", "segmentation", "position", "correspondence")
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:

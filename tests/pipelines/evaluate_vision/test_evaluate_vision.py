@@ -12,8 +12,8 @@ from vlmloom.components.contracts.sources import Sprites
 from vlmloom.pipelines.cli import main
 from vlmloom.pipelines.evaluate_vision import compare
 from vlmloom.pipelines.evaluate_vision.features import Features, extract
-from vlmloom.pipelines.evaluate_vision.probes import PROBES, overlap
-from vlmloom.pipelines.evaluate_vision.scenes import Scenes, draw
+from vlmloom.pipelines.evaluate_vision.probes import PROBES, correspondence, overlap
+from vlmloom.pipelines.evaluate_vision.scenes import Scenes, carry, draw
 
 THINGS, SIDE = 6, 32
 TINY = "vision/cogvit,width=16,depth=1,heads=2,patch=8"
@@ -50,7 +50,7 @@ def noise(scenes: Scenes, seed: int) -> Features:
     return Features(maps.mean((1, 2)), maps)
 
 
-@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("probe", ["knn", "linear", "segmentation", "position"])
 def test_a_probe_reads_what_is_there_and_nothing_from_noise(probe: str, pair: tuple[Scenes, Scenes]) -> None:
     known, truth = pair
     knows = PROBES[probe](oracle(known), known, oracle(truth), truth).mean()
@@ -58,6 +58,49 @@ def test_a_probe_reads_what_is_there_and_nothing_from_noise(probe: str, pair: tu
     assert knows > 0.97
     # Chance is 1 of 6 things; no thing anywhere is an overlap below one half.
     assert guesses < {"knn": 0.4, "linear": 0.4, "segmentation": 0.5, "position": 0.5}[probe]
+
+
+def test_correspondence_finds_turned_places_by_features_that_name_them_and_not_by_noise(
+    tmp_path: Path,
+) -> None:
+    made, things = sprites(tmp_path / "squares"), np.arange(THINGS)
+    upright, turned = draw(made, things, 4, SIDE, (0, 1)), draw(made, things, 4, SIDE, (0, 2), turn=45)
+    assert np.ptp(turned.angles) > 1 and not upright.angles.any()
+    middles = (np.stack(np.mgrid[:SIDE, :SIDE], -1).reshape(-1, 2) + 0.5) / SIDE
+
+    def own(scenes: Scenes) -> Features:
+        """The place on the thing in the first picture, a direction of its own for each."""
+        places = np.stack([carry(middles, scenes, upright, index) for index in range(len(scenes.things))])
+        offsets = torch.from_numpy(places - upright.centres[:, None])
+        maps = torch.cat([offsets, torch.ones_like(offsets[..., :1])], -1).reshape(-1, SIDE, SIDE, 3)
+        return Features(maps.mean((1, 2)), maps)
+
+    assert correspondence(own(upright), upright, own(turned), turned).mean() > 0.97
+    guesses = correspondence(noise(upright, 0), upright, noise(turned, 1), turned).mean()
+    assert guesses < 0.15  # chance is about the share of a circle of radius .1, .03
+
+
+def test_carrying_agrees_with_pixels_and_with_a_case_by_hand(tmp_path: Path) -> None:
+    none = np.zeros((1, 2, 2))
+    upright, turned = (
+        Scenes(none, np.zeros(1), none, np.array([centre]), np.array([size]), np.array([angle]))
+        for centre, size, angle in (((0.5, 0.5), 0.2, 0.0), ((0.4, 0.6), 0.4, np.pi / 2))
+    )
+    # Right of the middle is above it after a quarter turn counter-clockwise, twice as far.
+    np.testing.assert_allclose(carry(np.array([[0.5, 0.6]]), upright, turned, 0), [[0.2, 0.6]])
+    made = sprites(tmp_path / "squares")
+    pixels = np.zeros((THINGS, 16, 16, 4), np.uint8)
+    pixels[:, 3:7, 9:13] = 255  # above and right of the middle
+    pixels.tofile(made.path)
+    one, other = (
+        draw(made, np.arange(THINGS), 2, 64, (1,)),
+        draw(made, np.arange(THINGS), 2, 64, (2,), turn=45),
+    )
+    for index in range(len(one.things)):
+        before, after = (
+            (np.argwhere(scenes.masks[index]).mean(0) + 0.5)[None] / 64 for scenes in (one, other)
+        )
+        np.testing.assert_allclose(carry(before, one, other, index), after, atol=1.5 / 64)
 
 
 def test_overlap_is_that_of_a_case_by_hand() -> None:
