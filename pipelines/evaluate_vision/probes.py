@@ -114,7 +114,7 @@ def correspondence(train: Features, known: Scenes, test: Features, truth: Scenes
 def _places(features: Features) -> np.ndarray:
     """The middles of patches `[rows * columns, 2]` in shares of the side."""
     rows, columns = features.maps.shape[1:3]
-    return (np.stack(np.mgrid[:rows, :columns], -1).reshape(-1, 2) + 0.5) / (rows, columns)
+    return (np.argwhere(np.ones((rows, columns))) + 0.5) / (rows, columns)
 
 
 def _coarse(features: Features) -> np.ndarray:

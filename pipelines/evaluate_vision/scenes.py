@@ -68,8 +68,8 @@ def _one(
     # where the thing is.
     field = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
     ground = np.array(Image.fromarray(field).resize((side, side), Image.Resampling.BICUBIC))
-    size = max(1, round(side * rng.uniform(0.35, 0.75)))
-    picture = Image.fromarray(np.array(sprite)).resize((size, size), Image.Resampling.BICUBIC)
+    size: float = max(1, round(side * rng.uniform(0.35, 0.75)))
+    picture = Image.fromarray(np.array(sprite)).resize((int(size), int(size)), Image.Resampling.BICUBIC)
     degrees = rng.uniform(-turn, turn) if turn else 0.0
     if degrees:
         picture = picture.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
