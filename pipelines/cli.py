@@ -69,9 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 where the verb found something amiss, 2 for a mistake of the user (told in one
         line an error), 130 when interrupted.
     """
-    # OpenMP reads this when torch is loaded. Threads that spin while they wait stall one another as soon as
-    # another process wants a core: a nano step on two cores then takes four times as long (docs/log.md).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # OpenMP reads this when torch is loaded. Threads that spin for long while they wait stall one another as
+    # soon as another process wants a core, and threads that sleep at once are late for short products: a
+    # thousand turns are most of both (docs/log.md).
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     arguments = list(sys.argv[1:] if argv is None else argv)
     only = arguments[0] if arguments and arguments[0] in verbs() else None
     try:

@@ -29,16 +29,19 @@ def test_help_of_every_verb_imports_no_torch() -> None:
     assert done.stdout.count("examples:") == len(verbs()) + 1
 
 
-@pytest.mark.parametrize(("asked", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_wait_passively_unless_the_user_says_otherwise(
-    asked: str | None, found: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("asked", "found", "spins"), [(None, "PASSIVE", "1000"), ("ACTIVE", "ACTIVE", None)])
+def test_threads_soon_sleep_unless_the_user_says_otherwise(
+    asked: str | None, found: str, spins: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is set before torch is loaded, which `--help` of no verb does."""
     monkeypatch.setenv("OMP_WAIT_POLICY", asked or "")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "")
+    monkeypatch.delenv("GOMP_SPINCOUNT")
     if asked is None:
         monkeypatch.delenv("OMP_WAIT_POLICY")
     assert main(["ls", "--help"]) == 0
     assert os.environ["OMP_WAIT_POLICY"] == found
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
 
 
 def test_mistakes_on_the_command_line_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
