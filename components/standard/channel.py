@@ -8,7 +8,7 @@ from torch import Tensor
 from vlmloom.components.standard.statistics import Statistics
 from vlmloom.registry import register
 
-FLOOR = 1e-6
+FLOOR = 1e-12
 """A channel whose variance is below this share of the mean variance is no more enlarged."""
 
 
