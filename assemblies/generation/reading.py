@@ -116,13 +116,16 @@ def within_reach(language: Language, batch: Packed, limits: Sequence[int]) -> li
     Args:
         language: whose `max_positions` bounds them.
         batch: the prompts.
-        limits: of each.
+        limits: of each answer; all answers to a prompt stand together, as many to each.
     """
     if language.max_positions is None:
         return list(limits)
     ends = [int(part.max()) + 1 for part in batch.positions.split(batch.lengths, dim=1)]
-    rooms = (max(0, language.max_positions - end + 1) for end in ends)
-    return [min(limit, room) for limit, room in zip(limits, rooms, strict=True)]
+    copies = len(limits) // len(ends)
+    return [
+        min(limit, max(0, language.max_positions - ends[row // copies] + 1))
+        for row, limit in enumerate(limits)
+    ]
 
 
 @contextmanager

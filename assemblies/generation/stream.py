@@ -59,10 +59,7 @@ def stream(
             raise ValueError(f"{name}: {len(values)} given for {count} answers; one each would be right")
     if not count:
         return
-    reach = within_reach(
-        model.language, batch, [max(limits[first : first + copies]) for first in range(0, count, copies)]
-    )
-    limits = [min(most, reach[row // copies]) for row, most in enumerate(limits)]
+    limits = within_reach(model.language, batch, limits)
     rows = Rows(
         batch.ids,
         batch.lengths,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -67,18 +68,10 @@ class Contrastive(Objective):
         Raises:
             ValueError: there are not as many pictures as captions.
         """
-        visuals = paired(batch, "objective/contrastive")
-        pairs = len(batch.lengths)
-        if self.chunk is None or self.chunk >= pairs:
-            return self._compare(
-                module, batch, [_embed(module, batch.ids, batch.positions, batch.lengths, visuals)]
-            )
-        parts = [
-            checkpoint(_embed, module, *piece, use_reentrant=False) for piece in _pieces(batch, self.chunk)
-        ]
-        return self._compare(module, batch, parts)
-
-    def _compare(self, module: Any, batch: Packed, parts: list[Embedded]) -> tuple[Tensor, Metrics]:
+        visuals, pairs = paired(batch, "objective/contrastive"), len(batch.lengths)
+        chunk = pairs if self.chunk is None else min(self.chunk, pairs)
+        run = _embed if chunk == pairs else partial(checkpoint, _embed, use_reentrant=False)
+        parts: list[Embedded] = [run(module, *piece) for piece in _pieces(batch, visuals, chunk)]
         pictures = torch.cat([seen for seen, _, _ in parts])
         captions = torch.cat([read for _, read, _ in parts])
         loss, found = module.align.compare(pictures, captions, batch.extras["pairs"])
@@ -131,9 +124,10 @@ def paired(batch: Packed, who: str) -> Visuals:
     return visuals
 
 
-def _pieces(batch: Packed, chunk: int) -> Iterator[tuple[Tensor, Tensor, list[int], Visuals]]:
+def _pieces(
+    batch: Packed, visuals: Visuals, chunk: int
+) -> Iterator[tuple[Tensor, Tensor, list[int], Visuals]]:
     """The batch, `chunk` pairs at a time."""
-    visuals = batch.visuals["vision"]
     sizes = [frames * rows * columns for frames, rows, columns in visuals.shapes]
     token = patch = 0
     for start in range(0, len(batch.lengths), chunk):

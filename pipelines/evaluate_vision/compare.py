@@ -14,7 +14,7 @@ from vlmloom.components.contracts.sources import Sprites, SpriteSource
 from vlmloom.pipelines.evaluate_vision.features import extract
 from vlmloom.pipelines.evaluate_vision.probes import PROBES
 from vlmloom.pipelines.evaluate_vision.report import rows
-from vlmloom.pipelines.evaluate_vision.scenes import draw
+from vlmloom.pipelines.evaluate_vision.scenes import Scenes, draw
 from vlmloom.registry import build
 from vlmloom.registry.errors import UserError
 from vlmloom.registry.overrides import read_component
@@ -75,24 +75,23 @@ def compare(
     sprites = _sprites(source, plan.things)
     chosen = np.random.default_rng((plan.seed, 0)).permutation(len(sprites))[: plan.things]
     views = max(1, plan.views // 2)
-    usual = (
-        draw(sprites, chosen, plan.views, plan.side, (plan.seed, 1)),
-        draw(sprites, chosen, views, plan.side, (plan.seed, 2)),
-    )
-    turned = (
-        draw(sprites, chosen, views, plan.side, (plan.seed, 3)),
-        draw(sprites, chosen, views, plan.side, (plan.seed, 4), TURN),
-    )
+    # Which probes look at which pictures, to learn from and to be tested on.
+    looks: list[tuple[list[str], Scenes, Scenes]] = []
+    if others := [probe for probe in probes if probe != "correspondence"]:
+        known = draw(sprites, chosen, plan.views, plan.side, (plan.seed, 1))
+        looks.append((others, known, draw(sprites, chosen, views, plan.side, (plan.seed, 2))))
+    if "correspondence" in probes:
+        upright = draw(sprites, chosen, views, plan.side, (plan.seed, 3))
+        turned = draw(sprites, chosen, views, plan.side, (plan.seed, 4), TURN)
+        looks.append((["correspondence"], upright, turned))
     scores: dict[str, dict[str, np.ndarray]] = {probe: {} for probe in probes}
     for name, one in built.items():
         tick(name)
-        for known, truth in (usual, turned):
-            asked = [probe for probe in probes if (probe == "correspondence") == (known is turned[0])]
-            if asked:
-                train, test = extract(one, known.frames), extract(one, truth.frames)
+        for asked, known, truth in looks:
+            train, test = extract(one, known.frames), extract(one, truth.frames)
             for probe in asked:
                 scores[probe][name] = PROBES[probe](train, known, test, truth)
-    return rows(scores, usual[1].things, plan.seed)
+    return rows(scores, truth.things, plan.seed)
 
 
 def _sprites(source: str, things: int) -> Sprites:

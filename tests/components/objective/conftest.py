@@ -57,6 +57,11 @@ def patches(grids, patch, seed):
 
 
 @pytest.fixture
+def visuals():
+    return patches
+
+
+@pytest.fixture
 def batch(model):
     """Two samples: two words, a picture, three words each."""
     layouts = [[Span(2), Span(f * r * c, (f, r, c)), Span(3)] for f, r, c in GRIDS]

@@ -4,11 +4,11 @@ from functools import partial
 
 import pytest
 import torch
+from paired import paired
 
 from vlmloom.components.alignment.sigmoid import SigmoidAlignment
 from vlmloom.components.alignment.softmax import SoftmaxAlignment
 from vlmloom.components.attention import SDPA
-from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.visuals import Visuals
 from vlmloom.components.ffn import SwiGLU
 from vlmloom.components.language import GLM
@@ -41,21 +41,9 @@ def pairs_of(count, pairs=None):
     shapes = [(1, 2 + 2 * (number % 3), 4) for number in range(count)]
     total, patches = sum(lengths), sum(f * r * c for f, r, c in shapes)
     labels = torch.arange(count) if pairs is None else pairs
-    return Packed(
-        ids=torch.randint(0, 32, (total,), generator=generator),
-        labels=torch.zeros(total, dtype=torch.long),
-        weights=torch.zeros(total),
-        positions=torch.cat([torch.arange(n) for n in lengths]).expand(3, -1).contiguous(),
-        boundaries=torch.tensor([0, *lengths]).cumsum(0).int(),
-        lengths=lengths,
-        visual_slots=torch.zeros(0, dtype=torch.long),
-        modality=torch.zeros(total, dtype=torch.long),
-        tags=[],
-        visuals={
-            "vision": Visuals(torch.randn(patches, 12, generator=generator), torch.tensor(shapes), shapes)
-        },
-        extras={"pairs": labels},
-    )
+    ids = torch.randint(0, 32, (total,), generator=generator)
+    pixels = torch.randn(patches, 12, generator=generator)
+    return paired(ids, lengths, Visuals(pixels, torch.tensor(shapes), shapes), labels)
 
 
 def step(towers, chunk, batch):

@@ -17,14 +17,8 @@ from vlmloom.components.standard.place import Place
 GRIDS = [(1, 4, 4), (1, 2, 6), (1, 6, 2)]
 
 
-def visuals(grids, patch, seed):
-    count = sum(frames * rows * columns for frames, rows, columns in grids)
-    drawn = torch.randn(count, 3 * patch**2, generator=torch.Generator().manual_seed(seed))
-    return Visuals(drawn, torch.tensor(grids), list(grids))
-
-
 @pytest.fixture
-def pictures(batch):
+def pictures(batch, visuals):
     """Three pictures, for a student of 2 x 2 patches, one such teacher and one of half its resolution."""
     coarse = [(frames, rows // 2, columns // 2) for frames, rows, columns in GRIDS]
     batch.visuals = {

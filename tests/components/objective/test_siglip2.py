@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 import torch
+from paired import paired
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlmloom.components.alignment.sigmoid import SigmoidAlignment
 from vlmloom.components.attention import SDPA
-from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.visuals import Visuals
 from vlmloom.components.ffn import SwiGLU
 from vlmloom.components.language import GLM
@@ -40,24 +40,11 @@ def towers(tower):
 def captions(order=(0, 1, 2, 3)):
     """Four captions, the pictures in this order."""
     generator = torch.Generator().manual_seed(1)
-    total = sum(LENGTHS)
     pictures = [torch.randn(math.prod(shape), 12, generator=generator) for shape in SHAPES]
     shapes = [SHAPES[item] for item in order]
-    return Packed(
-        ids=torch.randint(0, 32, (total,), generator=generator),
-        labels=torch.zeros(total, dtype=torch.long),
-        weights=torch.zeros(total),
-        positions=torch.cat([torch.arange(n) for n in LENGTHS]).expand(3, -1).contiguous(),
-        boundaries=torch.tensor([0, *LENGTHS]).cumsum(0).int(),
-        lengths=LENGTHS,
-        visual_slots=torch.zeros(0, dtype=torch.long),
-        modality=torch.zeros(total, dtype=torch.long),
-        tags=[],
-        visuals={
-            "vision": Visuals(torch.cat([pictures[item] for item in order]), torch.tensor(shapes), shapes)
-        },
-        extras={"pairs": torch.arange(4)},
-    )
+    ids = torch.randint(0, 32, (sum(LENGTHS),), generator=generator)
+    patches = torch.cat([pictures[item] for item in order])
+    return paired(ids, LENGTHS, Visuals(patches, torch.tensor(shapes), shapes), torch.arange(4))
 
 
 def made(**arguments):
