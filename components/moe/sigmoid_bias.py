@@ -121,10 +121,11 @@ class SigmoidBias(FFN):
         """Choose experts.
 
         Returns:
-            The sigmoid scores, the chosen experts and their weights, all in fp32 where they are real.
+            The sigmoid scores, the chosen experts and their weights, at least in fp32 where they are real.
         """
         with torch.autocast(x.device.type, enabled=False):
-            scores = F.linear(x.float(), self.router.float()).sigmoid()
+            dtype = torch.promote_types(x.dtype, torch.float32)
+            scores = F.linear(x.to(dtype), self.router.to(dtype)).sigmoid()
             with torch.no_grad():
                 biased = scores + self.selection_bias
                 if self.groups > 1:
