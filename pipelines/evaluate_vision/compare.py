@@ -1,43 +1,29 @@
-"""Build towers, draw pictures, probe."""
+"""Build towers, show them the pictures, and keep what was found."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from vlmloom.components.contracts.kinds import Vision
-from vlmloom.components.contracts.sources import Sprites, SpriteSource
-from vlmloom.pipelines.evaluate_vision.features import extract
-from vlmloom.pipelines.evaluate_vision.probes import PROBES
-from vlmloom.pipelines.evaluate_vision.report import rows
-from vlmloom.pipelines.evaluate_vision.scenes import Scenes, draw
+from vlmloom.components.contracts.kinds import Teacher, Vision
+from vlmloom.components.teacher.cached import digest_of
+from vlmloom.pipelines.evaluate_vision.pictures import Plan, draw_all
+from vlmloom.pipelines.evaluate_vision.report import answers, document
+from vlmloom.pipelines.evaluate_vision.score import Score, score
+from vlmloom.pipelines.files import write_text
 from vlmloom.registry import build
 from vlmloom.registry.errors import UserError
 from vlmloom.registry.overrides import read_component
 
-TURN = 45.0
-"""Degrees to either side that a thing is turned by, in the second picture of `correspondence`."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is looked at.
-
-    Attributes:
-        things: how many, drawn from the source.
-        views: pictures of each to learn from; half as many, at least one, to test.
-        side: of a picture in pixels, before a tower brings it to its own size.
-        seed: of random weights and of all draws.
-    """
-
-    things: int = 40
-    views: int = 10
-    side: int = 128
-    seed: int = 0
+KEPT = "towers"
+"""The folder of scores, one file a tower and settings."""
 
 
 def tower(text: str, seed: int) -> Vision:
@@ -59,46 +45,76 @@ def tower(text: str, seed: int) -> Vision:
 
 def compare(
     towers: Sequence[str],
-    source: str,
     probes: Sequence[str],
     plan: Plan,
+    *,
+    against: str | None = None,
+    out: Path | None = None,
+    facts: dict[str, Any] | None = None,
     tick: Callable[[str], None] = lambda name: None,
-) -> list[dict[str, object]]:
-    """Rows of `report.rows` for towers on the same pictures.
+) -> dict[str, Any]:
+    """Towers on the same pictures.
+
+    Args:
+        towers: as `tower` takes them.
+        probes: names of them.
+        plan: the pictures.
+        against: the tower that the others are compared with; None is the first.
+        out: a folder where scores are kept. A tower of the same weights is not shown the same pictures again.
+        facts: see `report.document`.
+        tick: is told the tower that is looking.
+
+    Returns:
+        See `report.document`.
 
     Raises:
-        UserError: a tower is named twice or is none, or the source has no cut-outs or too few.
+        UserError: a tower is named twice or is none, or a source has no cut-outs or too few.
     """
     if twice := [name for name in towers if towers.count(name) > 1]:
         raise UserError(f"evaluate-vision: {twice[0]} stands twice; each tower once would be right")
+    if against is not None and against not in towers:
+        raise UserError(f"evaluate-vision: --against {against} is none of {', '.join(towers)}")
     built = {name: tower(name, plan.seed) for name in towers}
-    sprites = _sprites(source, plan.things)
-    chosen = np.random.default_rng((plan.seed, 0)).permutation(len(sprites))[: plan.things]
-    views = max(1, plan.views // 2)
-    # Which probes look at which pictures, to learn from and to be tested on.
-    looks: list[tuple[list[str], Scenes, Scenes]] = []
-    if others := [probe for probe in probes if probe != "correspondence"]:
-        known = draw(sprites, chosen, plan.views, plan.side, (plan.seed, 1))
-        looks.append((others, known, draw(sprites, chosen, views, plan.side, (plan.seed, 2))))
-    if "correspondence" in probes:
-        upright = draw(sprites, chosen, views, plan.side, (plan.seed, 3))
-        turned = draw(sprites, chosen, views, plan.side, (plan.seed, 4), TURN)
-        looks.append((["correspondence"], upright, turned))
-    scores: dict[str, dict[str, np.ndarray]] = {probe: {} for probe in probes}
+    pictures = draw_all(plan)
+    found: dict[str, list[Score]] = {}
     for name, one in built.items():
+        file = None if out is None else out / KEPT / f"{_key(name, one, probes, plan)}.json"
+        if file is not None and file.is_file():
+            found[name] = _read(file)
+            continue
         tick(name)
-        for asked, known, truth in looks:
-            train, test = extract(one, known.frames), extract(one, truth.frames)
-            for probe in asked:
-                scores[probe][name] = PROBES[probe](train, known, test, truth)
-    return rows(scores, truth.things, plan.seed)
+        found[name] = list(score(one, pictures, probes))
+        if file is not None:
+            write_text(file, json.dumps({"tower": name, "scores": [_plain(own) for own in found[name]]}))
+    chances = {own.probe: own.chance for scores in found.values() for own in scores}
+    ordered = {probe: chances[probe] for probe in sorted(chances, key=list(probes).index)}
+    told = {name: answers(name, scores, plan.seed) for name, scores in found.items()}
+    made = document(told, ordered, against or towers[0], plan.seed, facts or {})
+    return made | {"plan": asdict(plan)}
 
 
-def _sprites(source: str, things: int) -> Sprites:
-    made = build(read_component(source, f"--source {source}"))
-    if not isinstance(made, SpriteSource):
-        raise UserError(f"evaluate-vision: --source {source} has no cut-outs; source/openmoji would be right")
-    sprites = made.load()
-    if len(sprites) < things:
-        raise UserError(f"evaluate-vision: --things is {things}; {source} has {len(sprites)}")
-    return sprites
+def _key(name: str, one: Vision, probes: Sequence[str], plan: Plan) -> str:
+    """What the scores of a tower depend on."""
+    weights = one.weights() if isinstance(one, Teacher) else one.state_dict()
+    told = json.dumps([name, digest_of(weights), list(probes), asdict(plan)])
+    return hashlib.blake2b(told.encode(), digest_size=10).hexdigest()
+
+
+def _plain(own: Score) -> dict[str, Any]:
+    return asdict(own) | {"values": own.values.astype(float).tolist(), "things": own.things.tolist()}
+
+
+def _read(file: Path) -> list[Score]:
+    """What was kept.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        rows = json.loads(file.read_bytes())["scores"]
+        return [
+            Score(**row | {"values": np.array(row["values"]), "things": np.array(row["things"])})
+            for row in rows
+        ]
+    except (ValueError, TypeError, KeyError):
+        raise UserError(f"{file}: holds no scores; without the file the tower is looked at again") from None

@@ -13,9 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vlmloom.pipelines.evaluate_vision.features import Features
-from vlmloom.pipelines.evaluate_vision.scenes import Scenes, carry
+from vlmloom.pipelines.evaluate_vision.scenes import Crowds, Scenes, carry
 
-Probe = Callable[[Features, Scenes, Features, Scenes], np.ndarray]
+Scorer = Callable[[Features, Scenes], np.ndarray]
+"""Scores `[N]` of test pictures, by their features and the truth about them."""
+Probe = Callable[[Features, Scenes], Scorer]
+"""Fitted once to the features of known pictures."""
 NEIGHBOURS, TEMPERATURE = 10, 0.07
 BANK = 8192
 """Patches that patches are compared with; more are thinned out evenly."""
@@ -40,34 +43,46 @@ def vote(bank: Tensor, labels: Tensor, queries: Tensor, classes: int) -> Tensor:
     return torch.cat(chosen)
 
 
-def neighbours(train: Features, known: Scenes, test: Features, truth: Scenes) -> np.ndarray:
+def neighbours(train: Features, known: Scenes) -> Scorer:
     """Whether the nearest pictures name the thing."""
     labels = torch.from_numpy(known.things)
-    return vote(train.pooled, labels, test.pooled, int(labels.max()) + 1).numpy() == truth.things
+
+    def score(test: Features, truth: Scenes) -> np.ndarray:
+        return vote(train.pooled, labels, test.pooled, int(labels.max()) + 1).numpy() == truth.things
+
+    return score
 
 
-def linear(train: Features, known: Scenes, test: Features, truth: Scenes) -> np.ndarray:
+def linear(train: Features, known: Scenes) -> Scorer:
     """Whether logistic regression on standardised features names the thing."""
+    classify = regression(train.pooled, known.things)
+    return lambda test, truth: classify(test.pooled) == truth.things
+
+
+def regression(features: Tensor, labels: np.ndarray) -> Callable[[Tensor], np.ndarray]:
+    """Logistic regression on standardised features `[N, E]`: what says the class of others."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    return probe.fit(train.pooled.numpy(), known.things).predict(test.pooled.numpy()) == truth.things
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(features.numpy(), labels)
+    return lambda others: probe.predict(others.numpy())
 
 
-def segmentation(train: Features, known: Scenes, test: Features, truth: Scenes) -> np.ndarray:
+def segmentation(train: Features, known: Scenes) -> Scorer:
     """Mean intersection over union of thing and ground, by the nearest patches, at the pixels of the picture.
 
     A patch that the thing covers by half or more is the thing's.
     """
-    rows, columns = train.maps.shape[1:3]
-    covered = F.adaptive_avg_pool2d(torch.from_numpy(known.masks)[:, None].float(), (rows, columns))
-    bank, labels = train.maps.flatten(0, 2), (covered >= 0.5).long().flatten()
+    bank, labels = train.maps.flatten(0, 2), (_covered(train, known) >= 0.5).long().flatten()
     thin = slice(None, None, -(-len(bank) // BANK))
-    found = vote(bank[thin], labels[thin], test.maps.flatten(0, 2), 2)
-    grid = found.reshape(-1, 1, *test.maps.shape[1:3]).float()
-    return overlap(F.interpolate(grid, truth.masks.shape[1:]), torch.from_numpy(truth.masks)).numpy()
+
+    def score(test: Features, truth: Scenes) -> np.ndarray:
+        found = vote(bank[thin], labels[thin], test.maps.flatten(0, 2), 2)
+        grid = found.reshape(-1, 1, *test.maps.shape[1:3]).float()
+        return overlap(F.interpolate(grid, truth.masks.shape[1:]), torch.from_numpy(truth.masks)).numpy()
+
+    return score
 
 
 def overlap(found: Tensor, truth: Tensor) -> Tensor:
@@ -79,7 +94,7 @@ def overlap(found: Tensor, truth: Tensor) -> Tensor:
     ).float()
 
 
-def position(train: Features, known: Scenes, test: Features, truth: Scenes) -> np.ndarray:
+def position(train: Features, known: Scenes) -> Scorer:
     """Whether ridge regression on the map of features tells the middle of the thing within `NEAR`."""
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
@@ -87,28 +102,41 @@ def position(train: Features, known: Scenes, test: Features, truth: Scenes) -> n
 
     probe = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-1, 5, 7)))
     probe.fit(_coarse(train), known.centres)
-    return np.linalg.norm(probe.predict(_coarse(test)) - truth.centres, axis=1) <= NEAR
+    return lambda test, truth: np.linalg.norm(probe.predict(_coarse(test)) - truth.centres, axis=1) <= NEAR
 
 
-def correspondence(train: Features, known: Scenes, test: Features, truth: Scenes) -> np.ndarray:
+def correspondence(one: Features, known: Scenes) -> Scorer:
     """The share of a thing's patches whose nearest, in its other picture, is within `NEAR` (PCK).
 
-    A thing that covers no patch by half is looked for by the one it covers most.
+    A thing that covers no patch by half is looked for by the one it covers most. Nothing is learned: the
+    first pictures are those that the others are compared with, one by one.
     """
-    rows, columns = train.maps.shape[1:3]
-    covered = F.adaptive_avg_pool2d(torch.from_numpy(known.masks)[:, None].float(), (rows, columns)).flatten(
-        1
-    )
-    here, there = _places(train), _places(test)
-    scores = []
-    for index, cover in enumerate(covered):
-        asked = cover >= min(0.5, float(cover.max()))
-        queries = F.normalize(train.maps[index].flatten(0, 1)[asked], dim=-1)
-        answers = F.normalize(test.maps[index].flatten(0, 1), dim=-1)
-        found = there[(queries @ answers.t()).argmax(1).numpy()]
-        right = carry(here[asked.numpy()], known, truth, index)
-        scores.append((np.linalg.norm(found - right, axis=1) <= NEAR).mean())
-    return np.array(scores)
+
+    def score(other: Features, truth: Scenes) -> np.ndarray:
+        here, there = _places(one), _places(other)
+        scores = []
+        for index, cover in enumerate(_covered(one, known).flatten(1)):
+            asked = cover >= min(0.5, float(cover.max()))
+            queries = F.normalize(one.maps[index].flatten(0, 1)[asked], dim=-1)
+            answers = F.normalize(other.maps[index].flatten(0, 1), dim=-1)
+            found = there[(queries @ answers.t()).argmax(1).numpy()]
+            right = carry(here[asked.numpy()], known, truth, index)
+            scores.append((np.linalg.norm(found - right, axis=1) <= NEAR).mean())
+        return np.array(scores)
+
+    return score
+
+
+def count(train: Features, known: Crowds) -> Callable[[Features, Crowds], np.ndarray]:
+    """Whether logistic regression on standardised features tells how many things there are."""
+    classify = regression(train.pooled, known.counts)
+    return lambda test, truth: classify(test.pooled) == truth.counts
+
+
+def _covered(features: Features, scenes: Scenes) -> Tensor:
+    """How much of each patch `[N, 1, rows, columns]` the thing covers."""
+    rows, columns = features.maps.shape[1:3]
+    return F.adaptive_avg_pool2d(torch.from_numpy(scenes.masks)[:, None].float(), (rows, columns))
 
 
 def _places(features: Features) -> np.ndarray:
@@ -128,5 +156,4 @@ PROBES: dict[str, Probe] = {
     "linear": linear,
     "segmentation": segmentation,
     "position": position,
-    "correspondence": correspondence,
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ EPILOG = """examples:
   vlmloom evaluate-vision teacher/efficientnet_lite0 vision/cogvit,width=192,depth=4,heads=4,patch=16
   vlmloom evaluate-vision runs/native teacher/timm,model=vit_small_patch16_224,weights=null --only knn linear
       the tower of a finished run beside one of timm
+  vlmloom evaluate-vision runs/native teacher/dinov3 --sizes 56 224 --shift source/noto_emoji --out runs/eyes
+      the test pictures at other sides and in another drawing style as well; scores are kept in --out
 """
-NAMES = ("knn", "linear", "segmentation", "position", "correspondence")
+NAMES = ("knn", "linear", "count", "segmentation", "position", "correspondence")
+LEAST = {"things": 2, "views": 1, "side": 16, "most": 2}
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -26,12 +30,24 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "towers", nargs="+", metavar="TOWER", help="KIND/NAME[,KEY=VALUE] or the folder of a finished run"
     )
     parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES), help="these probes")
+    parser.add_argument(
+        "--against", metavar="TOWER", help="that others are compared with (default: the first)"
+    )
     parser.add_argument("--source", default="source/openmoji", help="of cut-outs (default: source/openmoji)")
+    parser.add_argument(
+        "--shift", metavar="SOURCE", help="of the same things in another style, for test pictures"
+    )
+    parser.add_argument(
+        "--sizes", nargs="+", type=int, default=[], metavar="PX", help="further sides of test pictures"
+    )
     parser.add_argument("--things", type=int, default=40, help="to tell apart (default: 40)")
     parser.add_argument("--views", type=int, default=10, help="pictures a thing to learn from (default: 10)")
     parser.add_argument("--side", type=int, default=128, help="of a picture in pixels (default: 128)")
+    parser.add_argument("--most", type=int, default=6, help="things in a picture to count (default: 6)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and pictures (default: 0)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where report.json goes")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where report.json goes, and what goes on from there"
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -39,33 +55,36 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Probe, print and write."""
     from rich.console import Console
-    from rich.table import Table
 
-    from vlmloom.pipelines.evaluate_vision.compare import Plan, compare
+    from vlmloom.pipelines.evaluate_vision.compare import compare
+    from vlmloom.pipelines.evaluate_vision.pictures import Plan
+    from vlmloom.pipelines.evaluate_vision.tables import show
+    from vlmloom.pipelines.files import write_text
+    from vlmloom.pipelines.machine import machine, versions
     from vlmloom.pipelines.quiet import quiet
+    from vlmloom.pipelines.report.document import dump
     from vlmloom.registry.errors import UserError
 
     quiet()
-    for option, least in (("things", 2), ("views", 1), ("side", 16)):
-        if (value := getattr(args, option)) < least:
+    numbers = [(option, least, getattr(args, option)) for option, least in LEAST.items()]
+    for option, least, value in numbers + [("sizes", 16, size) for size in args.sizes]:
+        if value < least:
             raise UserError(f"evaluate-vision: --{option} is {value}; {least} or more would be right")
-    plan = Plan(args.things, args.views, args.side, args.seed)
-    found = compare(args.towers, args.source, args.only, plan)
+    plan = Plan(
+        args.source, args.things, args.views, args.side, args.most, args.shift, tuple(args.sizes), args.seed
+    )
     console = Console(highlight=False, soft_wrap=True)
-    table = Table(title=f"{plan.things} things of {args.source}, {plan.side} px", title_justify="left")
-    table.add_column("tower", overflow="fold")
-    for probe in args.only:
-        table.add_column(probe, justify="right", no_wrap=True)
-    cells = {
-        (row["tower"], row["probe"]): f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-        for row in found
-    }
-    for tower in args.towers:
-        table.add_row(tower, *(cells[tower, probe].replace("[", r"\[") for probe in args.only))
-    console.width = max(console.width, 120)
-    console.print(table)
+    command = shlex.join(["vlmloom", *sys.argv[1:]])
+    found = compare(
+        args.towers,
+        args.only,
+        plan,
+        against=args.against,
+        out=args.out,
+        facts={"machine": machine(), "versions": versions(), "command": command},
+        tick=lambda name: console.print(f"{name} ...", style="dim"),
+    )
+    show(found, console)
     if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
-        document = {"source": args.source, **vars(plan), "results": found}
-        (args.out / "report.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_text(args.out / "report.json", dump(found))
     return 0

@@ -1,34 +1,20 @@
 """Probes of features that know the answer and of noise, and the verb."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from squares import SIDE, THINGS, sprites
 
-from vlmloom.components.contracts.sources import Sprites
 from vlmloom.pipelines.cli import main
 from vlmloom.pipelines.evaluate_vision import compare
 from vlmloom.pipelines.evaluate_vision.features import Features, extract
-from vlmloom.pipelines.evaluate_vision.probes import PROBES, correspondence, overlap
-from vlmloom.pipelines.evaluate_vision.scenes import Scenes, carry, draw
+from vlmloom.pipelines.evaluate_vision.probes import PROBES, correspondence, count, overlap
+from vlmloom.pipelines.evaluate_vision.scenes import Scenes, carry, draw, draw_crowds
 
-THINGS, SIDE = 6, 32
 TINY = "vision/cogvit,width=16,depth=1,heads=2,patch=8"
-
-
-def sprites(path: Path) -> Sprites:
-    """Opaque squares of one colour each, with a clear margin."""
-    pixels = np.zeros((THINGS, 16, 16, 4), np.uint8)
-    rng = np.random.default_rng(0)
-    pixels[:, 2:14, 2:14, :3] = rng.integers(0, 256, (THINGS, 1, 1, 3))
-    pixels[:, 2:14, 2:14, 3] = 255
-    pixels.tofile(path)
-    names = [str(thing) for thing in range(THINGS)]
-    extents = [(2, 2, 14, 14)] * THINGS
-    return Sprites(style="squares", path=path, size=16, names=names, codes=names, extents=extents)
 
 
 @pytest.fixture
@@ -53,8 +39,8 @@ def noise(scenes: Scenes, seed: int) -> Features:
 @pytest.mark.parametrize("probe", ["knn", "linear", "segmentation", "position"])
 def test_a_probe_reads_what_is_there_and_nothing_from_noise(probe: str, pair: tuple[Scenes, Scenes]) -> None:
     known, truth = pair
-    knows = PROBES[probe](oracle(known), known, oracle(truth), truth).mean()
-    guesses = PROBES[probe](noise(known, 0), known, noise(truth, 1), truth).mean()
+    knows = PROBES[probe](oracle(known), known)(oracle(truth), truth).mean()
+    guesses = PROBES[probe](noise(known, 0), known)(noise(truth, 1), truth).mean()
     assert knows > 0.97
     # Chance is 1 of 6 things; no thing anywhere is an overlap below one half.
     assert guesses < {"knn": 0.4, "linear": 0.4, "segmentation": 0.5, "position": 0.5}[probe]
@@ -75,8 +61,8 @@ def test_correspondence_finds_turned_places_by_features_that_name_them_and_not_b
         maps = torch.cat([offsets, torch.ones_like(offsets[..., :1])], -1).reshape(-1, SIDE, SIDE, 3)
         return Features(maps.mean((1, 2)), maps)
 
-    assert correspondence(own(upright), upright, own(turned), turned).mean() > 0.97
-    guesses = correspondence(noise(upright, 0), upright, noise(turned, 1), turned).mean()
+    assert correspondence(own(upright), upright)(own(turned), turned).mean() > 0.97
+    guesses = correspondence(noise(upright, 0), upright)(noise(turned, 1), turned).mean()
     assert guesses < 0.15  # chance is about the share of a circle of radius .1, .03
 
 
@@ -103,6 +89,33 @@ def test_carrying_agrees_with_pixels_and_with_a_case_by_hand(tmp_path: Path) -> 
         np.testing.assert_allclose(carry(before, one, other, index), after, atol=1.5 / 64)
 
 
+def test_a_crowd_has_as_many_things_as_it_says_and_counting_reads_them(tmp_path: Path) -> None:
+    from scipy.ndimage import label
+
+    made = sprites(tmp_path / "squares")
+    known, truth = (
+        draw_crowds(made, things, 4, 3, 64, (0, seed))
+        for seed, things in enumerate(np.arange(6).reshape(2, 3))
+    )
+    assert np.bincount(known.counts).tolist() == [0, 9, 9, 9, 9] and known.things.max() == 2
+    for frame, thing, number in zip(truth.frames, truth.things, truth.counts, strict=True):
+        colour = made.pixels[3 + thing, 8, 8, :3]
+        blobs, found = label((frame == colour).all(-1))
+        # A pixel of the ground may happen to have the colour.
+        assert sum(np.bincount(blobs.ravel())[1:] > 4) == number <= found
+
+    def features(counts: np.ndarray, seed: int, scale: float) -> Features:
+        drawn = torch.randn(len(counts), 4, generator=torch.Generator().manual_seed(seed))
+        pooled = drawn + scale * torch.from_numpy(counts)[:, None]
+        return Features(pooled, pooled[:, None, None])
+
+    reads, guesses = (
+        count(features(known.counts, 0, scale), known)(features(truth.counts, 1, scale), truth).mean()
+        for scale in (20.0, 0.0)
+    )
+    assert reads > 0.97 and guesses < 0.5  # chance is 1 of 4
+
+
 def test_overlap_is_that_of_a_case_by_hand() -> None:
     truth = torch.tensor([[[1, 1], [0, 0]], [[1, 0], [0, 0]]])
     found = torch.tensor([[[1, 0], [0, 0]], [[1, 0], [0, 0]]])
@@ -126,28 +139,15 @@ def test_features_do_not_depend_on_the_batch(pair: tuple[Scenes, Scenes]) -> Non
     torch.testing.assert_close(together.pooled, together.maps.mean((1, 2)))
 
 
-def test_the_verb_puts_two_towers_side_by_side(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(compare, "_sprites", lambda source, things: sprites(tmp_path / "squares"))
-    towers = [TINY, f"{TINY},size=16"]
-    options = ["--things", str(THINGS)]
-    options += ["--views", "4", "--side", str(SIDE), "--out", str(tmp_path)]
-    assert main(["evaluate-vision", *towers, *options]) == 0, capsys.readouterr().err
-    results = json.loads((tmp_path / "report.json").read_text())["results"]
-    assert [(row["probe"], row["tower"]) for row in results] == [
-        (probe, name) for probe in PROBES for name in towers
-    ]
-    assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in results)
-    printed = capsys.readouterr().out
-    assert all(f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" in printed for row in results)
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["projector/mlp,in_width=8,out_width=8"], "is no tower; a vision or teacher component"),
         ([TINY, TINY], "stands twice"),
+        ([TINY, "--against", "vision/timm"], "--against vision/timm is none of vision/cogvit"),
+        ([TINY, "--sizes", "8"], "--sizes is 8; 16 or more would be right"),
+        ([TINY, "--most", "1"], "--most is 1; 2 or more would be right"),
+        ([TINY, "--shift", "source/photos"], "--shift source/photos has no cut-outs"),
         ([TINY, "--things", "1"], "--things is 1; 2 or more would be right"),
         ([TINY, "--source", "source/photos"], "has no cut-outs; source/openmoji would be right"),
     ],
