@@ -6,7 +6,7 @@ What is finished is kept under `runs/`, so that an interrupted comparison goes o
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from rich.console import Console
 
 from vlmloom.pipelines.evaluate import Items
 from vlmloom.pipelines.experiment import Budget
-from vlmloom.pipelines.files import open_folder
+from vlmloom.pipelines.files import restored
 from vlmloom.pipelines.gather import BLIND, gather
 from vlmloom.pipelines.job import Job, in_process, read_record
+from vlmloom.registry.compose import Composed
 from vlmloom.registry.errors import UserError
 from vlmloom.registry.marked import Node
 
@@ -60,12 +61,12 @@ def compare(plan: Plan, console: Console) -> Path:
     Raises:
         UserError: an experiment is wrong, or a run failed.
     """
-    from vlmloom.pipelines.report.write import write_report
+    from vlmloom.pipelines.run import begun
+    from vlmloom.pipelines.startable import startable
 
     budget = plan.budget or own_budget(plan)
     plan, budget_sets = replace(plan, budget=budget), _budget(*budget)
     designs = [*plan.designs, *([BLIND] if plan.blind else [])]
-    open_folder(plan.out)
     if plan.blind:
         withheld_stages(plan)
     # A design that is wrong, or a folder of another comparison, is told before anything trains.
@@ -74,6 +75,19 @@ def compare(plan: Plan, console: Console) -> Path:
         for design in plan.designs:
             asked[design] = same_experiment(_job(plan, design, seed, budget_sets))
     same_items(asked)
+    for design in plan.designs:
+        jobs = [_job(plan, design, seed, budget_sets) for seed in range(plan.seeds)]
+        if any(not begun(job.folder) for job in jobs):
+            startable(composed_of(jobs[0]))
+    runs = plan.out / "runs"
+    with restored(plan.out, runs.exists):
+        return _all_runs(plan, designs, budget_sets, console)
+
+
+def _all_runs(plan: Plan, designs: Sequence[str], budget_sets: tuple[str, ...], console: Console) -> Path:
+    """Train and answer what is not done yet; the report."""
+    from vlmloom.pipelines.report.write import write_report
+
     total, began, page = len(designs) * plan.seeds, time.monotonic(), plan.out / "report.html"
     finished = 0
     for seed in range(plan.seeds):
@@ -134,13 +148,23 @@ def same_experiment(job: Job) -> dict[str, Any]:
         ConfigError: the experiment is wrong.
         UserError: the folder holds another one: other budget, other values, another design.
     """
-    from vlmloom.pipelines.loading import compose_experiment
     from vlmloom.pipelines.run import claim
     from vlmloom.registry.build import saved
 
-    composed = compose_experiment(job.source, sets=job.sets, swaps=job.swaps, scale=job.scale)
+    composed = composed_of(job)
     claim(job.folder, saved(composed))
     return composed.root.plain()
+
+
+def composed_of(job: Job) -> Composed:
+    """The experiment of a run.
+
+    Raises:
+        ConfigError: it is wrong.
+    """
+    from vlmloom.pipelines.loading import compose_experiment
+
+    return compose_experiment(job.source, sets=job.sets, swaps=job.swaps, scale=job.scale)
 
 
 def same_items(experiments: dict[str, dict[str, Any]]) -> None:

@@ -6,7 +6,8 @@ import fcntl
 import os
 import secrets
 import shutil
-import tempfile
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,17 +49,32 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def swept(folder: Path) -> Iterator[None]:
     """Hold a folder that one process writes to, and first remove what killed ones left half-written in it.
 
-    The lock on the folder ends with the process that holds it, however that ends. Where another process has
-    it, or the disk knows no locks, nothing is removed and all goes on as it would.
+    Where another process has it, or the disk knows no locks, nothing is removed and all goes on as it would.
     """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with held(folder) as mine:
+        if mine:
             for part in folder.rglob(".*.????????.part"):
                 if part.is_file():
                     part.unlink(missing_ok=True)
         yield
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[bool | None]:
+    """Lock a folder: whether this process has it, or another one; None where the disk knows no locks.
+
+    The lock ends with the process that holds it, however that ends.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine: bool | None = True
+        except BlockingIOError:
+            mine = False
+        except OSError:
+            mine = None
+        yield mine
     finally:
         os.close(handle)
 
@@ -86,38 +102,89 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
+def restored(folder: Path, worth: Callable[[], object]) -> Iterator[None]:
+    """Make a folder to be filled; if that fails before anything in it is of `worth`, all is as it was before.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    before = {*folder.rglob("*")} if folder.is_dir() else set()
+    absent = _absent(folder)
+    try:
+        open_folder(folder)
+        yield
+    except BaseException:
+        if not worth():
+            for path in sorted({*folder.rglob("*")} - before, reverse=True):
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+            _unmake(absent)
+        raise
+
+
+@contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder beside `path` to be filled, which takes its name once all of it is written.
 
-    Whatever goes wrong, `path` is then as it was before.
+    Whatever goes wrong, SIGTERM included, all is then as it was. What a process that was killed outright
+    has left of such a folder goes when the next one begins.
 
     Raises:
-        UserError: `path` holds something already, or the disk is full or cannot be written.
+        UserError: `path` holds something already, another process is at it, or the disk is full or cannot be
+            written.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         what = "holds files already" if path.is_dir() else "is a file"
         raise UserError(f"{path}: {what}; a folder that is empty or not there yet would be right")
-    made: list[Path] = []
-    part: Path | None = None
+    whole = path.absolute()
+    part, absent = whole.with_name(f".{whole.name}.part"), _absent(whole.parent)
     try:
-        for parent in reversed([one for one in path.absolute().parents if not one.exists()]):
-            parent.mkdir()
-            made.append(parent)
-        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent))
-        part.chmod(0o755)
-        yield part
-        if path.exists():
-            path.rmdir()
-        os.replace(part, path)
-        made.clear()
+        with _terminable():
+            part.mkdir(parents=True, exist_ok=True)
+            with held(part) as mine:
+                if mine is False:
+                    raise UserError(f"{path}: another process is writing it; its end is to be waited for")
+                try:
+                    for left in part.iterdir():
+                        shutil.rmtree(left) if left.is_dir() else left.unlink()
+                    yield part
+                    if whole.exists():
+                        whole.rmdir()
+                    os.replace(part, whole)
+                finally:
+                    shutil.rmtree(part, ignore_errors=True)
     except OSError as fault:
         raise UserError(
             f"{path}: could not be written ({fault.strerror or fault}); "
             "free space or another place would be right"
         ) from fault
     finally:
-        if part is not None:
-            shutil.rmtree(part, ignore_errors=True)
-        for parent in reversed(made):
-            with suppress(OSError):
-                parent.rmdir()
+        _unmake(absent)
+
+
+def _absent(folder: Path) -> list[Path]:
+    """What is not there yet of a folder and those above it, the innermost first."""
+    return [one for one in (folder.absolute(), *folder.absolute().parents) if not one.exists()]
+
+
+def _unmake(folders: list[Path]) -> None:
+    """Remove those folders, innermost first, that hold nothing."""
+    with suppress(OSError):
+        for one in folders:
+            one.rmdir()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM unwind the main thread, as SIGINT does, instead of ending the process where it is."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import seed_everything
-from rich.console import Console
 
 from vlmloom.assemblies.assembly import Assembly
 from vlmloom.components.contracts.component import Component
@@ -16,16 +15,13 @@ from vlmloom.pipelines.alone import ComponentExperiment
 from vlmloom.pipelines.checkpoints import load_weights
 from vlmloom.pipelines.deferred import deferred
 from vlmloom.pipelines.experiment import Experiment, StartingWeights, Training
-from vlmloom.pipelines.files import write_text
 from vlmloom.pipelines.folders import CARRIED, CONFIG, INDEX, TOKENIZER, WEIGHTS, assembly_file, words_folder
 from vlmloom.pipelines.patterns import matches
 from vlmloom.pipelines.weights.filling import fill, without_memory
 from vlmloom.pipelines.weights.folder import open_shards
-from vlmloom.pipelines.weights.sources import need_weights, open_ours, owner_of
-from vlmloom.pipelines.weights.starting import Started, start_from
+from vlmloom.pipelines.weights.sources import need_weights, owner_of
 from vlmloom.registry.build import build, build_as, saved
 from vlmloom.registry.compose import Composed, compose
-from vlmloom.registry.dry import on_meta
 from vlmloom.registry.errors import Problem, UserError, one_line
 from vlmloom.registry.marked import Node
 from vlmloom.registry.walk import MISSING, check
@@ -113,22 +109,24 @@ def _seed(composed: Composed) -> None:
     seed_everything(int(composed.root.plain().get("seed", 0)), verbose=False)
 
 
-def connect(training: Training, folder: Path) -> None:
-    """Bring data and model together; a run's tokenizer lies in its folder.
+def connect(training: Training, folder: Path | None) -> None:
+    """Bring data and model together, and write nothing; a run's tokenizer lies in its folder.
 
-    What stands on a trained model, or starts from its weights, reads with that model's tokenizer, of which
-    the folder gets a copy.
+    What stands on a trained model, or starts from its weights, reads with that model's tokenizer.
     """
+    own = None if folder is None else folder / TOKENIZER
+    file = own if own is not None and own.exists() else next(_lent(training), None)
+    training.data.connect(training.intake(training.stages[0]), file)
+
+
+def _lent(training: Training) -> Iterator[Path]:
+    """The tokenizers of the trained models that a training stands on."""
     trunks = [getattr(stage.objective, "trunk", None) for stage in training.stages]
-    lent = [trunk.tokenizer for trunk in trunks if trunk is not None]
+    yield from (trunk.tokenizer for trunk in trunks if trunk is not None and trunk.tokenizer.exists())
     weights = training.weights if isinstance(training, Experiment) else None
     # A tokenizer that was trained elsewhere has been named in the data, and stays.
-    if weights is not None and not (folder / TOKENIZER).exists() and _untrained(training):
-        lent.append(_words_of(weights, training))
-    for file in lent:
-        if not (folder / TOKENIZER).exists() and file.exists():
-            write_text(folder / TOKENIZER, file.read_text(encoding="utf-8"))
-    training.data.connect(training.intake(training.stages[0]), folder / TOKENIZER)
+    if weights is not None and _untrained(training) and (file := _words_of(weights, training)).exists():
+        yield file
 
 
 def _untrained(training: Training) -> bool:
@@ -152,24 +150,6 @@ def _words_of(weights: StartingWeights, training: Training) -> Path:
             f"data.tokenizer: {{use: tokenizer/hf, folder: {own}}} would be right"
         )
     return folder / TOKENIZER
-
-
-def start(training: Training, console: Console) -> Started | None:
-    """Give an experiment the weights that its `weights` names, and list what comes from where.
-
-    Raises:
-        UserError: there are none, or they are damaged or do not fit.
-    """
-    weights = training.weights if isinstance(training, Experiment) else None
-    if weights is None:
-        return None
-    source, folder = open_ours(Path(weights.folder))
-    with on_meta():
-        donor = build(compose_assembly(folder))
-    started = start_from(training.subject, donor, source, weights.folder, weights.take)
-    for line in started.lines():
-        console.print(line, soft_wrap=True, markup=False)
-    return started
 
 
 def lost_weights(composed: Composed) -> Iterator[Problem]:

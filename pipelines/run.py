@@ -31,17 +31,18 @@ from vlmloom.pipelines.checkpoints import (
     save_weights,
 )
 from vlmloom.pipelines.deferred import materialise, take, weights_of
-from vlmloom.pipelines.experiment import Training
-from vlmloom.pipelines.files import open_folder, swept, write_text
+from vlmloom.pipelines.experiment import Experiment, Training
+from vlmloom.pipelines.files import restored, swept, write_text
 from vlmloom.pipelines.folders import CONFIG, TOKENIZER
 from vlmloom.pipelines.ledger import Ledger
-from vlmloom.pipelines.loading import connect, start
+from vlmloom.pipelines.loading import connect
 from vlmloom.pipelines.logs import ContinuedCSV
 from vlmloom.pipelines.loom import Bookkeeping, Loom
 from vlmloom.pipelines.machine import peak_memory
 from vlmloom.pipelines.precision import choose
 from vlmloom.pipelines.progress import BudgetBar
 from vlmloom.pipelines.sharded import FSDP2, whole_state
+from vlmloom.pipelines.startable import need_backends, start
 from vlmloom.pipelines.weights.starting import STARTED
 from vlmloom.registry.errors import UserError, one_line
 
@@ -63,7 +64,7 @@ def train(
     console: Console | None = None,
     callbacks: list[Callback] | None = None,
 ) -> Ledger:
-    """Train all stages that are not finished yet.
+    """Train all stages that are not finished yet; what fails before its first step leaves `folder` as it was.
 
     Args:
         experiment: built, its weights at random from its seed; `weights` are read here.
@@ -96,17 +97,20 @@ def train(
     if not isinstance(trainer.strategy, FSDP2):
         materialise(model)
     console.quiet = console.quiet or not ranks.first()
-    prepare(experiment, folder, resolved, console)
-    console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
-    if isinstance(trainer.strategy, FSDP2) and not any(one.is_meta for one in model.parameters()):
-        console.print(f"{experiment.name}: built whole in every process before it is cut")
-    with swept(folder) if ranks.first() else nullcontext():
-        return _all_stages(experiment, folder, flagged, make_trainer, console, callbacks)
+    ledger = Ledger()
+    with restored(folder, lambda: ledger.steps or begun(folder)) if ranks.first() else nullcontext():
+        prepare(experiment, folder, resolved, console)
+        console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
+        if isinstance(trainer.strategy, FSDP2) and not any(one.is_meta for one in model.parameters()):
+            console.print(f"{experiment.name}: built whole in every process before it is cut")
+        with swept(folder) if ranks.first() else nullcontext():
+            return _all_stages(experiment, folder, ledger, flagged, make_trainer, console, callbacks)
 
 
 def _all_stages(
     experiment: Training,
     folder: Path,
+    ledger: Ledger,
     flagged: tuple[dict[str, Any], int, str, Path],
     make_trainer: TrainerFactory,
     console: Console,
@@ -115,7 +119,6 @@ def _all_stages(
     """Train the stages that are not finished in a prepared folder; what was spent."""
     model, data = experiment.subject, experiment.data
     shares = sum(stage.share for stage in experiment.stages)
-    ledger = Ledger()
     for number, stage in enumerate(experiment.stages):
         done = folder / "stages" / f"{number}-{stage.name}.ckpt"
         if done.exists():
@@ -200,21 +203,30 @@ def read_stage(model: Component, done: Path) -> Ledger:
 def prepare(experiment: Training, folder: Path, resolved: str, console: Console) -> None:
     """Bring data and model together, read the weights to start from, and note in a new folder what is run.
 
-    A run that has a checkpoint goes on from it, and does not read those weights again.
-    The first process does it, and its last file tells the others that they can read what it has written.
+    All that can be refused is refused before a file is written. A run that has a checkpoint goes on from it,
+    and does not read those weights again. The first process writes, and its last file tells the others that
+    they can read what it has written.
     """
-    if ranks.first():
-        open_folder(folder)
-        if not (folder / CONFIG).exists():
-            # An attempt that came to nothing may have left what belongs to another experiment.
-            for name in (TOKENIZER, STARTED):
-                (folder / name).unlink(missing_ok=True)
-    else:
+    need_backends(experiment.subject, *(stage.objective for stage in experiment.stages))
+    if not ranks.first():
         ranks.wait_for(folder / CONFIG)
-    connect(experiment, folder)
-    if not begun(folder) and (started := start(experiment, console)) is not None and ranks.first():
+    # Without a configuration, what lies there is of an attempt that came to nothing.
+    old = (folder / CONFIG).exists()
+    connect(experiment, folder if old else None)
+    started = None
+    if isinstance(experiment, Experiment) and experiment.weights is not None and not begun(folder):
+        started = start(experiment.assembly, experiment.weights)
+        for line in started.lines():
+            console.print(line, soft_wrap=True, markup=False)
+    if not ranks.first():
+        return
+    if not old:
+        (folder / STARTED).unlink(missing_ok=True)
+    if not (old and (folder / TOKENIZER).exists()):
+        experiment.data.keep_words(folder / TOKENIZER)
+    if started is not None:
         started.save(folder)
-    if not (folder / CONFIG).exists():
+    if not old:
         write_text(folder / CONFIG, resolved)
 
 

@@ -97,13 +97,13 @@ class PackedData:
 
         Args:
             intake: what batches are made for, an assembly as a rule.
-            tokenizer_file: where the tokenizer of this run lies, or is put.
+            tokenizer_file: the tokenizer to read with, in place of that of the data.
 
         Raises:
             UserError: a part that reads tokens has fewer ids than the tokenizer, or its file is damaged.
         """
         self.suite.prepare()
-        if tokenizer_file is not None and tokenizer_file.exists():
+        if tokenizer_file is not None:
             try:
                 self.tokenizer = type(self.tokenizer).from_file(tokenizer_file)  # type: ignore[attr-defined]
             except ValueError as fault:
@@ -112,13 +112,16 @@ class PackedData:
             self.tokenizer.train_cached(self.suite.text_corpus(CORPUS_ITEMS), cache_root())  # type: ignore[attr-defined]
         if short := list(self.short_vocabularies(intake)):
             raise UserError(*short)
-        if tokenizer_file is not None and not tokenizer_file.exists() and hasattr(self.tokenizer, "save"):
-            self.tokenizer.save(tokenizer_file)
         bind = getattr(intake, "bind_vocabulary", None)
         if bind is not None:
             bind(*labels(self.suite))
         self.processor = self.template(tokenizer=self.tokenizer)
         self.intake = intake
+
+    def keep_words(self, file: Path) -> None:
+        """Write the tokenizer where it belongs to what it has been trained with."""
+        if hasattr(self.tokenizer, "save"):
+            self.tokenizer.save(file)
 
     def short_vocabularies(self, intake: Intake) -> Iterator[str]:
         """A line, with its key, for every part that reads tokens and has fewer ids than the tokenizer."""

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Callback
 
-from vlmloom.pipelines.folders import TOKENIZER
 from vlmloom.pipelines.loading import build_experiment, compose_experiment
 from vlmloom.pipelines.quiet import quiet
 from vlmloom.pipelines.run import train
@@ -55,6 +54,4 @@ if __name__ == "__main__":
     experiment, resolved = build_experiment(
         compose_experiment(Path(__file__).with_name("tiny.yaml"), sets=sys.argv[3:])
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    experiment.data.connect(experiment.assembly, folder / TOKENIZER)
     train(experiment, folder, resolved=resolved, callbacks=callbacks)

@@ -23,7 +23,6 @@ from vlmloom.pipelines.checkpoints import (
 from vlmloom.pipelines.data.packing import Draw
 from vlmloom.pipelines.data.views import CORRUPT
 from vlmloom.pipelines.files import write_atomically
-from vlmloom.pipelines.folders import TOKENIZER
 from vlmloom.pipelines.loading import build_experiment, compose_experiment, load_run
 from vlmloom.pipelines.run import claim, train
 from vlmloom.registry.errors import UserError
@@ -33,8 +32,7 @@ TINY = Path(__file__).with_name("tiny.yaml")
 
 def prepared(folder: Path, *sets: str):
     experiment, resolved = build_experiment(compose_experiment(TINY, sets=list(sets)))
-    folder.mkdir(parents=True, exist_ok=True)
-    experiment.data.connect(experiment.assembly, folder / TOKENIZER)
+    experiment.data.connect(experiment.assembly)
     return experiment, resolved
 
 

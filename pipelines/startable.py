@@ -1,0 +1,60 @@
+"""Whether a training can start: its backends on this machine, and the weights that it starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from vlmloom.components.contracts.kinds import Attention
+from vlmloom.pipelines.experiment import StartingWeights
+from vlmloom.pipelines.loading import compose_assembly
+from vlmloom.pipelines.weights.sources import open_ours
+from vlmloom.pipelines.weights.starting import Started, start_from
+from vlmloom.registry.build import build
+from vlmloom.registry.compose import Composed
+from vlmloom.registry.dry import on_meta
+from vlmloom.registry.errors import UserError
+
+
+def need_backends(*modules: object) -> None:
+    """See that models, and objectives with what they hold, can be computed on this machine.
+
+    Raises:
+        UserError: a backend is not there.
+    """
+    waiting = [*modules]
+    while waiting:
+        module = waiting.pop()
+        available = getattr(module, "available", None)
+        if available is not None and (lacking := available()) is not None:
+            raise UserError(lacking)
+        # An attention that holds others picks among those that are there.
+        if isinstance(module, nn.Module) and not isinstance(module, Attention):
+            waiting += module.children()
+
+
+def start(model: nn.Module, weights: StartingWeights) -> Started:
+    """Give a model the weights of a folder; what comes from where.
+
+    Raises:
+        UserError: there are none, or they are damaged or do not fit.
+    """
+    source, folder = open_ours(Path(weights.folder))
+    with on_meta():
+        donor = build(compose_assembly(folder))
+    return start_from(model, donor, source, weights.folder, weights.take)
+
+
+def startable(composed: Composed) -> None:
+    """See that an experiment can start, without memory for its model.
+
+    Raises:
+        UserError: a backend is not there, or the weights that it names are not, are damaged or do not fit.
+    """
+    keys = composed.root.value
+    with on_meta():
+        model = build(keys["assembly"])
+    need_backends(model)
+    if (weights := keys.get("weights")) is not None and weights.value is not None:
+        start(model, StartingWeights(**weights.plain()))
