@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from vlmloom.components.attention.draw import draw, needs_key_mask
 from vlmloom.components.attention.plan import plan_for
-from vlmloom.components.attention.products import SHORT, products
+from vlmloom.components.attention.products import longest, products, trains_low
 from vlmloom.components.attention.segments import check
 from vlmloom.components.contracts.kinds import Attention
 from vlmloom.components.contracts.mask import Mask
@@ -54,10 +54,11 @@ class _Scatter(torch.autograd.Function):
 class SDPA(Attention):
     """Packed attention by PyTorch's own kernel: segments of like length share one call.
 
-    On a CPU segments of at most 64 tokens go through plain batched products, which are faster there.
+    On a CPU short segments go through plain batched products where those are faster (`products.longest`).
 
-    Nothing of size T x T is made. Causal segments are padded on the right, where no query looks, and so are
-    equal lengths of any kind: they run without a mask. Other masks are drawn once a step for all layers.
+    Nothing of the size of all tokens squared is made. Causal segments are padded on the right, where no query
+    looks, and so are equal lengths of any kind: they run without a mask. Other masks are drawn once a step
+    for all layers.
 
     Reference: torch.nn.functional.scaled_dot_product_attention.
     """
@@ -96,13 +97,13 @@ class SDPA(Attention):
                 _Gather.apply(part, plan.gather, plan.scatter) for part in (query, key, value)
             )
         sizes = [bucket.size for bucket in plan.buckets]
-        outputs = []
+        outputs, limit = [], longest(query)
         for bucket, (seen, causal), *parts in zip(
             plan.buckets, drawn, query.split(sizes), key.split(sizes), value.split(sizes), strict=True
         ):
             shape = (len(bucket.lengths), bucket.length)
             q, k, v = (part.unflatten(0, shape).transpose(1, 2) for part in parts)
-            if query.device.type == "cpu" and bucket.length <= SHORT:
+            if bucket.length <= limit:
                 out = products(q, k, v, seen, causal, size**-0.5 if scale is None else scale)
             else:
                 out = _fused(q, k, v, seen, causal, scale)
@@ -116,10 +117,9 @@ class SDPA(Attention):
 def _fused(
     query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, causal: bool, scale: float | None
 ) -> Tensor:
-    """PyTorch's kernel; on a CPU in training always in fp32, since its way back is slower in bf16."""
+    """PyTorch's kernel; training on a CPU always in fp32, since its way back is slower in bf16."""
     parts = (query, key, value)
-    lower = query.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
-    wide = lower and query.device.type == "cpu" and torch.is_grad_enabled()
+    wide = trains_low(query)
     if wide:
         parts = (query.float(), key.float(), value.float())
     with torch.autocast("cpu", enabled=False) if wide else nullcontext():

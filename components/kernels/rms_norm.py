@@ -44,15 +44,16 @@ def rms_norm(
 ) -> Float[Tensor, "*batch width"]:
     """Divide by the root mean square over the last axis and multiply by `weight`.
 
-    Equal to `torch.nn.functional.rms_norm`, which is what runs on a GPU, in low precision, and where PyTorch
-    compiles.
+    Equal to `torch.nn.functional.rms_norm`, which is what runs on a GPU, in a model of low precision, and
+    where PyTorch compiles.
 
     Reference: arXiv 1910.07467.
     """
-    plain = x.device.type != "cpu" or x.dtype != torch.float32 or weight.dtype != torch.float32
-    if plain or torch.compiler.is_compiling():
+    plain = x.device.type != "cpu" or weight.dtype != torch.float32 or torch.compiler.is_compiling()
+    if plain or x.dtype not in (torch.float32, torch.bfloat16):
         return F.rms_norm(x, (x.shape[-1],), weight, eps)
-    return _RMSNorm.apply(x, weight, eps)
+    # PyTorch has no kernel for a norm of lower precision than its weight, as autocast gives one.
+    return _RMSNorm.apply(x.float(), weight, eps).to(x.dtype)
 
 
 class RMSNorm(nn.RMSNorm):

@@ -215,6 +215,8 @@ class Experts(nn.Module):
         if self.backend == "auto":
             self.picks[f"experts ({x.device.type})"] = self.picked
         choices = shares.shape[1]
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))  # before it is repeated for every choice
         rows = _Dispatch.apply(x, order.forth, order.back, choices)
         if self.mesh is None:
             result = self._run(rows, order.counts, limit)

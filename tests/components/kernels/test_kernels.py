@@ -46,6 +46,17 @@ def test_a_norm_in_low_precision_is_pytorchs_own():
     assert torch.equal(module(x), F.rms_norm(x, (8,), module.weight, 1e-5))
 
 
+def test_a_norm_of_bf16_with_a_weight_in_fp32_is_taken_in_fp32_and_rounded_once(recwarn):
+    x, module = torch.randn(300, 8).bfloat16().requires_grad_(), RMSNorm(8, eps=1e-5)
+    with torch.no_grad():
+        module.weight.uniform_(0.5, 2)
+    out = module(x)
+    assert torch.equal(out, F.rms_norm(x.float(), (8,), module.weight, 1e-5).bfloat16())
+    out.sum().backward()
+    assert x.grad.dtype == torch.bfloat16 and module.weight.grad.dtype == torch.float32
+    assert not recwarn.list
+
+
 def draw(targets, vocab=11, width=6):
     generator = torch.Generator().manual_seed(1)
     hidden = torch.randn(targets, width, generator=generator).requires_grad_()
