@@ -10,6 +10,8 @@ WEIGHTS = "model.safetensors"
 """Weights in one file; larger ones are shards with an index."""
 INDEX = "model.safetensors.index.json"
 TOKENIZER = "tokenizer.json"
+TOKENIZER_FILES = (TOKENIZER, "tokenizer_config.json", "chat_template.jinja", "generation_config.json")
+"""What a run keeps of its tokenizer, as far as there is any."""
 CONFIG = "config.yaml"
 """The experiment: of a run, resolved; of an import, what it is asked about."""
 ASSEMBLY = "assembly.yaml"

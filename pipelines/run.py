@@ -33,7 +33,7 @@ from vlmloom.pipelines.checkpoints import (
 from vlmloom.pipelines.deferred import materialise, take, weights_of
 from vlmloom.pipelines.experiment import Experiment, Training
 from vlmloom.pipelines.files import restored, swept, write_text
-from vlmloom.pipelines.folders import CONFIG, TOKENIZER
+from vlmloom.pipelines.folders import CONFIG, TOKENIZER, TOKENIZER_FILES
 from vlmloom.pipelines.ledger import Ledger
 from vlmloom.pipelines.loading import connect
 from vlmloom.pipelines.logs import ContinuedCSV
@@ -221,8 +221,9 @@ def prepare(experiment: Training, folder: Path, resolved: str, console: Console)
     if not ranks.first():
         return
     if not old:
-        (folder / STARTED).unlink(missing_ok=True)
-    if not (old and (folder / TOKENIZER).exists()):
+        for name in (STARTED, *TOKENIZER_FILES):
+            (folder / name).unlink(missing_ok=True)
+    if not (folder / TOKENIZER).exists():
         experiment.data.keep_words(folder / TOKENIZER)
     if started is not None:
         started.save(folder)

@@ -46,6 +46,7 @@ class HF(EngineTokenizer):
         self._chat_template: str | None = None
         self._processor_class = ""
         self._stops: tuple[int, ...] = ()
+        self._beside: dict[str, Mapping[str, Any]] = {}
 
     @classmethod
     def from_file(cls, file: str | Path) -> HF:
@@ -101,15 +102,14 @@ class HF(EngineTokenizer):
         return self._stops
 
     def save(self, file: str | Path) -> None:
-        """Write `tokenizer.json`, and beside it template, processor's name and stops where there are any."""
+        """Write `tokenizer.json`, and beside it what the folder says of tokens, conversations and stops."""
         super().save(file)
         beside = Path(file).parent
         if self.chat_template is not None:
             write_whole(beside / TEMPLATE, self.chat_template)
-        if self.processor_class:
-            write_whole(beside / CONFIG, json.dumps({"processor_class": self.processor_class}))
-        if self.stops:
-            write_whole(beside / GENERATION, json.dumps({"eos_token_id": self.stops}))
+        for name, content in self._beside.items():
+            if content:
+                write_whole(beside / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def __str__(self) -> str:
         return f"tokenizer/hf: {self.folder}"
@@ -127,8 +127,8 @@ class HF(EngineTokenizer):
         except Exception as error:  # The library raises plain Exception.
             said = " ".join(str(error).split())
             raise ValueError(f"tokenizer/hf: {file}: is no tokenizer ({said})") from None
-        config = self._json(CONFIG)
-        for name, named in ((CONFIG, config), (SPECIAL_MAP, self._json(SPECIAL_MAP))):
+        config, special = self._json(CONFIG), self._json(SPECIAL_MAP)
+        for name, named in ((CONFIG, config), (SPECIAL_MAP, special)):
             try:
                 tokens = list(_named(named))
             except (TypeError, ValueError, KeyError, AttributeError):
@@ -137,7 +137,10 @@ class HF(EngineTokenizer):
             self._add(engine, tokens)
         self._chat_template = self._template(config)
         self._processor_class = str(config.get("processor_class") or "")
-        self._stops = self._ends()
+        generation = self._json(GENERATION)
+        self._stops = self._ends(generation)
+        kept = {key: value for key, value in {**special, **config}.items() if key != "chat_template"}
+        self._beside = {CONFIG: kept, GENERATION: generation}
         self._take(engine)
 
     def _add(self, engine: Engine, named: list[tuple[AddedToken, int | None]]) -> None:
@@ -150,9 +153,9 @@ class HF(EngineTokenizer):
                     f"{self}: {CONFIG} says that {token.content} is {stated}, but by {ENGINE} it is {found}"
                 )
 
-    def _ends(self) -> tuple[int, ...]:
+    def _ends(self, generation: Mapping[str, Any]) -> tuple[int, ...]:
         """`eos_token_id`, one id or several."""
-        found = self._json(GENERATION).get("eos_token_id")
+        found = generation.get("eos_token_id")
         ids = found if isinstance(found, list) else [] if found is None else [found]
         if not all(type(one) is int and one >= 0 for one in ids):
             raise ValueError(

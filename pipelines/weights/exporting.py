@@ -20,8 +20,9 @@ from vlmloom.assemblies.native.families.keys import Link, Piece
 from vlmloom.assemblies.native.families.multimodal import TOKENS
 from vlmloom.assemblies.native.families.settings import ABSENT, Tree, Unfit, dig
 from vlmloom.pipelines.files import new_folder
-from vlmloom.pipelines.folders import CARRIED, TOKENIZER
+from vlmloom.pipelines.folders import CARRIED, TOKENIZER, TOKENIZER_FILES
 from vlmloom.pipelines.loading import compose_assembly
+from vlmloom.pipelines.weights.pictures import processor_files
 from vlmloom.pipelines.weights.released import CONFIG, carried
 from vlmloom.pipelines.weights.shards import FLOATS, read_json
 from vlmloom.pipelines.weights.sources import Source, open_ours
@@ -82,17 +83,22 @@ def export_released(
         _finish(config, family, folder, main)
     elif dtype is not None:
         _say_dtype(config, WORDS[dtype])
+    spec = module.patch_specs().get("vision")
+    written = processor_files(spec, beside) if spec is not None else {}
+    if config != base:
+        written[CONFIG] = config
     with new_folder(out) as part:
         write_shards(part, items, shard_bytes)
-        for path in carried(beside) if beside is not None else ():
-            if path.name != CONFIG or config == base:
+        words = (path for name in TOKENIZER_FILES if (path := folder / name).is_file())
+        for path in words if beside is None else carried(beside):
+            if path.name not in written:
                 shutil.copyfile(path, part / path.name)
-        if beside is None and (folder / TOKENIZER).is_file():
-            shutil.copyfile(folder / TOKENIZER, part / TOKENIZER)
-        if config != base:
-            text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
-            (part / CONFIG).write_text(text, encoding="utf-8")
+        for name, content in written.items():
+            text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+            (part / name).write_text(text, encoding="utf-8")
     tell(f"{family.model_type}: {len(links):,} tensors into {len(items):,} of {WORDS[main]}")
+    if spec is not None and beside is None and not written.keys() - {CONFIG}:
+        tell("no processor goes along: those of transformers cut pictures by vision.resize without pad")
     if (shared := dig(assembly, "head.mtp")) is not ABSENT and shared["modules"] < shared["depth"]:
         tell(f"its multi-token module looks {shared['depth']} tokens ahead here; files do not say how many")
     return family
@@ -101,16 +107,22 @@ def export_released(
 def _family(source: Path, assembly: Tree, base: Mapping[str, Any] | None) -> tuple[Family, Tree, Tree]:
     """The architecture that an assembly is of, the assembly, and its config.json.
 
+    glm4v and glm46v differ in the frames that are taken of a video alone.
+
     Raises:
         UserError: it is of none; says what does not fit the nearest one.
     """
     tried: list[tuple[Family, list[str]]] = []
+    fit: list[tuple[Family, Tree, Tree]] = []
     named = None if base is None else base.get("model_type")
     for family in FAMILIES.values() if base is None else filter(None, [FAMILIES.get(str(named))]):
         try:
-            return family, assembly, family.config(assembly, base)
+            fit.append((family, assembly, family.config(assembly, base)))
         except Unfit as unfit:
             tried.append((family, unfit.lines))
+    if fit:
+        rule = dig(assembly, "vision.sampling")
+        return next((one for one in fit if one[0].model_type == rule), fit[0])
     if not tried:
         raise UserError(f"{source}: model_type {named!r} has no key map; known: {', '.join(FAMILIES)}")
     nearest, lines = min(tried, key=lambda one: len(one[1]))

@@ -1,4 +1,4 @@
-"""How a released checkpoint's processor cuts pictures, as settings of our tower: `picture_settings`."""
+"""A processor's files as settings of our tower, and back: `picture_settings`, `processor_files`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from vlmloom.assemblies.native.families.settings import ABSENT, dig, row_differs
 from vlmloom.assemblies.native.families.values import short
+from vlmloom.components.contracts.visuals import CLIP_MEAN, CLIP_STD, PatchSpec
 from vlmloom.pipelines.weights.shards import read_json
 from vlmloom.registry.errors import UserError
 
@@ -32,15 +33,26 @@ SIZES = {
     "merge_size": "projector.block",
 }
 """Settings of a processor that have to be those of the model, and our places of these."""
+TOGETHER = "processor_config.json"
+FILES = {
+    "image": ("preprocessor_config.json", "image_processor"),
+    "video": ("video_preprocessor_config.json", "video_processor"),
+}
+"""Where it stands what is done with pictures and with videos: in a file, or under a key of `TOGETHER`."""
+DEFAULTS = {
+    "patch_size": 14,
+    "temporal_patch_size": 2,
+    "merge_size": 2,
+    "image_mean": CLIP_MEAN,
+    "image_std": CLIP_STD,
+}
+"""What a processor does where its file does not say it."""
 DARKEST, BRIGHTEST = 1e-6, 255.0
 """Bounds of a channel's deviation, and of its mean."""
 
 
 def picture_settings(folder: Path, assembly: Mapping[str, Any]) -> dict[str, Any]:
     """`resize`, `mean`, `std` and `sampling`, as far as the checkpoint's files say them.
-
-    They stand in preprocessor_config.json and video_preprocessor_config.json, or together in
-    processor_config.json.
 
     Args:
         folder: of the checkpoint.
@@ -49,8 +61,7 @@ def picture_settings(folder: Path, assembly: Mapping[str, Any]) -> dict[str, Any
     Raises:
         UserError: a file is no JSON, or holds a value by which no picture is cut here.
     """
-    image = _part(folder, "preprocessor_config.json", "image_processor")
-    video = _part(folder, "video_preprocessor_config.json", "video_processor")
+    image, video = (_part(folder, *of) for of in FILES.values())
     for path, part in (image, video):
         _check(path, part, COMPUTED | _sizes(assembly))
     if video[1].get("video_processor_type") == "Glm4vVideoProcessor":
@@ -65,14 +76,74 @@ def picture_settings(folder: Path, assembly: Mapping[str, Any]) -> dict[str, Any
     for ours, theirs, least in (("mean", "image_mean", -BRIGHTEST), ("std", "image_std", DARKEST)):
         if (channels := _channels(*image, theirs, least)) is not None:
             found[ours] = channels
-    if (rule := SAMPLING.get(str(video[1].get("video_processor_type")))) is not None:
+    if (rule := _sampling(*video)) is not None:
         found["sampling"] = rule
     return found
 
 
+def processor_files(spec: PatchSpec, beside: Path | None) -> dict[str, dict[str, Any]]:
+    """The processor's files that have to be written so that pictures are cut as a tower wants them, by name.
+
+    Args:
+        spec: of the tower.
+        beside: the folder of those that go along; what they say already is left as it is.
+
+    Returns:
+        None at all where no processor of transformers cuts so: sizes have to be by `resize` without `pad`.
+    """
+    if spec.resize is not None and spec.resize.pad:
+        return {}
+    cut = {
+        "patch_size": spec.patch,
+        "temporal_patch_size": spec.temporal,
+        "merge_size": spec.block,
+        "image_mean": list(spec.mean),
+        "image_std": list(spec.std),
+    }
+    kind = "Glm4v" if spec.sampling == "glm4v" else "Glm46V"
+    held = {
+        name: (Path(TOGETHER), {}) if beside is None else _part(beside, *of) for name, of in FILES.items()
+    }
+    new = not any(part for _, part in held.values())
+    found: dict[str, dict[str, Any]] = {}
+    for name, (path, part) in held.items():
+        if (new and spec.resize is None) or not (new or part):
+            continue
+        says = dict(cut)
+        if spec.resize is not None:
+            pixels = spec.resize.still if name == "image" else spec.resize.clip
+            says["size"] = dict(zip(("shortest_edge", "longest_edge"), pixels, strict=True))
+        if name == "video" and (new or (_sampling(path, part) or "all") != spec.sampling):
+            says["do_sample_frames"] = spec.sampling != "all"
+            for named in (one for one, rule in SAMPLING.items() if rule == spec.sampling):
+                says["video_processor_type"] = named
+        if not new and all(
+            not row_differs(part.get(key, DEFAULTS.get(key)), one) for key, one in says.items()
+        ):
+            continue
+        part = {f"{name}_processor_type": f"{kind}{name.capitalize()}Processor"} | part | says
+        if path.name == TOGETHER:
+            both = read_json(path) if path.is_file() else {"processor_class": f"{kind}Processor"}
+            part = (found.get(TOGETHER) or both) | {f"{name}_processor": part}
+        found[path.name] = part
+    return found
+
+
+def _sampling(path: Path, part: Mapping[str, Any]) -> str | None:
+    """The rule by which frames of a video are taken; None where nothing is said."""
+    named, some = part.get("video_processor_type"), part.get("do_sample_frames")
+    if some is not None and not isinstance(some, bool):
+        raise UserError(f"{path}: do_sample_frames is {short(some)}; true or false would be right")
+    if named is not None and (not isinstance(named, str) or named not in SAMPLING):
+        raise UserError(
+            f"{path}: video_processor_type is {short(named)}; only {', '.join(SAMPLING)} are computed here"
+        )
+    return "all" if some is False else SAMPLING[named] if named is not None else None
+
+
 def _part(folder: Path, alone: str, name: str) -> tuple[Path, dict[str, Any]]:
     """What is said of one kind of item, and in which file."""
-    path, both = folder / alone, folder / "processor_config.json"
+    path, both = folder / alone, folder / TOGETHER
     if path.is_file():
         return path, read_json(path)
     inner = read_json(both).get(name) if both.is_file() else None

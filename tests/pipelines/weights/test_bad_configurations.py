@@ -166,6 +166,13 @@ def test_clips_are_cut_as_stills_are_and_by_a_rule_as_it_was_published(released,
     for image, video, message in (
         ({"image_std": [1, 2, 3]}, {"image_std": [1, 2, 4]}, "image_std is [1, 2, 4]; only [1, 2, 3] is"),
         ({}, {"video_processor_type": "Glm4vVideoProcessor", "fps": 4}, "fps is 4; only 2 is computed here"),
+        (
+            {},
+            {"video_processor_type": "Other"},
+            "video_processor_type is 'Other'; only Glm4vVideoProcessor, ",
+        ),
+        ({}, {"video_processor_type": ["Other"]}, "video_processor_type is ['Other']; only "),
+        ({}, {"do_sample_frames": "no"}, "do_sample_frames is 'no'; true or false would be right"),
     ):
         processor = {"image_processor": image, "video_processor": video}
         (released / "processor_config.json").write_text(json.dumps(processor))
