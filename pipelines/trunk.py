@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, overload
 
 import torch
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.frozen import Frozen, Trunk
-from vlmloom.components.contracts.kinds import Teacher
+from vlmloom.components.contracts.kinds import SharedSpace, Teacher, Vision
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures, Visuals
-from vlmloom.pipelines.experiment import Experiment
+from vlmloom.pipelines.experiment import Experiment, Training
 from vlmloom.pipelines.folders import CONFIG, TOKENIZER, words_folder
-from vlmloom.pipelines.loading import finished_run, read_weights, whole
+from vlmloom.pipelines.loading import finished_run, read_weights, shape_of, whole
+from vlmloom.pipelines.shared_space import space_of
 from vlmloom.registry import build_as, compose, register
 from vlmloom.registry.errors import UserError
 
@@ -32,7 +34,7 @@ class RunTrunk(Trunk):
         Raises:
             ValueError: it holds no finished run of an assembly.
         """
-        self.folder, experiment = _load(folder)
+        self.folder, experiment = _load(folder, alone=False)
         super().__init__(experiment.assembly)
         self.data = experiment.data
         self.tokenizer = words_folder(self.folder) / TOKENIZER
@@ -40,7 +42,7 @@ class RunTrunk(Trunk):
 
 @register("teacher/run")
 class RunTeacher(Teacher):
-    """The vision tower of a finished run, frozen."""
+    """The vision tower of a finished run, of an assembly or of a tower alone, frozen."""
 
     def __init__(self, *, folder: str) -> None:
         """Load the run.
@@ -49,14 +51,15 @@ class RunTeacher(Teacher):
             folder: of the run.
 
         Raises:
-            ValueError: it holds no finished run of an assembly, or one without a tower.
+            ValueError: it holds no finished run, or one without a tower.
         """
         super().__init__()
-        path, experiment = _load(folder)
-        tower = getattr(experiment.assembly, "vision", None)
+        path, training = _load(folder)
+        subject = training.subject
+        tower = subject if isinstance(subject, Vision) else getattr(subject, "vision", None)
         if tower is None:
-            raise ValueError(f"{path}: its {type(experiment.assembly).__name__} has no vision tower")
-        self.tower = Frozen(tower)
+            raise ValueError(f"{path}: its {type(subject).__name__} has no vision tower")
+        self.tower, self.space = Frozen(tower), space_of(training)
         self.out_width, self.patch_spec = tower.out_width, tower.patch_spec
 
     def forward(self, visuals: Visuals, taps: Sequence[int] = ()) -> tuple[VisualFeatures, Metrics]:
@@ -75,21 +78,35 @@ class RunTeacher(Teacher):
         """The tower's forward FLOPs."""
         return self.tower.module.flops(grids)
 
+    def shared_space(self) -> SharedSpace | None:
+        """That of a run with the parts `vision`, `text` and `align`."""
+        return self.space
+
     def shapes(self, spec: Spec) -> Spec:
         """The tower's shapes."""
         return self.tower.module.shapes(spec)
 
 
-def _load(folder: str) -> tuple[Path, Experiment]:
-    """A run with its weights; on the meta device its shapes alone. Random draws outside are not disturbed."""
+@overload
+def _load(folder: str, alone: Literal[False]) -> tuple[Path, Experiment]: ...
+@overload
+def _load(folder: str) -> tuple[Path, Training]: ...
+def _load(folder: str, alone: bool = True) -> tuple[Path, Training]:
+    """A run with its weights; on the meta device its shapes alone. Random draws outside are not disturbed.
+
+    Args:
+        folder: of the run.
+        alone: whether it may have trained a component by itself.
+    """
     try:
         path = finished_run(Path(folder))
         composed = compose(path / CONFIG)
-        whole(composed)
+        if not alone:
+            whole(composed)
         with torch.random.fork_rng():
-            experiment = build_as(composed, Experiment)
+            training = build_as(composed, shape_of(composed))
             if not torch.empty(0).is_meta:
-                read_weights(experiment, path)
+                read_weights(training, path)
     except UserError as error:
         raise ValueError("; ".join(error.lines)) from error
-    return path, experiment
+    return path, training

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Protocol, get_args
 
 import numpy as np
 import torch
@@ -20,6 +20,16 @@ from vlmloom.components.contracts.packed import Layout, Packed
 from vlmloom.components.contracts.sample import Episode, Reward, Sample, Thing
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.contracts.visuals import Grid, PatchSpec, Pictures, VisualFeatures, Visuals
+
+
+class SharedSpace(Protocol):
+    """Where pictures and texts that belong together lie near each other."""
+
+    def embed_pictures(self, features: VisualFeatures) -> Float[Tensor, "pictures width"]:
+        """Unit vectors of pictures that the tower has seen."""
+
+    def embed_texts(self, texts: Sequence[str]) -> Float[Tensor, "texts width"]:
+        """Unit vectors of texts."""
 
 
 class Vision(Component):
@@ -44,6 +54,10 @@ class Vision(Component):
     @abstractmethod
     def flops(self, grids: Sequence[Grid]) -> int:
         """Forward FLOPs for items of these patch grids."""
+
+    def shared_space(self) -> SharedSpace | None:
+        """The space that the tower shares with text, None where it was trained without any."""
+        return None
 
 
 class Projector(Component):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.frozen import Frozen
-from vlmloom.components.contracts.kinds import Teacher
+from vlmloom.components.contracts.kinds import SharedSpace, Teacher
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures, Visuals
 from vlmloom.registry import register
@@ -164,6 +164,10 @@ class Cached(Teacher):
     def flops(self, grids: Sequence[Grid]) -> int:
         """The teacher's forward FLOPs, as if nothing were kept."""
         return self.teacher.module.flops(grids)
+
+    def shared_space(self) -> SharedSpace | None:
+        """The teacher's."""
+        return self.teacher.module.shared_space()
 
     def shapes(self, spec: Spec) -> Spec:
         """The teacher's shapes."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
 import open_clip
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
+from vlmloom.components.contracts.kinds import SharedSpace
+from vlmloom.components.contracts.visuals import VisualFeatures
 from vlmloom.components.teacher.square import SquareTeacher
 from vlmloom.components.teacher.weights import dry, fetched, need_file
 from vlmloom.registry import register
@@ -23,7 +27,7 @@ class OpenCLIP(SquareTeacher):
     """
 
     def __init__(self, *, model: str, weights: str | None) -> None:
-        """Build the model; its text tower is dropped.
+        """Build the model; its text tower is dropped, and built again when `shared_space` is asked for texts.
 
         Args:
             model: a name that open_clip knows, e.g. `ViT-B-16-SigLIP2`.
@@ -65,7 +69,12 @@ class OpenCLIP(SquareTeacher):
             stride=size // rows, size=size, out_width=width, mean=config["mean"], std=config["std"]
         )
         self.model = visual
+        self.space = None if weights is None else _Space(who, model, weights)
         self.freeze_all()
+
+    def shared_space(self) -> SharedSpace | None:
+        """The space of the published weights; random ones share none."""
+        return self.space
 
     def encode(
         self, images: Float[Tensor, "images 3 height width"]
@@ -75,3 +84,26 @@ class OpenCLIP(SquareTeacher):
             images, indices=1, normalize_intermediates=True, output_fmt="NCHW"
         )
         return found["image_intermediates"][-1], found["image_features"]
+
+
+class _Space:
+    """See `SharedSpace`; the whole model is built when the first text is read."""
+
+    def __init__(self, who: str, model: str, weights: str) -> None:
+        self.who, self.name, self.weights = who, model, weights
+        self.built: Any = None
+
+    def embed_pictures(self, features: VisualFeatures) -> Float[Tensor, "pictures width"]:
+        assert features.pooled is not None
+        return F.normalize(features.pooled.float(), dim=-1)
+
+    @torch.no_grad()
+    def embed_texts(self, texts: Sequence[str]) -> Float[Tensor, "texts width"]:
+        if self.built is None:
+            self.built = fetched(self.who, self.name, self._make)
+        model, tokenizer = self.built
+        return torch.cat([model.encode_text(tokenizer([text]), normalize=True).float() for text in texts])
+
+    def _make(self) -> Any:
+        model = open_clip.create_model(self.name, pretrained=self.weights, require_pretrained=True)
+        return model.eval(), open_clip.get_tokenizer(self.name)

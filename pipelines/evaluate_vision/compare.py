@@ -16,7 +16,7 @@ from vlmloom.components.contracts.kinds import Teacher, Vision
 from vlmloom.components.teacher.cached import digest_of
 from vlmloom.pipelines.evaluate_vision.pictures import Plan, draw_all
 from vlmloom.pipelines.evaluate_vision.report import answers, document
-from vlmloom.pipelines.evaluate_vision.score import Score, score
+from vlmloom.pipelines.evaluate_vision.score import NAMES, Score, score
 from vlmloom.pipelines.files import write_text
 from vlmloom.registry import build
 from vlmloom.registry.errors import UserError
@@ -87,7 +87,9 @@ def compare(
         if file is not None:
             write_text(file, json.dumps({"tower": name, "scores": [_plain(own) for own in found[name]]}))
     chances = {own.probe: own.chance for scores in found.values() for own in scores}
-    ordered = {probe: chances[probe] for probe in sorted(chances, key=list(probes).index)}
+    # Recalls, which are parts of a probe, stay in their own order behind the others.
+    place = {name: number for number, name in enumerate(NAMES)}
+    ordered = {name: chances[name] for name in sorted(chances, key=lambda name: place.get(name, len(place)))}
     told = {name: answers(name, scores, plan.seed) for name, scores in found.items()}
     made = document(told, ordered, against or towers[0], plan.seed, facts or {})
     return made | {"plan": asdict(plan)}
@@ -96,7 +98,10 @@ def compare(
 def _key(name: str, one: Vision, probes: Sequence[str], plan: Plan) -> str:
     """What the scores of a tower depend on."""
     weights = one.weights() if isinstance(one, Teacher) else one.state_dict()
-    told = json.dumps([name, digest_of(weights), list(probes), asdict(plan)])
+    if {"zero_shot", "retrieval"} & set(probes) and (space := one.shared_space()) is not None:
+        weights = weights | {"words": space.embed_texts(plan.templates)}
+    pairs = "" if plan.captions is None else Path(plan.captions).read_text(encoding="utf-8")
+    told = json.dumps([name, digest_of(weights), list(probes), asdict(plan), pairs])
     return hashlib.blake2b(told.encode(), digest_size=10).hexdigest()
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from vlmloom.components.contracts.sources import Sprites, SpriteSource
+from vlmloom.pipelines.evaluate_vision.retrieval import TEMPLATES, Pairs, read_pairs
 from vlmloom.pipelines.evaluate_vision.scenes import Crowds, Scenes, draw, draw_crowds
 from vlmloom.registry import build
 from vlmloom.registry.errors import UserError
@@ -28,6 +30,8 @@ class Plan:
         most: things in a picture to count.
         shift: a source of the same things in another drawing style, for the test pictures.
         sizes: further sides of the test pictures.
+        templates: what names are put into.
+        captions: a file of pictures and captions for retrieval, in place of test pictures and their names.
         seed: of random weights and of all draws.
     """
 
@@ -38,6 +42,8 @@ class Plan:
     most: int = 6
     shift: str | None = None
     sizes: tuple[int, ...] = ()
+    templates: tuple[str, ...] = TEMPLATES
+    captions: str | None = None
     seed: int = 0
 
 
@@ -52,13 +58,17 @@ class Pictures:
             show the same places, sizes and grounds in another style or at another side.
         turned: of `test`, each thing turned and elsewhere.
         crowds: to learn counting from, and, of other things, to be tested on.
+        templates: what the names are put into.
+        pairs: of a user, for retrieval.
     """
 
     names: list[str]
     known: Scenes
     tests: dict[str, Scenes]
     turned: Scenes
-    crowds: tuple[Crowds, Crowds] = field(repr=False)
+    crowds: tuple[Crowds, Crowds]
+    templates: tuple[str, ...] = TEMPLATES
+    pairs: Pairs | None = None
 
 
 def draw_all(plan: Plan) -> Pictures:
@@ -94,6 +104,8 @@ def draw_all(plan: Plan) -> Pictures:
             draw_crowds(sprites, chosen[:half], plan.most, few, plan.side, (plan.seed, 5)),
             draw_crowds(sprites, chosen[half:], plan.most, few, plan.side, (plan.seed, 6)),
         ),
+        plan.templates,
+        None if plan.captions is None else read_pairs(Path(plan.captions)),
     )
 
 

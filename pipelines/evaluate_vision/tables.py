@@ -56,13 +56,10 @@ def _print(
     for tower in towers:
         table.add_column(escape(tower), justify="right", overflow="fold")
     sign = "+" if value == "difference" else ""
-    cells = {
-        (
-            label(row),
-            row["design"],
-        ): f"{row[value]:{sign}.3f} [{row['low']:{sign}.3f}, {row['high']:{sign}.3f}]"
-        for row in rows
-    }
+    cells = {}
+    for row in rows:
+        middle, low, high = (f"{row[key]:{sign}z.3f}" for key in (value, "low", "high"))
+        cells[label(row), row["design"]] = f"{middle} [{low}, {high}]"
     probes = {label(row): row["category"] for row in rows}
     for name, probe in probes.items():
         guess = [] if chances is None else [_number(chances[probe])]

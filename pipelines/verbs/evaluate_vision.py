@@ -18,8 +18,13 @@ EPILOG = """examples:
       the tower of a finished run beside one of timm
   vlmloom evaluate-vision runs/native teacher/dinov3 --sizes 56 224 --shift source/noto_emoji --out runs/eyes
       the test pictures at other sides and in another drawing style as well; scores are kept in --out
+  vlmloom evaluate-vision runs/adapter teacher/open_clip,model=ViT-B-16,weights=openai --only zero_shot
+      towers that share a space with text
 """
-NAMES = ("knn", "linear", "count", "segmentation", "position", "correspondence")
+NAMES = (
+    *("knn", "linear", "instance_recall", "segmentation", "position", "count", "correspondence"),
+    *("zero_shot", "retrieval"),
+)
 LEAST = {"things": 2, "views": 1, "side": 16, "most": 2}
 
 
@@ -44,6 +49,12 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("--views", type=int, default=10, help="pictures a thing to learn from (default: 10)")
     parser.add_argument("--side", type=int, default=128, help="of a picture in pixels (default: 128)")
     parser.add_argument("--most", type=int, default=6, help="things in a picture to count (default: 6)")
+    parser.add_argument("--templates", nargs="+", metavar="TEXT", help="what names are put into, at {}")
+    parser.add_argument(
+        "--captions",
+        metavar="FILE",
+        help='retrieval among your own: lines {"picture": "a.jpg", "caption": "a dog"}',
+    )
     parser.add_argument("--seed", type=int, default=0, help="of weights and pictures (default: 0)")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where report.json goes, and what goes on from there"
@@ -58,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
     from vlmloom.pipelines.evaluate_vision.compare import compare
     from vlmloom.pipelines.evaluate_vision.pictures import Plan
+    from vlmloom.pipelines.evaluate_vision.retrieval import TEMPLATES
     from vlmloom.pipelines.evaluate_vision.tables import show
     from vlmloom.pipelines.files import write_text
     from vlmloom.pipelines.machine import machine, versions
@@ -70,8 +82,21 @@ def run(args: argparse.Namespace) -> int:
     for option, least, value in numbers + [("sizes", 16, size) for size in args.sizes]:
         if value < least:
             raise UserError(f"evaluate-vision: --{option} is {value}; {least} or more would be right")
+    if wrong := [text for text in args.templates or () if "{}" not in text]:
+        raise UserError(
+            f"evaluate-vision: --templates {wrong[0]!r} has no place for the name; 'a {{}}' would be right"
+        )
     plan = Plan(
-        args.source, args.things, args.views, args.side, args.most, args.shift, tuple(args.sizes), args.seed
+        source=args.source,
+        things=args.things,
+        views=args.views,
+        side=args.side,
+        most=args.most,
+        shift=args.shift,
+        sizes=tuple(args.sizes),
+        templates=tuple(args.templates or TEMPLATES),
+        captions=args.captions,
+        seed=args.seed,
     )
     console = Console(highlight=False, soft_wrap=True)
     command = shlex.join(["vlmloom", *sys.argv[1:]])

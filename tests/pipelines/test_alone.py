@@ -8,10 +8,12 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
+from vlmloom.components.teacher.cached import digest_of
 from vlmloom.pipelines.cli import main
 from vlmloom.pipelines.loading import build_training, compose_training, connect, load_component, load_run
 from vlmloom.pipelines.run import train
-from vlmloom.registry.errors import UserError
+from vlmloom.registry import build
+from vlmloom.registry.errors import ConfigError, UserError
 
 TINY = Path(__file__).with_name("tiny.yaml")
 DENSE = "objective/imitate,part=language.blocks.0.ffn"
@@ -83,6 +85,14 @@ def test_a_component_trains_with_what_an_assembly_has(tiny, scenes, tmp_path, na
     assert main(["validate", str(tmp_path / "config.yaml")]) == 0
     component = load_component(tmp_path)
     assert not component.training
+    tower = {"use": "teacher/run", "folder": str(tmp_path)}
+    if name in ("tower", "itself"):
+        teacher = build(tower)
+        assert digest_of(teacher.weights()) == digest_of(component.state_dict())
+        assert teacher.shared_space() is None
+    elif name in ("projector", "specialist"):
+        with pytest.raises(ConfigError, match="has no vision tower"):
+            build(tower)
     # Run again, it is finished.
     assert main([*call, *flags]) == 0 and "finished already" in capsys.readouterr().err
 

@@ -11,8 +11,8 @@ from vlmloom.pipelines.cli import main
 from vlmloom.pipelines.evaluate_vision import compare, pictures
 from vlmloom.pipelines.evaluate_vision.pictures import Plan, draw_all
 from vlmloom.pipelines.evaluate_vision.report import answers, document
-from vlmloom.pipelines.evaluate_vision.score import Score
-from vlmloom.pipelines.verbs.evaluate_vision import NAMES
+from vlmloom.pipelines.evaluate_vision.score import NAMES, Score
+from vlmloom.pipelines.verbs import evaluate_vision
 
 TINY = "vision/cogvit,width=16,depth=1,heads=2,patch=8"
 PLAN = Plan("plain", things=4, views=4, side=SIDE, shift="other", sizes=(16, 64))
@@ -79,8 +79,9 @@ def test_the_verb_puts_two_towers_side_by_side(tmp_path: Path, capsys: pytest.Ca
     towers = [TINY, f"{TINY},size=16"]
     assert main(["evaluate-vision", *towers, *OPTIONS, "--sizes", "16", "--out", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "report.json").read_text())
-    wanted = {("test", name) for name in NAMES}
-    wanted |= {(split, name) for split in ("shift", "16 px") for name in ("knn", "linear")}
+    wanted = {("test", name) for name in NAMES if name not in ("zero_shot", "retrieval")}
+    robust = ("knn", "linear", "instance_recall")
+    wanted |= {(split, name) for split in ("shift", "16 px") for name in robust}
     for tower in towers:
         own = [row for row in found["summary"] if row["design"] == tower]
         assert {(row["split"], row["category"]) for row in own} == wanted
@@ -91,6 +92,7 @@ def test_the_verb_puts_two_towers_side_by_side(tmp_path: Path, capsys: pytest.Ca
     )
     assert all(f"{row['difference']:+z.3f} [" in printed for row in found["differences"] + found["drops"])
     chances = {category["name"]: category["chance"] for category in found["categories"]}
+    assert NAMES == evaluate_vision.NAMES
     assert chances["linear"] == 1 / 4 and chances["count"] == 1 / 6 and chances["position"] is None
 
 
