@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from vlmloom.assemblies.assembly import Assembly
 from vlmloom.components.contracts.component import Component
+from vlmloom.components.contracts.factors import Decay, Factors
 from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.kinds import Objective, OptimizerRecipe
+from vlmloom.components.contracts.resizing import Resolution
+from vlmloom.components.contracts.visuals import PatchSpec
 from vlmloom.pipelines.data.module import PackedData
-from vlmloom.pipelines.patterns import part_names, unmatched
+from vlmloom.pipelines.patterns import matches, part_names, unmatched
 from vlmloom.registry.errors import Refusals
 from vlmloom.registry.hints import ArgumentsOf
+
+T = TypeVar("T")
 
 TrainerFlags = Annotated[
     dict[str, Any],
@@ -87,7 +92,8 @@ class StartingWeights:
     """Whose weights an assembly starts from; what it does not share with them starts at random.
 
     Attributes:
-        folder: of an import or a run, or a training checkpoint.
+        folder: of an import or a run, or a training checkpoint. What a component alone was trained to be goes
+            into the part that has the name of its kind: a tower becomes `vision`.
         take: globs over parameter names (`vision`, `language.blocks.*`); all others start at random.
     """
 
@@ -111,6 +117,9 @@ class Stage:
         share: of the budget; shares of all stages are scaled to sum to 1.
         view: what the stage sees of a sample.
         learning_rates: part -> factor on the learning rate.
+        weight_decays: part -> factor on the weight decay.
+        decays: part -> how its learning rate falls, where that is not as the optimizer says.
+        resolution: of the pictures; left out, the tower says it.
         pack_tokens: the size of a pack where it differs from the data's.
     """
 
@@ -121,6 +130,9 @@ class Stage:
     share: float = 1.0
     view: View = "question"
     learning_rates: dict[str, float] = field(default_factory=dict)
+    weight_decays: dict[str, float] = field(default_factory=dict)
+    decays: dict[str, Decay] = field(default_factory=dict)
+    resolution: Resolution | None = None
     pack_tokens: int | None = None
 
     def __post_init__(self) -> None:
@@ -134,12 +146,23 @@ class Stage:
         if self.pack_tokens is not None and self.pack_tokens < 1:
             refused.append(f"pack_tokens: found {self.pack_tokens}; 1 or more would be right")
         refused += [
-            f"learning_rates.{part}: found {factor:g}; a factor of 0 or more, and finite, would be right"
-            for part, factor in self.learning_rates.items()
+            f"{name}.{part}: found {factor:g}; a factor of 0 or more, and finite, would be right"
+            for name in ("learning_rates", "weight_decays")
+            for part, factor in getattr(self, name).items()
             if not 0 <= factor < LARGEST
         ]
         if refused:
             raise Refusals(refused)
+
+    def factors(self, name: str) -> Factors:
+        """What sets a parameter apart: of each of the three, the first part that means its name."""
+
+        def first(parts: Mapping[str, T], usual: T) -> T:
+            return next((value for part, value in parts.items() if matches(name, part)), usual)
+
+        return Factors(
+            first(self.learning_rates, 1.0), first(self.weight_decays, 1.0), first(self.decays, None)
+        )
 
 
 @dataclass(kw_only=True)
@@ -192,8 +215,9 @@ class Training:
         parts = part_names(self.subject)
         for pattern in unmatched(self.subject, stage.train):
             yield f"train: {pattern} matches no parameter; the parts are {parts}"
-        for part in unmatched(self.subject, stage.learning_rates):
-            yield f"learning_rates.{part}: {part} matches no parameter; the parts are {parts}"
+        for name in ("learning_rates", "weight_decays", "decays"):
+            for part in unmatched(self.subject, getattr(stage, name)):
+                yield f"{name}.{part}: {part} matches no parameter; the parts are {parts}"
         views = stage.objective.views
         named = getattr(stage.objective, "registered_name", type(stage.objective).__name__)
         if views and stage.view not in views:
@@ -208,6 +232,27 @@ class Training:
             stage.objective.check(self.subject)
         except ValueError as error:
             yield f"objective: {error}"
+            return
+        if stage.resolution is not None:
+            yield from self._unfit(stage.resolution, self.intake(stage).patch_specs().get("vision"))
+
+    @staticmethod
+    def _unfit(resolution: Resolution, spec: PatchSpec | None) -> Iterator[str]:
+        """What a resolution asks of a tower that it cannot do."""
+        if spec is None:
+            yield "resolution: found one, but nothing here sees pictures; without it would be right"
+            return
+        side, least = spec.patch * spec.block, spec.block**2
+        if resolution.square is not None and resolution.square % side:
+            yield (
+                f"resolution.square: found {resolution.square}, which does not divide into patches of {side} "
+                f"pixels; {max(1, round(resolution.square / side)) * side} would be right"
+            )
+        if resolution.tokens is not None and resolution.tokens[0] < least:
+            yield (
+                f"resolution.tokens: found {resolution.tokens[0]}, but {least} patches are merged into one; "
+                f"{least} or more would be right"
+            )
 
     @property
     def subject(self) -> Component:

@@ -125,8 +125,10 @@ def _lent(training: Training) -> Iterator[Path]:
     yield from (trunk.tokenizer for trunk in trunks if trunk is not None and trunk.tokenizer.exists())
     weights = training.weights if isinstance(training, Experiment) else None
     # A tokenizer that was trained elsewhere has been named in the data, and stays.
-    if weights is not None and _untrained(training) and (file := _words_of(weights, training)).exists():
-        yield file
+    if weights is not None and _untrained(training):
+        file = _words_of(weights, training)
+        if file is not None and file.exists():
+            yield file
 
 
 def _untrained(training: Training) -> bool:
@@ -134,13 +136,15 @@ def _untrained(training: Training) -> bool:
     return not getattr(training.data.tokenizer, "trained", True)
 
 
-def _words_of(weights: StartingWeights, training: Training) -> Path:
-    """The tokenizer of the run that weights are of.
+def _words_of(weights: StartingWeights, training: Training) -> Path | None:
+    """The tokenizer of the run that weights are of; None where these are a component's, which reads no words.
 
     Raises:
         UserError: they are an import's, which has a tokenizer of its own, and the language part is taken.
     """
     folder = owner_of(Path(weights.folder))
+    if trained_alone(folder) is not None:
+        return None
     own = folder / CARRIED
     names = (name for name, _ in training.subject.named_parameters() if name.startswith("language."))
     taken = any(matches(name, pattern) for name in names for pattern in weights.take)
@@ -245,6 +249,15 @@ def finished_run(folder: Path) -> Path:
         found = f"lacks {' and '.join(lost)}" if folder.is_dir() else "is not there"
         raise UserError(f"{folder}: {found}; the folder of a finished run or of an import would be right")
     return folder
+
+
+def trained_alone(folder: Path) -> Composed | None:
+    """What makes the component that a run trained by itself; None where it trained an assembly."""
+    composed = compose(assembly_file(folder))
+    if composed.root.names_component() or shape_of(composed) is not ComponentExperiment:
+        return None
+    composed.root = composed.root.value["model"]
+    return composed
 
 
 def compose_assembly(folder: Path) -> Composed:

@@ -17,6 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from vlmloom.components.contracts.component import Component, Metrics, scores
+from vlmloom.components.contracts.factors import Factors
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.visuals import Pictures
 from vlmloom.pipelines import ranks
@@ -24,7 +25,6 @@ from vlmloom.pipelines.account import Account
 from vlmloom.pipelines.experiment import Budget, Stage
 from vlmloom.pipelines.freeze import freeze
 from vlmloom.pipelines.ledger import Ledger
-from vlmloom.pipelines.patterns import matches
 from vlmloom.pipelines.sharded import clip_norm, shard, sharded_copy
 from vlmloom.registry.errors import UserError
 
@@ -83,17 +83,14 @@ class Loom(LightningModule):
             shard(self, self.device_mesh["data_parallel"], expert_parallel=apart)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One optimizer; the stage's factors on the learning rate by part."""
-        groups: dict[float, list[tuple[str, torch.nn.Parameter]]] = {}
+        """One optimizer; learning rates, weight decays and courses by part, as the stage says."""
+        groups: dict[Factors, list[tuple[str, torch.nn.Parameter]]] = {}
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad:
-                factor = next(
-                    (value for part, value in self.stage.learning_rates.items() if matches(name, part)), 1.0
-                )
-                groups.setdefault(factor, []).append((name, parameter))
+                groups.setdefault(self.stage.factors(name), []).append((name, parameter))
         own = [(f"objective.{name}", parameter) for name, parameter in self.objective.named_parameters()]
-        groups.setdefault(1.0, []).extend(own)
-        return self.stage.optimizer.build([(named, factor) for factor, named in groups.items()])
+        groups.setdefault(Factors(), []).extend(own)
+        return self.stage.optimizer.build([(named, factors) for factors, named in groups.items()])
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move what is a tensor; Lightning's own walk refuses the frozen parts of a batch."""

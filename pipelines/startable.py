@@ -8,8 +8,8 @@ from torch import nn
 
 from vlmloom.components.contracts.kinds import Attention
 from vlmloom.pipelines.experiment import StartingWeights
-from vlmloom.pipelines.loading import compose_assembly
-from vlmloom.pipelines.weights.sources import open_ours
+from vlmloom.pipelines.loading import compose_assembly, trained_alone
+from vlmloom.pipelines.weights.sources import Within, open_ours
 from vlmloom.pipelines.weights.starting import Started, start_from
 from vlmloom.registry.build import build
 from vlmloom.registry.compose import Composed
@@ -42,7 +42,12 @@ def start(model: nn.Module, weights: StartingWeights) -> Started:
     """
     source, folder = open_ours(Path(weights.folder))
     with on_meta():
-        donor = build(compose_assembly(folder))
+        if (alone := trained_alone(folder)) is None:
+            donor: nn.Module = build(compose_assembly(folder))
+        else:
+            part = build(alone)
+            kind = part.registered_name.partition("/")[0]
+            donor, source = nn.ModuleDict({kind: part}), Within(source, kind)
     return start_from(model, donor, source, weights.folder, weights.take)
 
 

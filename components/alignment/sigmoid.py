@@ -11,6 +11,7 @@ from vlmloom.components.alignment.pairs import sigmoid_pairs
 from vlmloom.components.alignment.two_tower import TwoTower
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.registry import register
+from vlmloom.registry.errors import BadInput
 
 
 @register("alignment/sigmoid")
@@ -49,12 +50,15 @@ class SigmoidAlignment(TwoTower):
         """The loss, `retrieval` (how often the best caption of all ranks is a picture's own) and `scale`.
 
         Raises:
-            ValueError: there is one pair in all, so nothing to tell apart.
+            BadInput: there is one pair in all, so nothing to tell apart.
         """
         _, ranks = world()
         total = sum(counts(len(labels), labels.device))
         if total < 2:
-            raise ValueError(f"alignment/sigmoid: found {total} pair; at least 2 are needed to tell apart")
+            raise BadInput(
+                f"alignment/sigmoid: found {total} pair; at least 2 are needed to tell apart, so a larger "
+                "pack_tokens would be right"
+            )
         scale = self.log_scale.exp()
         loss = pictures.new_zeros(())
         best = pictures.new_full((len(labels),), -torch.inf)

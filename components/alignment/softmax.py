@@ -11,6 +11,7 @@ from vlmloom.components.alignment.pairs import row_log_sum_exp
 from vlmloom.components.alignment.two_tower import TwoTower
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.registry import register
+from vlmloom.registry.errors import BadInput
 
 MAX_SCALE = 100.0
 """CLIP clips its factor on cosines here."""
@@ -51,12 +52,15 @@ class SoftmaxAlignment(TwoTower):
         """The mean of both ways, `retrieval` and `scale` (see `alignment/sigmoid`).
 
         Raises:
-            ValueError: there is one pair in all, so nothing to tell apart.
+            BadInput: there is one pair in all, so nothing to tell apart.
         """
         _, ranks = world()
         total = sum(counts(len(labels), labels.device))
         if total < 2:
-            raise ValueError(f"alignment/softmax: found {total} pair; at least 2 are needed to tell apart")
+            raise BadInput(
+                f"alignment/softmax: found {total} pair; at least 2 are needed to tell apart, so a larger "
+                "pack_tokens would be right"
+            )
         scale = self.log_scale.exp().clamp(max=MAX_SCALE)
         forth, hit = self._one_way(pictures, captions, labels, scale)
         back, _ = self._one_way(captions, pictures, labels, scale)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from vlmloom.components.contracts.factors import Factors
 from vlmloom.components.contracts.spec import Spec
 
 Metrics = dict[str, Tensor]
@@ -81,7 +82,7 @@ class Component(LightningModule):
             raise RuntimeError(
                 f"{type(self).__name__} trains alone only after .optimizer_recipe has been set"
             )
-        return self.optimizer_recipe.build([(self.named_parameters(), 1.0)])
+        return self.optimizer_recipe.build([(self.named_parameters(), Factors())])
 
     def figures(self) -> dict[str, float]:
         """Numbers that it states of itself and that no training changes; reports print them, name and all."""

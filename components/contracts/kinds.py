@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vlmloom.components.contracts.cache import Cache
 from vlmloom.components.contracts.component import Component, Metrics
 from vlmloom.components.contracts.drafter import Drafter
+from vlmloom.components.contracts.factors import Decay, Factors
 from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.contracts.packed import Layout, Packed
@@ -333,24 +334,33 @@ class OptimizerRecipe(ABC):
 
     @abstractmethod
     def build(
-        self, groups: Iterable[tuple[Iterable[tuple[str, nn.Parameter]], float]]
+        self, groups: Iterable[tuple[Iterable[tuple[str, nn.Parameter]], Factors]]
     ) -> torch.optim.Optimizer:
         """Make the optimizer.
 
         Args:
-            groups: pairs of named parameters and the factor on their learning rate.
+            groups: pairs of named parameters and what sets them apart.
         """
 
-    def factor(self, progress: float) -> float:
-        """What the learning rates are multiplied by when this share, in [0, 1], of the budget is spent."""
+    def factor(self, progress: float, decay: Decay | None = None) -> float:
+        """What the learning rates are multiplied by when this share, in [0, 1], of the budget is spent.
+
+        Args:
+            progress: the share.
+            decay: of a group with a course of its own; None is the recipe's.
+        """
         return 1.0
 
     def schedule(self, optimizer: torch.optim.Optimizer, progress: float) -> float:
-        """Set every group's rate to its `initial_lr` times `factor(progress)`; called before each step."""
-        factor = self.factor(progress)
+        """Set every group's rate to its `initial_lr` times `factor(progress, its decay)`, before each step.
+
+        Returns:
+            The factor of the recipe's own course.
+        """
         for group in optimizer.param_groups:
+            factor = self.factor(progress, group.get("decay"))
             group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
-        return factor
+        return self.factor(progress)
 
 
 class Tokenizer(ABC):

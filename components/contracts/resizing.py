@@ -1,9 +1,10 @@
-"""GLM's rule of how the pixels of a picture or clip are fitted to whole patches: `PixelBudget`, `Fit`."""
+"""How pixels are fitted to whole patches: `Resolution`, `PixelBudget` (GLM's rule), `Fit`."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from hashlib import blake2b
 
 ASPECT = 200
 """The longest a picture may be, in its own breadths, where it is stretched."""
@@ -24,6 +25,47 @@ class Fit:
 
     canvas: tuple[int, int]
     content: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """At which size a training sees its pictures. Exactly one of the two is given.
+
+    Attributes:
+        tokens: the least and the most patches of a frame, at the picture's own aspect (NaFlex). Each picture
+            draws its number between them, ends included, from what it is in the stream of its data: the same
+            for a run that was resumed, another when the picture comes again. It gets as many patches as fit
+            into that number.
+        square: side in pixels; the aspect is given up.
+
+    Raises:
+        ValueError: none or both are given, or a number is out of range.
+
+    Reference: arXiv 2502.14786 (SigLIP 2, NaFlex: sequence lengths drawn in training).
+    """
+
+    tokens: tuple[int, int] | None = None
+    square: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.tokens is None) == (self.square is None):
+            found = "none" if self.tokens is None else "both"
+            raise ValueError(f"found {found} of tokens and square; exactly one would be right")
+        if self.tokens is not None and not 1 <= self.tokens[0] <= self.tokens[1]:
+            raise ValueError(
+                f"tokens: found {self.tokens[0]} to {self.tokens[1]}; the least, 1 or more, and then the "
+                "most would be right"
+            )
+        if self.square is not None and self.square < 1:
+            raise ValueError(f"square: found {self.square}; 1 or more would be right")
+
+    def drawn(self, *item: str | int) -> int | None:
+        """How many patches this item may have at most; None where they are squares."""
+        if self.tokens is None:
+            return None
+        least, most = self.tokens
+        digest = blake2b(repr(item).encode(), digest_size=8).digest()
+        return least + int.from_bytes(digest) % (most - least + 1)
 
 
 @dataclass(frozen=True)

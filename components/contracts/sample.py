@@ -7,7 +7,7 @@ at once) and drawn later, so that packing never renders anything.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,18 +82,25 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "
 """What frames and pictures are called in words."""
 
 
-def describe(scene: Scene) -> str:
+def describe(scene: Scene, words: Mapping[str, str] | None = None) -> str:
     """A scene in words: all that perception can say about it, in one form for every task.
 
     Exact truth gives the oracle's text, a specialist's findings the cascade's. Things run in reading order;
     with several frames or pictures each is led by its ordinal, and one equal to the one before is left out.
+
+    Args:
+        scene: what is seen.
+        words: English words to those of another language; what is not among them stays as it is.
 
     >>> dog, hat = Thing("dog", box=(0, 0, 500, 500)), Thing("hat", box=(500, 0, 900, 400), colour="red")
     >>> describe(Scene("", (hat, dog)))
     'dog [0,0,500,500]; red hat [500,0,900,400]'
     >>> describe(Scene("", (dog, Thing("word", box=(10, 20, 30, 40), text="GO", frame=1))))
     'first: dog [0,0,500,500]; second: word GO [10,20,30,40]'
+    >>> describe(Scene("", (hat,)), {"red": "红色", "hat": "帽子"})
+    '红色 帽子 [500,0,900,400]'
     """
+    words = words or {}
     frames: dict[int, list[Thing]] = {}
     for thing in scene.things:
         frames.setdefault(thing.frame, []).append(thing)
@@ -104,16 +111,18 @@ def describe(scene: Scene) -> str:
         things = sorted(
             frames[number], key=lambda thing: ((thing.box[1] + thing.box[3]) // 667, thing.box, thing.name)
         )
-        words = "; ".join(_phrase(thing) for thing in things)
-        if words != before:
-            parts.append(words if len(frames) == 1 else f"{ORDINALS[number % len(ORDINALS)]}: {words}")
-        before = words
-    return "; ".join(parts) or "nothing"
+        phrases = "; ".join(_phrase(thing, words) for thing in things)
+        if phrases != before:
+            ordinal = ORDINALS[number % len(ORDINALS)]
+            parts.append(phrases if len(frames) == 1 else f"{words.get(ordinal, ordinal)}: {phrases}")
+        before = phrases
+    return "; ".join(parts) or words.get("nothing", "nothing")
 
 
-def _phrase(thing: Thing) -> str:
-    words = " ".join(word for word in (thing.colour, thing.name, thing.text) if word)
-    return f"{words} [{','.join(map(str, thing.box))}]"
+def _phrase(thing: Thing, words: Mapping[str, str]) -> str:
+    named = (words.get(word, word) for word in (thing.colour, thing.name))
+    told = " ".join(word for word in (*named, thing.text) if word)
+    return f"{told} [{','.join(map(str, thing.box))}]"
 
 
 @dataclass
@@ -128,6 +137,7 @@ class Sample:
         answer: the gold answer as text.
         scene: the truth of the scene.
         caption: the scene in words, for designs that train on captions.
+        captions: what somebody wrote about the first picture, by language; empty where nobody did.
         choices: the closed set of answers where there is one.
         source: which source package the pictures come from.
         truth: whatever else the task's checker needs.
@@ -140,6 +150,7 @@ class Sample:
     answer: str
     scene: Scene
     caption: str = ""
+    captions: Mapping[str, str] = field(default_factory=dict)
     choices: tuple[str, ...] = ()
     source: str = ""
     truth: dict[str, Any] = field(default_factory=dict)

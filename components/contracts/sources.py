@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -80,9 +81,12 @@ class SpriteSource(Source):
 
     Attributes:
         style: the drawing style.
+        languages: in which it knows names.
     """
 
     style: str
+
+    languages: tuple[str, ...] = ("en",)
 
     @abstractmethod
     def load(self) -> Sprites:
@@ -91,6 +95,10 @@ class SpriteSource(Source):
         Raises:
             SourceMissing: what it needs is not installed.
         """
+
+    def names(self, language: str) -> dict[str, str]:
+        """Code -> name, in one of `languages` other than English."""
+        return {}
 
 
 class TableSource(Source):
@@ -134,6 +142,7 @@ class Example:
         question: what is asked.
         answer: what is right.
         caption: the pictures in words; may be empty.
+        captions: of the first picture, by language.
         origin: where it was written down, for messages.
     """
 
@@ -142,6 +151,7 @@ class Example:
     answer: str
     caption: str = ""
     origin: str = ""
+    captions: Mapping[str, str] = field(default_factory=dict)
 
 
 class ExampleSource(Source):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Reward, Sample
@@ -44,3 +44,13 @@ class Suite(ABC):
     @abstractmethod
     def text_corpus(self, items: int) -> Iterator[str]:
         """Text of the first training items (questions, answers, captions), for a tokenizer."""
+
+    def words(self, language: str) -> Mapping[str, str]:
+        """What `describe` calls things, colours and ordinals in a language, by their English words.
+
+        Raises:
+            ValueError: the language is not known here.
+        """
+        if language == "en":
+            return {}
+        raise ValueError(f"captions in {language!r} are not known here; en would be right")

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vlmloom.components.contracts.resizing import Fit, PixelBudget
+from vlmloom.components.contracts.resizing import Fit, PixelBudget, Resolution
 from vlmloom.components.contracts.sampling import Sampling
 
 Grid: TypeAlias = tuple[int, int, int]
@@ -35,7 +35,8 @@ class PatchSpec:
         block: side of the groups of patches that a projector merges. Rows and columns are multiples of it,
             and patches of one group are neighbours on the flat axis (1 = plain raster order).
         min_patches: items below it are enlarged.
-        max_patches: items above it are shrunk, aspect kept. Both count the patches of one frame.
+        max_patches: items above it are shrunk, aspect kept. Both count the patches of one frame; where they
+            are equal, every item has as many as fit into that number.
         size: a fixed square side in pixels instead of the native aspect.
         mean: per channel, of pixels in [0, 1].
         std: per channel, of pixels in [0, 1].
@@ -67,6 +68,13 @@ class PatchSpec:
         """The same spec in the patch order of a projector that merges `block` x `block` patches."""
         return replace(self, block=block)
 
+    def at(self, resolution: Resolution, *item: str | int) -> PatchSpec:
+        """The spec of one item, named by `item`, at a resolution (see `Resolution.tokens`)."""
+        budget = resolution.drawn(*item)
+        if budget is None:
+            return replace(self, size=resolution.square, resize=None)
+        return replace(self, size=None, resize=None, min_patches=budget, max_patches=budget)
+
     def fit(self, frames: int, height: int, width: int) -> Fit:
         """The pixel sizes, (height, width), to which an item of this size is brought. Pure and tensor-free.
 
@@ -85,7 +93,7 @@ class PatchSpec:
             return side, side
         rows, columns = max(1, round(height / step)), max(1, round(width / step))
         low, high = self.min_patches / self.block**2, self.max_patches / self.block**2
-        if rows * columns > high:
+        if rows * columns > high or low == high:
             shrink = (height * width / (high * step * step)) ** 0.5
             rows, columns = (max(1, int(side / step / shrink)) for side in (height, width))
             rows, columns = min(rows, max(1, int(high // columns))), min(columns, max(1, int(high // rows)))

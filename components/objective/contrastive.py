@@ -54,7 +54,7 @@ class Contrastive(Objective):
             who = getattr(self, "registered_name", type(self).__name__)
             raise ValueError(
                 f"{who} aligns vision with text, but {type(module).__name__} has no part "
-                f"{', '.join(lacks)}; assembly/adapter has them"
+                f"{', '.join(lacks)}; assembly/two_tower has them"
             )
 
     def forward(self, module: Any, batch: Packed) -> tuple[Tensor, Metrics]:

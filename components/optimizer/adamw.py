@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from vlmloom.components.contracts.factors import Decay
 from vlmloom.components.optimizer.groups import Groups, sort_parameters
-from vlmloom.components.optimizer.schedule import Decay, ScheduledRecipe
+from vlmloom.components.optimizer.schedule import ScheduledRecipe
 from vlmloom.registry import register
 
 
@@ -52,7 +53,7 @@ class AdamW(ScheduledRecipe):
         """Make the optimizer; every part gives up to two groups.
 
         Args:
-            groups: pairs of named parameters and the factor on their learning rate.
+            groups: pairs of named parameters and what sets them apart.
 
         Raises:
             ValueError: nothing is to be trained.

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import nn
 
+from vlmloom.components.contracts.factors import Decay
 from vlmloom.components.optimizer.groups import Groups, sort_parameters
 from vlmloom.components.optimizer.muon import MuonAdamWOptimizer, Precision
-from vlmloom.components.optimizer.schedule import Decay, ScheduledRecipe
+from vlmloom.components.optimizer.schedule import ScheduledRecipe
 from vlmloom.registry import register
 
 ADAMW_NAMES = ("embed", "unembed", "router", "lm_head", "prototypes")
@@ -88,7 +89,7 @@ class MuonAdamW(ScheduledRecipe):
         """Make the optimizer; every part gives up to three groups (Muon, decayed AdamW, plain AdamW).
 
         Args:
-            groups: pairs of named parameters and the factor on their learning rate.
+            groups: pairs of named parameters and what sets them apart.
 
         Raises:
             ValueError: nothing is to be trained.

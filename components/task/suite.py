@@ -165,6 +165,10 @@ class Nano(Suite):
             if source.available() is None:
                 source.prepare()
 
+    def words(self, language: str) -> dict[str, str]:
+        """See `Suite.words`."""
+        return self.world.words(language)
+
     def text_corpus(self, items: int) -> Iterator[str]:
         """Question, answer and caption of the first training items."""
         for index in range(items):

@@ -53,3 +53,12 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "brown": (130, 75, 30),
 }
 """Names and strong hues; the first are the easiest to tell apart."""
+
+_CHINESE = (
+    "red 红色, green 绿色, blue 蓝色, yellow 黄色, purple 紫色, orange 橙色, pink 粉色, "
+    "brown 棕色, word 文字, digit 数字, cell 单元格, bar 柱, first 第一, second 第二, third 第三, "
+    "fourth 第四, fifth 第五, sixth 第六, seventh 第七, eighth 第八, nothing 空"
+)
+
+WORDS: dict[str, dict[str, str]] = {"zh": dict(pair.split() for pair in _CHINESE.split(", "))}
+"""What captions say beside the names of things, by language."""

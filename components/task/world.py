@@ -13,7 +13,7 @@ from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.contracts.sources import FontSource, PhotoSource, Sprites, SpriteSource, TableSource
 from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.drawing import Backdrop
-from vlmloom.components.task.vocabulary import CATEGORIES, COLOURS, VOCABULARY, Entry
+from vlmloom.components.task.vocabulary import CATEGORIES, COLOURS, VOCABULARY, WORDS, Entry
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,20 @@ class World:
         """The other styles that are installed and show at least 8 of the things."""
         styles = (self._style(source) for source in self.shift if source.available() is None)
         return tuple(style for style in styles if len(style.entries) >= 8)
+
+    def words(self, language: str) -> dict[str, str]:
+        """See `Suite.words`: the names of things are those of the source."""
+        if language == "en":
+            return {}
+        known = [one for one in self.sprites.languages if one == "en" or one in WORDS]
+        if language not in known:
+            raise ValueError(
+                f"captions in {language!r} are not known here; {' or '.join(known)} would be right"
+            )
+        names = self.sprites.names(language)
+        return WORDS[language] | {
+            entry.name: names[entry.code] for entry in self.vocabulary if entry.code in names
+        }
 
     def _style(self, source: SpriteSource) -> Style:
         sprites = source.load()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +12,13 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.kinds import Tokenizer
 from vlmloom.components.contracts.processor import Processor
+from vlmloom.components.contracts.resizing import Resolution
+from vlmloom.components.contracts.sample import describe
 from vlmloom.components.contracts.suite import Suite
 from vlmloom.components.source.cache import cache_root
+from vlmloom.pipelines.data.captions import ENGLISH, CaptionView
 from vlmloom.pipelines.data.packing import Draw, PackSampler
-from vlmloom.pipelines.data.views import Drawn, View, view
+from vlmloom.pipelines.data.views import Drawn, PictureView, SceneView, View
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError, one_line
 
@@ -64,6 +67,7 @@ class PackedData:
         packs_per_epoch: int = 10_000,
         workers: int = 0,
         on_corrupt: Literal["skip", "raise"] = "skip",
+        languages: dict[str, float] | None = None,
     ) -> None:
         """Note the parts; `connect` brings them together.
 
@@ -75,9 +79,11 @@ class PackedData:
             packs_per_epoch: how many packs Lightning calls an epoch; a budget usually ends a stage before.
             workers: processes that draw pictures; 0 draws in the main process.
             on_corrupt: leave a corrupt picture's item out, counted and named once, or stop.
+            languages: of captions, and their shares, e.g. `{en: 0.5, zh: 0.5}`; None is English. Where a
+                tokenizer is trained here, it learns the words of all.
 
         Raises:
-            ValueError: a number is too small.
+            ValueError: a number is too small, or the suite does not know a language.
         """
         for name, value, least in (
             ("pack_tokens", pack_tokens, 1),
@@ -86,6 +92,15 @@ class PackedData:
         ):
             if value < least:
                 raise ValueError(f"data/packed: {name} is {value}; {least} or more would be right")
+        shares = ENGLISH if languages is None else languages
+        if not all(0 <= share < float("inf") for share in shares.values()) or not any(shares.values()):
+            raise ValueError(f"data/packed: languages is {languages}; shares, not all 0, would be right")
+        self.languages = {language: share for language, share in shares.items() if share}
+        for language in self.languages:
+            try:
+                suite.words(language)
+            except ValueError as fault:
+                raise ValueError(f"data/packed: languages: {fault}") from None
         self.suite, self.tokenizer, self.template = suite, tokenizer, processor
         self.pack_tokens, self.packs_per_epoch = pack_tokens, packs_per_epoch
         self.workers, self.on_corrupt = workers, on_corrupt
@@ -109,7 +124,7 @@ class PackedData:
             except ValueError as fault:
                 raise UserError(one_line(fault)) from None
         elif not getattr(self.tokenizer, "trained", True):
-            self.tokenizer.train_cached(self.suite.text_corpus(CORPUS_ITEMS), cache_root())  # type: ignore[attr-defined]
+            self.tokenizer.train_cached(self._corpus(), cache_root())  # type: ignore[attr-defined]
         if short := list(self.short_vocabularies(intake)):
             raise UserError(*short)
         bind = getattr(intake, "bind_vocabulary", None)
@@ -123,6 +138,15 @@ class PackedData:
         if hasattr(self.tokenizer, "save"):
             self.tokenizer.save(file)
 
+    def _corpus(self) -> Iterator[str]:
+        """What a tokenizer learns its words from: the suite's text, and its captions in other languages."""
+        yield from self.suite.text_corpus(CORPUS_ITEMS)
+        for words in filter(None, map(self.suite.words, self.languages)):
+            for index in range(CORPUS_ITEMS):
+                sample = self.suite.plan("train", index)
+                if sample.pictures and not sample.captions:
+                    yield describe(sample.scene, words)
+
     def short_vocabularies(self, intake: Intake) -> Iterator[str]:
         """A line, with its key, for every part that reads tokens and has fewer ids than the tokenizer."""
         ids = self.tokenizer.vocab
@@ -132,11 +156,19 @@ class PackedData:
                 found = f"{name}.vocab: found {part.vocab}, but the tokenizer has {ids} ids"
                 yield f"{found}; {ids} would be right"
 
-    def view(self, name: str, split: str) -> View:
-        """A view of a split (see `pipelines.experiment.View`)."""
+    def view(self, name: str, split: str, resolution: Resolution | None = None) -> View:
+        """A view of a split (see `pipelines.experiment.View`), its pictures at a resolution."""
         if self.intake is None or self.processor is None:
             raise RuntimeError("connect(intake) comes first")
-        return view(name, self.suite, self.processor, self.intake, split=split)
+        return view_of(
+            name,
+            self.suite,
+            self.processor,
+            self.intake,
+            split=split,
+            resolution=resolution,
+            languages=self.languages,
+        )
 
     def loader(
         self, stage: Any, *, seed: int = 0, rank: int = 0, world: int = 1, accumulate: int = 1
@@ -150,7 +182,7 @@ class PackedData:
             world: the number of ranks.
             accumulate: micro-batches of an optimizer step.
         """
-        seen = self.view(stage.view, "train")
+        seen = self.view(stage.view, "train", stage.resolution)
         sampler = PackSampler(
             seen.size,
             capacity=stage.pack_tokens or self.pack_tokens,
@@ -181,3 +213,24 @@ def labels(suite: Suite, items: int = CORPUS_ITEMS) -> tuple[list[str], list[str
             colours.add(thing.colour)
             characters.update(thing.text)
     return sorted(names), sorted(colours - {""}), "".join(sorted(characters))
+
+
+def view_of(
+    name: str,
+    suite: Suite,
+    processor: Processor,
+    intake: Intake,
+    *,
+    split: str,
+    resolution: Resolution | None = None,
+    languages: Mapping[str, float] = ENGLISH,
+) -> View:
+    """The view by its name in an experiment's YAML (see `pipelines.experiment.View`)."""
+    if name == "captions":
+        return CaptionView(suite, processor, intake, split=split, resolution=resolution, languages=languages)
+    if name == "pictures":
+        return PictureView(suite, processor, intake, split=split, resolution=resolution)
+    if name == "scenes":
+        return SceneView(suite, processor, intake, split=split)
+    pictures = {"question": "shown", "withheld": "withheld", "described": "described"}[name]
+    return View(suite, processor, intake, split=split, pictures=pictures, resolution=resolution)

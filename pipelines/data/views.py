@@ -7,7 +7,6 @@ with the truth about them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -19,10 +18,10 @@ from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.packed import IGNORE, Packed, Span, Tag
 from vlmloom.components.contracts.patches import cut, join
 from vlmloom.components.contracts.processor import Encoded, Processor
-from vlmloom.components.contracts.resizing import UnfitPicture
-from vlmloom.components.contracts.sample import CorruptPicture, Picture, Sample, Scene, describe
+from vlmloom.components.contracts.resizing import Resolution, UnfitPicture
+from vlmloom.components.contracts.sample import CorruptPicture, Picture, Sample, describe
 from vlmloom.components.contracts.suite import Suite
-from vlmloom.components.contracts.visuals import Pictures
+from vlmloom.components.contracts.visuals import PatchSpec, Pictures
 from vlmloom.pipelines.data.packing import Draw, Size
 
 PIXELS_A_TOKEN = 16 * 16
@@ -87,13 +86,21 @@ class View:
 
     Attributes:
         pictures: `shown`, `withheld` or `described`.
+        resolution: at which `vision` sees pictures; None leaves it to the tower.
     """
 
     def __init__(
-        self, suite: Suite, processor: Processor, intake: Intake, *, split: str, pictures: str = "shown"
+        self,
+        suite: Suite,
+        processor: Processor,
+        intake: Intake,
+        *,
+        split: str,
+        pictures: str = "shown",
+        resolution: Resolution | None = None,
     ) -> None:
         self.suite, self.processor, self.intake = suite, processor, intake
-        self.split, self.pictures = split, pictures
+        self.split, self.pictures, self.resolution = split, pictures, resolution
         self.specs = intake.patch_specs()
         self.plan = lru_cache(maxsize=8192)(self._plan)
 
@@ -110,15 +117,22 @@ class View:
         self.__dict__.update(state)
         self.plan = lru_cache(maxsize=8192)(self._plan)
 
+    def spec(self, tower: str, sample: Sample) -> PatchSpec:
+        """How a sample's pictures are cut for a tower."""
+        spec = self.specs[tower]
+        if self.resolution is None or tower != "vision":
+            return spec
+        return spec.at(self.resolution, "tokens", sample.task, sample.split, sample.index)
+
     def grids(self, sample: Sample) -> list[tuple[int, int, int]]:
         """The grids of visual tokens of a sample's pictures.
 
         Raises:
             CorruptPicture: a picture has a size that the tower cannot take.
         """
-        spec = self.specs.get("vision")
-        if spec is None or not sample.pictures:
+        if "vision" not in self.specs or not sample.pictures:
             return []
+        spec = self.spec("vision", sample)
         grids = []
         for picture in sample.pictures:
             try:
@@ -165,7 +179,8 @@ class View:
         batch.extras["corrupt"] = [item.corrupt for item in items if item.corrupt]
         batch.extras["lost_weight"] = sum(item.weight for item in items if item.corrupt)
         for tower, spec in self.specs.items():
-            batch.visuals[tower] = join([cut(pixels, spec) for item in good for pixels in item.pixels], spec)
+            cuts = [cut(pixels, self.spec(tower, item.sample)) for item in good for pixels in item.pixels]
+            batch.visuals[tower] = join(cuts, spec)
         return batch
 
 
@@ -196,49 +211,6 @@ def pack(intake: Intake, encoded: Sequence[Encoded], tags: Sequence[Tag]) -> Pac
 @lru_cache(maxsize=65536)
 def _positions(intake: Intake, layout: tuple[Span, ...]) -> np.ndarray:
     return intake.positions(list(layout))
-
-
-class CaptionView(View):
-    """A picture (or clip) and its caption, for contrastive stages: the first of every sample that has one.
-
-    The batch is `Packed` captions; `visuals` holds one item a caption, and `extras["pairs"]` numbers the
-    captions, equal numbers for equal captions.
-    """
-
-    def _plan(self, index: int) -> Sample:
-        sample = self.suite.plan(self.split, index)
-        frames = sample.pictures[0].frames if sample.pictures else 0
-        things = tuple(thing for thing in sample.scene.things if thing.frame < frames)
-        scene = Scene(sample.scene.key, things)
-        return replace(sample, prompt=list(sample.pictures[:1]), scene=scene, caption=describe(scene))
-
-    def encoded(self, sample: Sample) -> Encoded:
-        """The caption as an answer without a question; its end token stands for the whole."""
-        return self.processor.encode(replace(sample, prompt=[], answer=sample.caption), [])
-
-    def size(self, index: int) -> Size:
-        """See `Size`: the caption and the visual tokens; samples without a picture are left out."""
-        sample = self.plan(index)
-        if not sample.pictures:
-            return Size(0)
-        try:
-            visual = sum(frames * rows * columns for frames, rows, columns in self.grids(sample))
-        except CorruptPicture:
-            return CORRUPT
-        return Size(len(self.encoded(sample)) + visual, 1.0)
-
-    def collate(self, items: Sequence[Drawn]) -> Packed:
-        """See the class."""
-        batch = super().collate(items)
-        digests = [
-            hashlib.blake2b(item.sample.caption.encode(), digest_size=7).digest()
-            for item in items
-            if item.corrupt is None
-        ]
-        batch.extras["pairs"] = torch.tensor(
-            [int.from_bytes(digest) for digest in digests], dtype=torch.int64
-        )
-        return batch
 
 
 class PictureView(View):
@@ -294,15 +266,3 @@ class SceneView(View):
                     number += 1
             batch.tags.append(item.tag)
         return batch
-
-
-def view(name: str, suite: Suite, processor: Processor, intake: Intake, *, split: str) -> View:
-    """The view by its name in an experiment's YAML (see `pipelines.experiment.View`)."""
-    if name == "captions":
-        return CaptionView(suite, processor, intake, split=split)
-    if name == "pictures":
-        return PictureView(suite, processor, intake, split=split)
-    if name == "scenes":
-        return SceneView(suite, processor, intake, split=split)
-    pictures = {"question": "shown", "withheld": "withheld", "described": "described"}[name]
-    return View(suite, processor, intake, split=split, pictures=pictures)

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
         return 0
     from rich.console import Console
 
-    from vlmloom.pipelines.loading import build_training, compose_training, shape_of
+    from vlmloom.pipelines.loading import build_training, compose_training
     from vlmloom.pipelines.quiet import quiet
     from vlmloom.pipelines.run import train
 
@@ -88,10 +88,15 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
     folder = args.out or Path("runs") / training.name
     console = Console(stderr=True, highlight=False)
     ledger = train(training, folder, resolved=resolved, make_trainer=factory, console=console)
-    whole = "assembly" in shape_of(composed).__dataclass_fields__
+    if hasattr(training.subject, "generate"):
+        then = f"vlmloom evaluate {folder}"
+    elif hasattr(training.subject, "vision"):
+        then = f"vlmloom evaluate-vision {folder}"
+    else:
+        then = f'load_component("{folder}")'
     console.print(
         f"{folder}: {ledger.samples:,} samples, {ledger.flops:.3g} FLOPs, {ledger.seconds:,.0f} s; "
-        f"next: " + (f"vlmloom evaluate {folder}" if whole else f'load_component("{folder}")')
+        f"next: {then}"
     )
     return 0
 

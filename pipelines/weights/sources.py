@@ -75,6 +75,35 @@ class Mapped:
         yield from bytes_of(self.tensors[name].reshape(-1)[start:stop])
 
 
+class Within:
+    """The tensors of another source below a name: those of a part that was trained alone."""
+
+    def __init__(self, source: Source, part: str) -> None:
+        self.source, self.prefix = source, f"{part}."
+
+    def __iter__(self) -> Iterator[str]:
+        return (self.prefix + name for name in self.source)
+
+    def __contains__(self, name: str) -> bool:
+        return name.startswith(self.prefix) and name.removeprefix(self.prefix) in self.source
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of a tensor."""
+        return self.source.shape(name.removeprefix(self.prefix))
+
+    def dtype(self, name: str) -> str:
+        """Of a tensor, as safetensors names it."""
+        return self.source.dtype(name.removeprefix(self.prefix))
+
+    def tensor(self, name: str) -> Tensor:
+        """A whole tensor."""
+        return self.source.tensor(name.removeprefix(self.prefix))
+
+    def chunks(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[memoryview]:
+        """The bytes of a range of its elements in flat order."""
+        return self.source.chunks(name.removeprefix(self.prefix), start, stop)
+
+
 def open_ours(path: Path) -> tuple[Source, Path]:
     """The weights of a checkpoint of ours, and the folder of its run or import.
 

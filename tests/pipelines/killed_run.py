@@ -1,7 +1,7 @@
 """Train the tiny experiment in this process and, where it is told to, die by SIGKILL on the way.
 
 Arguments: the run's folder; `whole`, `step=N` (killed after N optimizer steps in all) or `checkpoint=N`
-(killed when half of the Nth checkpoint's bytes are on disk).
+(killed when half of the Nth checkpoint's bytes are on disk); overrides `key=value`, and another file.
 """
 
 import io
@@ -51,7 +51,8 @@ if __name__ == "__main__":
     if how == "checkpoint":
         die_in_checkpoint(int(number))
     callbacks = [KilledAfter(int(number))] if how == "step" else []
+    source = next((one for one in sys.argv[3:] if "=" not in one), Path(__file__).with_name("tiny.yaml"))
     experiment, resolved = build_experiment(
-        compose_experiment(Path(__file__).with_name("tiny.yaml"), sets=sys.argv[3:])
+        compose_experiment(source, sets=[one for one in sys.argv[3:] if "=" in one])
     )
     train(experiment, folder, resolved=resolved, callbacks=callbacks)

@@ -91,7 +91,7 @@ MISTAKES = {
     ],
     "set: {stages.0.view: captions}\nswap: {stages.0.objective: {use: objective/contrastive}}": [
         "bad.yaml:3: stages.0.objective: objective/contrastive aligns vision with text, but Native has no part text, "
-        "align; assembly/adapter has them"
+        "align; assembly/two_tower has them"
     ],
     "set: {data.pack_tokens: 0}": [
         "bad.yaml:2: data.pack_tokens: data/packed: pack_tokens is 0; 1 or more would be right"

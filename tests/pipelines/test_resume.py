@@ -59,3 +59,16 @@ def test_what_a_kill_left_half_written_is_gone_at_the_next_start(tmp_path):
     for how, left in (("checkpoint=1", 1), ("step=1", 0)):
         assert run(tmp_path, how).returncode == -9
         assert len(list(tmp_path.rglob(".*.part"))) == left
+
+
+@pytest.mark.parametrize("file", ["two_towers.yaml"])
+def test_a_contrastive_stage_that_was_killed_equals_one_that_was_not(file, tmp_path):
+    """Languages and numbers of tokens are drawn again as they were."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    source = str(SCRIPT.with_name(file))
+    assert run(whole, "whole", source).returncode == 0
+    assert run(killed, "step=5", source).returncode == -9
+    done = run(killed, "whole", source)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert curve(killed) == curve(whole) and len(curve(whole)) > 8
+    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from vlmloom.components.contracts.factors import Factors
 from vlmloom.components.ffn import SwiGLU
 from vlmloom.components.moe import MegaBlocks, SigmoidBias
 from vlmloom.components.moe.megablocks import from_megablocks, to_megablocks
@@ -115,7 +116,7 @@ def test_no_tokens_give_gradients_of_zero(kernels):
 
 def test_muon_takes_each_expert_for_a_matrix_of_its_own():
     _, other = pair()
-    optimizer = MuonAdamW().build([(other.named_parameters(), 1.0)])
+    optimizer = MuonAdamW().build([(other.named_parameters(), Factors())])
     assert optimizer.splits[other.experts.w1] == (8, 8, 8, 8)
 
 

@@ -151,5 +151,7 @@ def test_an_assembly_that_does_not_fit_is_refused_in_one_line(towers):
     made().check(towers)
     with pytest.raises(ValueError, match="vocab is 30; the assembly's 32 would be right"):
         made(vocab=30).check(towers)
-    with pytest.raises(ValueError, match="Linear has no part vision, text, align; assembly/adapter has them"):
+    with pytest.raises(
+        ValueError, match="Linear has no part vision, text, align; assembly/two_tower has them"
+    ):
         made().check(torch.nn.Linear(1, 1))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from vlmloom.components.contracts.factors import Factors
 from vlmloom.components.optimizer import muon
 from vlmloom.components.optimizer.adamw import AdamW
 from vlmloom.components.optimizer.muon import matrices_of, newton_schulz, splits_of
@@ -46,14 +47,14 @@ def train(net: Net, optimizer: torch.optim.Optimizer, steps: int) -> list[float]
     return losses
 
 
-def build(recipe, net: nn.Module, factor: float = 1.0):
-    return recipe.build([(net.named_parameters(), factor)])
+def build(recipe, net: nn.Module, **factors):
+    return recipe.build([(net.named_parameters(), Factors(**factors))])
 
 
 def update_of(parameter: nn.Parameter, gradient: torch.Tensor, lr: float = 1.0) -> torch.Tensor:
     before = parameter.detach().clone()
     recipe = MuonAdamW(lr=lr, weight_decay=0.0, precision="float32")
-    optimizer = recipe.build([([("matrix", parameter)], 1.0)])
+    optimizer = recipe.build([([("matrix", parameter)], Factors())])
     parameter.grad = gradient
     optimizer.step()
     return before - parameter.detach()
@@ -64,7 +65,7 @@ def test_equals_the_muon_of_torch(shape):
     torch.manual_seed(0)
     ours, theirs = (nn.Parameter(torch.ones(shape)) for _ in range(2))
     recipe = MuonAdamW(lr=0.02, weight_decay=0.1, precision="bfloat16")
-    mine = recipe.build([([("matrix", ours)], 1.0)])
+    mine = recipe.build([([("matrix", ours)], Factors())])
     reference = torch.optim.Muon([theirs], lr=0.02, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
     for _ in range(4):
         ours.grad = torch.randn(shape)
@@ -177,7 +178,7 @@ def test_factors_frozen_and_shared_parameters():
     net = Net()
     net.conv.requires_grad_(False)
     optimizer = MuonAdamW(lr=0.01).build(
-        [(net.qkv.named_parameters(prefix="qkv"), 0.1), (net.named_parameters(), 1.0)]
+        [(net.qkv.named_parameters(prefix="qkv"), Factors(0.1)), (net.named_parameters(), Factors())]
     )
     names = [name for group in optimizer.param_groups for name in group["param_names"]]
     assert len(names) == len(set(names)) and not any("conv" in name for name in names)
@@ -208,7 +209,7 @@ def test_rates_follow_progress():
     assert [wsd.factor(at) for at in (0, 0.8, 0.9, 1)] == pytest.approx([1, 1, 0.5, 0])
     assert AdamW(warmup=0, decay="linear", floor=0.2).factor(0.5) == pytest.approx(0.6)
     assert AdamW(warmup=0, decay="constant").factor(0.7) == 1
-    optimizer = build(recipe, Net(), 0.5)
+    optimizer = build(recipe, Net(), rate=0.5)
     recipe.schedule(optimizer, 0.05)
     recipe.schedule(optimizer, 0.05)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.0025] * 3)

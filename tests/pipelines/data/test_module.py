@@ -18,7 +18,7 @@ def data():
 
 
 def seen(data, seed: int, packs: int = 3) -> list[tuple[str, int]]:
-    stage = SimpleNamespace(view="question", pack_tokens=None)
+    stage = SimpleNamespace(view="question", pack_tokens=None, resolution=None)
     batches = iter(data.loader(stage, seed=seed))
     return [(tag.task, tag.index) for _ in range(packs) for tag in next(batches).tags]
 

@@ -18,7 +18,7 @@ from vlmloom.components.task.order import Order
 from vlmloom.components.task.suite import Nano
 from vlmloom.components.task.which_image import WhichImage
 from vlmloom.pipelines.account import labels
-from vlmloom.pipelines.data.views import CaptionView
+from vlmloom.pipelines.data.captions import CaptionView
 from vlmloom.pipelines.experiment import Stage
 from vlmloom.pipelines.loading import build_experiment, compose_experiment
 from vlmloom.pipelines.run import train
