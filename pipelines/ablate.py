@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from vlmloom.pipelines.evaluate import Items
 from vlmloom.pipelines.experiment import NAME, Budget
 from vlmloom.registry.build import build_as
 from vlmloom.registry.catalog import catalog
-from vlmloom.registry.compose import find
-from vlmloom.registry.errors import Mark, Refusals, UserError
+from vlmloom.registry.compose import Composed, find
+from vlmloom.registry.errors import ConfigError, Mark, Problem, Refusals, UserError
 from vlmloom.registry.hints import REQUIRED, signature
 from vlmloom.registry.marked import Node, load, mark_all
 from vlmloom.registry.overrides import apply_set, read_axis
@@ -177,7 +177,13 @@ def _anchor(root: Node, folder: Path) -> None:
 
 
 def arms(
-    root: Node, *, grid: bool, scale: str = "nano", sets: Sequence[str] = (), swaps: Sequence[str] = ()
+    root: Node,
+    *,
+    grid: bool,
+    scale: str = "nano",
+    sets: Sequence[str] = (),
+    swaps: Sequence[str] = (),
+    also: Callable[[Composed], Iterable[Problem]] = lambda composed: (),
 ) -> dict[str, Node]:
     """Every arm's experiment by its name, the base first, each composed and checked.
 
@@ -187,6 +193,7 @@ def arms(
         scale: of what is named without one.
         sets: overrides of the base and so of every arm.
         swaps: the same.
+        also: what else may be wrong with a composed arm.
 
     Raises:
         ConfigError: an arm is no experiment that could be trained; all arms are told at once.
@@ -199,7 +206,14 @@ def arms(
     axes = root.value["axes"].value if "axes" in root.value else {}
     if not axes:
         raise UserError(f"{root.mark.file}: no axes; --axis key=v1,v2 would be right")
-    composed = compose_experiment(base, sets=sets, swaps=swaps, scale=scale)
+
+    def checked(tree: Node) -> Composed:
+        composed = compose_experiment(tree, sets=sets, swaps=swaps, scale=scale)
+        if problems := [*also(composed)]:
+            raise ConfigError(problems)
+        return composed
+
+    composed = checked(base)
     found, lines = {BASE: base}, []
     known: dict[str, Any] = {BASE: _written_out(composed.root.plain())}
     tried: set[str] = set()
@@ -212,7 +226,7 @@ def arms(
             continue
         try:
             tree = arm.tree(base)
-            composed = compose_experiment(tree, sets=sets, swaps=swaps, scale=scale)
+            composed = checked(tree)
         except UserError as error:
             lines.extend(line for line in error.lines if line not in lines)
             tried.update(arm.changes)
@@ -250,14 +264,16 @@ def _written_out(plain: Any) -> Any:
 def check_ablation(
     source: str, *, scale: str = "nano", sets: Sequence[str] = (), swaps: Sequence[str] = ()
 ) -> None:
-    """See that an ablation can be run.
+    """See that an ablation can be run, the folders that its arms' `weights` name among it.
 
     Raises:
         UserError: it cannot; the arguments are those of `read_ablation` and `arms`.
     """
+    from vlmloom.pipelines.loading import lost_weights
+
     root = read_ablation(source, scale=scale)
     asked = settings(root)
-    arms(root, grid=asked.grid, scale=scale, sets=sets, swaps=swaps)
+    arms(root, grid=asked.grid, scale=scale, sets=sets, swaps=swaps, also=lost_weights)
 
 
 def _changes(axes: dict[str, Node], grid: bool) -> Iterator[Arm]:
