@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vlmloom.pipelines.evaluate import Items
+from vlmloom.pipelines.evaluate_vision.pictures import Plan as Probes
+from vlmloom.pipelines.exams import Exam, composer
 from vlmloom.pipelines.experiment import NAME, Budget
 from vlmloom.registry.build import build_as
 from vlmloom.registry.catalog import catalog
-from vlmloom.registry.compose import Composed, find
-from vlmloom.registry.errors import ConfigError, Mark, Problem, Refusals, UserError
+from vlmloom.registry.compose import find
+from vlmloom.registry.errors import Mark, Refusals, UserError
 from vlmloom.registry.hints import REQUIRED, signature
 from vlmloom.registry.marked import Node, load, mark_all
 from vlmloom.registry.overrides import apply_set, read_axis
@@ -36,18 +38,27 @@ class Ablation:
         base: the experiment that is changed: a name, a path, or a mapping that extends one.
         axes: key of the base -> values. A mapping is laid over what stands there, a component is swapped in;
             the base's own value may stand among them and is not trained twice.
+        arms: name -> several changes at once, key -> value, each as in `axes`.
         grid: every combination of the axes' values, and not one change at a time.
         budget: of each arm and seed; None is the base's own.
         seeds: trainings of each arm.
         items: how many are asked of a category.
+        probes: pictures that the tower of each arm is shown afterwards, in place of questions.
     """
 
     base: str | dict[str, Any]
     axes: dict[str, list[Any]] = field(default_factory=dict)
+    arms: dict[str, dict[str, Any]] = field(default_factory=dict)
     grid: bool = False
     budget: Budget | None = None
     seeds: int = 2
     items: Items = field(default_factory=Items)
+    probes: Probes | None = None
+
+    @property
+    def exam(self) -> Exam:
+        """What every arm is asked afterwards."""
+        return self.probes or self.items
 
     def __post_init__(self) -> None:
         counts = {"seeds": self.seeds, "items.test": self.items.test, "items.other": self.items.other}
@@ -64,22 +75,24 @@ class Arm:
 
     Attributes:
         changes: key -> value.
+        given: its name, where the file gives it one.
     """
 
     changes: dict[str, Node]
+    given: str | None = None
 
     @property
     def name(self) -> str:
         """What it is called in the report and on the disk: the last word of each key with its value."""
-        return "+".join(_spell(key, value) for key, value in self.changes.items())
+        return self.given or "+".join(_spell(key, value) for key, value in self.changes.items())
 
     def tree(self, base: Node) -> Node:
         """The experiment."""
         made = base.copy()
         for key, value in self.changes.items():
-            what = "swap" if value.names_component() else "set"
-            changes = made.value.setdefault(what, Node({}, value.mark)).value
-            for path, leaf in [(key, value)] if what == "swap" else _leaves(key, value):
+            for path, leaf in _leaves(key, value):
+                what = "swap" if leaf.names_component() else "set"
+                changes = made.value.setdefault(what, Node({}, value.mark)).value
                 # Last, so that it lies over whatever the base sets, there or below.
                 changes.pop(path, None)
                 changes[path] = leaf.copy()
@@ -88,7 +101,7 @@ class Arm:
 
 def _leaves(key: str, value: Node) -> Iterator[tuple[str, Node]]:
     """A mapping as the dotted keys of what it holds: set whole, it would replace what the base sets there."""
-    if not isinstance(value.value, dict) or not value.value:
+    if not isinstance(value.value, dict) or not value.value or value.names_component():
         yield key, value
         return
     for name, child in value.value.items():
@@ -141,19 +154,23 @@ def settings(root: Node, changes: Mapping[str, Any] | None = None) -> Ablation:
     for key, value in (changes or {}).items():
         option = {"items.test": "items", "items.other": "other-items"}.get(key, key)
         apply_set(shown, key, Node(value, Mark(f"--{option} {value}")))
-    # Values of axes, and a base that is a mapping, are looked at as parts of experiments, not by themselves.
+    # Values of axes and arms, and a base that is a mapping, are looked at as parts of experiments.
     if BASE in shown.value and isinstance(shown.value[BASE].value, dict):
         shown.value[BASE].value = ""
     axes = shown.value.get("axes")
     if axes is not None and isinstance(axes.value, dict):
         for values in axes.value.values():
             values.value = [] if isinstance(values.value, list) else values.value
+    named = shown.value.get("arms")
+    if named is not None and isinstance(named.value, dict):
+        for several in named.value.values():
+            several.value = {} if isinstance(several.value, dict) else several.value
     return build_as(shown, Ablation)
 
 
 def is_ablation(root: Node) -> bool:
     """Whether a file is one, and no experiment."""
-    return isinstance(root.value, dict) and not {"base", "axes"}.isdisjoint(root.value)
+    return isinstance(root.value, dict) and not {"base", "axes", "arms"}.isdisjoint(root.value)
 
 
 def _find(source: str, scale: str) -> Path:
@@ -178,46 +195,40 @@ def _anchor(root: Node, folder: Path) -> None:
 
 def arms(
     root: Node,
+    asked: Ablation,
     *,
-    grid: bool,
+    grid: bool = False,
     scale: str = "nano",
     sets: Sequence[str] = (),
     swaps: Sequence[str] = (),
-    also: Callable[[Composed], Iterable[Problem]] = lambda composed: (),
 ) -> dict[str, Node]:
     """Every arm's experiment by its name, the base first, each composed and checked.
 
     Args:
         root: of `read_ablation`, checked.
-        grid: all combinations.
+        asked: its settings.
+        grid: all combinations, whatever the settings say.
         scale: of what is named without one.
         sets: overrides of the base and so of every arm.
         swaps: the same.
-        also: what else may be wrong with a composed arm.
 
     Raises:
         ConfigError: an arm is no experiment that could be trained; all arms are told at once.
         UserError: an axis changes nothing, or two arms are one.
     """
-    from vlmloom.pipelines.loading import compose_experiment
-
+    compose = composer(asked.exam)
     written = root.value[BASE]
     base = written if isinstance(written.value, dict) else Node({"extends": written}, written.mark)
     axes = root.value["axes"].value if "axes" in root.value else {}
-    if not axes:
+    named = root.value["arms"].value if "arms" in root.value else {}
+    if not axes and not named:
         raise UserError(f"{root.mark.file}: no axes; --axis key=v1,v2 would be right")
-
-    def checked(tree: Node) -> Composed:
-        composed = compose_experiment(tree, sets=sets, swaps=swaps, scale=scale)
-        if problems := [*also(composed)]:
-            raise ConfigError(problems)
-        return composed
-
-    composed = checked(base)
+    composed = compose(base, sets=sets, swaps=swaps, scale=scale)
     found, lines = {BASE: base}, []
     known: dict[str, Any] = {BASE: _written_out(composed.root.plain())}
     tried: set[str] = set()
-    for arm in _changes(axes, grid):
+    given = (Arm(changes.value, name) for name, changes in named.items() if changes.value)
+    for arm in (*_changes(axes, grid or asked.grid), *given):
         name = arm.name
         mark = next(iter(arm.changes.values())).mark
         where = f"{mark}: {' and '.join(arm.changes)}"
@@ -226,7 +237,7 @@ def arms(
             continue
         try:
             tree = arm.tree(base)
-            composed = checked(tree)
+            composed = compose(tree, sets=sets, swaps=swaps, scale=scale)
         except UserError as error:
             lines.extend(line for line in error.lines if line not in lines)
             tried.update(arm.changes)
@@ -264,21 +275,19 @@ def _written_out(plain: Any) -> Any:
 def check_ablation(
     source: str, *, scale: str = "nano", sets: Sequence[str] = (), swaps: Sequence[str] = ()
 ) -> None:
-    """See that an ablation can be run, the folders that its arms' `weights` name among it.
+    """See that an ablation can be run.
 
     Raises:
         UserError: it cannot; the arguments are those of `read_ablation` and `arms`.
     """
-    from vlmloom.pipelines.loading import lost_weights
-
     root = read_ablation(source, scale=scale)
     asked = settings(root)
-    arms(root, grid=asked.grid, scale=scale, sets=sets, swaps=swaps, also=lost_weights)
+    arms(root, asked, scale=scale, sets=sets, swaps=swaps)
 
 
 def _changes(axes: dict[str, Node], grid: bool) -> Iterator[Arm]:
     """One change at a time, axis by axis, or every combination."""
-    if not grid:
+    if not grid or not axes:
         for key, values in axes.items():
             yield from (Arm({key: value}) for value in values.value)
         return

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from vlmloom.pipelines.evaluate import Items
+from vlmloom.pipelines.exams import Exam, composer, plain
 from vlmloom.pipelines.experiment import Budget
 from vlmloom.pipelines.files import restored
 from vlmloom.pipelines.gather import BLIND, gather
@@ -32,7 +33,7 @@ class Plan:
         budget: `(unit, amount)` for every design, all stages included; None is the first experiment's own.
         seeds: how many.
         out: the folder of the comparison.
-        items: how many are asked.
+        exam: what is asked.
         base: the design that all others are changes of, where there is one.
         blind: add the first design that trains on pictures' questions, with the pictures withheld.
         sets: overrides for every design.
@@ -43,7 +44,7 @@ class Plan:
     out: Path
     budget: tuple[str, float] | None = None
     seeds: int = 2
-    items: Items = field(default_factory=Items)
+    exam: Exam = field(default_factory=Items)
     base: str | None = None
     blind: bool = True
     sets: tuple[str, ...] = ()
@@ -74,7 +75,8 @@ def compare(plan: Plan, console: Console) -> Path:
     for seed in range(plan.seeds):
         for design in plan.designs:
             asked[design] = same_experiment(_job(plan, design, seed, budget_sets))
-    same_items(asked)
+    if isinstance(plan.exam, Items):
+        same_items(asked)
     for design in plan.designs:
         jobs = [_job(plan, design, seed, budget_sets) for seed in range(plan.seeds)]
         if any(not begun(job.folder) for job in jobs):
@@ -107,10 +109,8 @@ def _all_runs(plan: Plan, designs: Sequence[str], budget_sets: tuple[str, ...], 
 
 def own_budget(plan: Plan) -> tuple[str, float]:
     """The budget that the first experiment gives itself."""
-    from vlmloom.pipelines.loading import compose_experiment
-
     first = next(iter(plan.designs.values()))
-    composed = compose_experiment(first, sets=plan.sets, swaps=plan.swaps, scale=plan.scale)
+    composed = composer(plan.exam)(first, sets=plan.sets, swaps=plan.swaps, scale=plan.scale)
     budget = Budget(**composed.root.plain()["budget"])
     return budget.unit, getattr(budget, budget.unit)
 
@@ -133,7 +133,7 @@ def _job(plan: Plan, design: str, seed: int, budget_sets: tuple[str, ...]) -> Jo
             (*budget_sets, *sets),
             plan.swaps,
             plan.scale,
-            plan.items,
+            plan.exam,
         )
     return blind_job(plan, seed, folder, sets)
 
@@ -162,9 +162,7 @@ def composed_of(job: Job) -> Composed:
     Raises:
         ConfigError: it is wrong.
     """
-    from vlmloom.pipelines.loading import compose_experiment
-
-    return compose_experiment(job.source, sets=job.sets, swaps=job.swaps, scale=job.scale)
+    return composer(job.exam)(job.source, sets=job.sets, swaps=job.swaps, scale=job.scale)
 
 
 def same_items(experiments: dict[str, dict[str, Any]]) -> None:
@@ -192,7 +190,7 @@ def same_items(experiments: dict[str, dict[str, Any]]) -> None:
 
 
 def is_done(job: Job) -> bool:
-    """Whether a run has reached its end, and has answered as many items as are asked now.
+    """Whether a run has reached its end, and has answered what is asked now.
 
     Raises:
         UserError: its record is damaged.
@@ -200,7 +198,7 @@ def is_done(job: Job) -> bool:
     record = read_record(job.folder)
     return (
         record is not None
-        and record.get("items") == asdict(job.items)
+        and record.get("exam") == plain(job.exam)
         and all((job.folder / name).exists() for name in record["answers"])
     )
 
@@ -232,4 +230,4 @@ def blind_job(plan: Plan, seed: int, folder: Path, sets: tuple[str, ...]) -> Job
     assert record is not None, "blind comes after its twin"
     withheld = tuple(f"stages.{number}.view=withheld" for number in seen)
     blind_sets = (*_budget("samples", record["samples"]), *withheld, f"name={BLIND}", *sets)
-    return Job(BLIND, plan.designs[design], seed, folder, blind_sets, plan.swaps, plan.scale, plan.items)
+    return Job(BLIND, plan.designs[design], seed, folder, blind_sets, plan.swaps, plan.scale, plan.exam)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlmloom.pipelines.job import ORACLE, read_record
-from vlmloom.pipelines.report.record import Answer, Comparison, Example, Run, read_answers
+from vlmloom.pipelines.exams import ORACLE
+from vlmloom.pipelines.job import read_record
+from vlmloom.pipelines.report.record import Answer, Category, Comparison, Example, Run, read_answers
 from vlmloom.registry.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,13 +22,11 @@ EXAMPLES_A_CATEGORY = 1
 
 def gather(plan: Plan, designs: Sequence[str]) -> Comparison:
     """Everything that is finished, as the report takes it."""
-    from vlmloom.pipelines.evaluate import categories, evaluated_splits
-    from vlmloom.pipelines.loading import compose_experiment
     from vlmloom.pipelines.machine import machine, versions
-    from vlmloom.registry.build import build
 
     runs, answers, pretrained = [], [], []
     cascades: list[str] = []
+    chances: dict[str, float | None] = {}
     for seed in range(plan.seeds):
         for design in designs:
             folder = plan.out / "runs" / f"{design}-seed{seed}"
@@ -34,12 +34,54 @@ def gather(plan: Plan, designs: Sequence[str]) -> Comparison:
             if record is None:
                 continue
             runs.append(Run.from_dict(record))
+            chances |= record["chances"]
             pretrained += [{"design": design, "weights": line} for line in record["pretrained"] if seed == 0]
             for name, count in record["answers"].items():
                 found = kept_answers(folder / name, design, seed, count)
                 if found[0].design == ORACLE and design not in cascades:
                     cascades.append(design)
                 answers += found
+    asked = _probed(chances) if chances else _questioned(plan, answers)
+    oracles = {answer.design for answer in answers} & {ORACLE}
+    assert plan.budget is not None
+    kind, value = plan.budget
+    return Comparison(
+        budget={"kind": kind, "value": value},
+        designs=[*designs, *oracles],
+        seeds=list(range(plan.seeds)),
+        runs=runs,
+        answers=answers,
+        categories=asked.categories,
+        reference=BLIND if BLIND in designs else None,
+        base=plan.base,
+        oracles={design: ORACLE for design in cascades},
+        examples=asked.examples,
+        machine=machine(),
+        versions=versions(),
+        pretrained=pretrained,
+        absent_splits=asked.absent,
+        command=plan.command,
+    )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the report is told of an exam."""
+
+    categories: list[Category]
+    examples: list[Example] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+def _probed(chances: dict[str, float | None]) -> _Asked:
+    return _Asked([Category(name, "probes", True, chance) for name, chance in chances.items()])
+
+
+def _questioned(plan: Plan, answers: Sequence[Answer]) -> _Asked:
+    from vlmloom.pipelines.evaluate import categories, evaluated_splits
+    from vlmloom.pipelines.loading import compose_experiment
+    from vlmloom.registry.build import build
+
     composed = compose_experiment(
         next(iter(plan.designs.values())), sets=plan.sets, swaps=plan.swaps, scale=plan.scale
     )
@@ -53,26 +95,7 @@ def gather(plan: Plan, designs: Sequence[str]) -> Comparison:
         for split in ("test", "shift", "compositional")
         if split not in there
     }
-    oracles = {answer.design for answer in answers} & {ORACLE}
-    assert plan.budget is not None
-    kind, value = plan.budget
-    return Comparison(
-        budget={"kind": kind, "value": value},
-        designs=[*designs, *oracles],
-        seeds=list(range(plan.seeds)),
-        runs=runs,
-        answers=answers,
-        categories=categories(suite),
-        reference=BLIND if BLIND in designs else None,
-        base=plan.base,
-        oracles={design: ORACLE for design in cascades},
-        examples=examples(suite, answers),
-        machine=machine(),
-        versions=versions(),
-        pretrained=pretrained,
-        absent_splits=absent,
-        command=plan.command,
-    )
+    return _Asked(categories(suite), examples(suite, answers), absent)
 
 
 def kept_answers(path: Path, design: str, seed: int, count: int) -> list[Answer]:

@@ -8,23 +8,20 @@ from __future__ import annotations
 import json
 import multiprocessing
 import sys
-import time
 import traceback
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from vlmloom.pipelines.evaluate import Items
+from vlmloom.pipelines.exams import Exam, composer, examine, plain
 from vlmloom.pipelines.files import write_text
 from vlmloom.pipelines.report.record import CurvePoint, Run, Stage
 from vlmloom.registry.errors import UserError, one_line, told
 from vlmloom.registry.marked import Node
 
-ORACLE = "oracle"
-LATENCY_ITEMS = 24
 RECORD = "run.json"
 """What a run took; written last."""
 
@@ -41,7 +38,7 @@ class Job:
         sets: overrides, the budget among them.
         swaps: overrides.
         scale: of what is named without one.
-        items: how many are asked afterwards.
+        exam: what is asked afterwards.
     """
 
     design: str
@@ -51,7 +48,7 @@ class Job:
     sets: tuple[str, ...] = ()
     swaps: tuple[str, ...] = ()
     scale: str = "nano"
-    items: Items = field(default_factory=Items)
+    exam: Exam = field(default_factory=Items)
 
 
 def in_process(job: Job) -> None:
@@ -95,57 +92,35 @@ def _enter(job: Job) -> None:
 
 def work(job: Job, console: Console) -> None:
     """Train, answer, and write `run.json` last."""
-    from vlmloom.pipelines.answering import Answerer
+    from lightning.pytorch import Callback
+
     from vlmloom.pipelines.checkpoints import load_weights
-    from vlmloom.pipelines.evaluate import answers_file, evaluate
-    from vlmloom.pipelines.loading import build_experiment, compose_experiment
+    from vlmloom.pipelines.experiment import Experiment
+    from vlmloom.pipelines.loading import build_training
     from vlmloom.pipelines.machine import peak_memory
-    from vlmloom.pipelines.measures import BATCHES, declared, measure
+    from vlmloom.pipelines.measures import declared
     from vlmloom.pipelines.run import train
-    from vlmloom.pipelines.summary import active_parameters
     from vlmloom.pipelines.validation import ValidationCurve
     from vlmloom.pipelines.weights.starting import declarations
 
-    composed = compose_experiment(job.source, sets=job.sets, swaps=job.swaps, scale=job.scale)
-    experiment, resolved = build_experiment(composed)
-    ledger = train(
-        experiment, job.folder, resolved=resolved, console=console, callbacks=[ValidationCurve(experiment)]
-    )
-    load_weights(experiment.assembly, job.folder / "model.safetensors")
-    experiment.assembly.eval()
-    routes = {job.design: Answerer(experiment)}
-    if routes[job.design].perceives:
-        routes[ORACLE] = Answerer(experiment, oracle=True)
-    kept: dict[str, int] = {}
-    for name, answerer in routes.items():
-        clock = time.perf_counter()
-        answers = evaluate(answerer, job.folder, design=name, seed=job.seed, items=job.items)
-        for split, count in Counter(answer.split for answer in answers).items():
-            kept[answers_file(job.folder, name, split, job.items).name] = count
-        visual = {category for category, task in experiment.data.suite.tasks.items() if task.visual}
-        scores = [
-            answer.correct for answer in answers if answer.split == "test" and answer.category in visual
-        ]
-        console.print(
-            f"{name}: {sum(scores) / max(len(scores), 1):.1%} of {len(scores)} visual test items "
-            f"({time.perf_counter() - clock:.0f} s)"
-        )
-    samples = [
-        task.plan("test", index) for task in experiment.data.suite.tasks.values() for index in range(2)
-    ]
-    measured = measure(routes[job.design], min(BATCHES, job.items.test))
-    latency = routes[job.design].latency(samples[:LATENCY_ITEMS])
-    parts = experiment.assembly.parts()
-    answering = {name: part for name, part in parts.items() if name not in ("text", "align")}
+    composed = composer(job.exam)(job.source, sets=job.sets, swaps=job.swaps, scale=job.scale)
+    experiment, resolved = build_training(composed)
+    curve: list[Callback] = []
+    if isinstance(job.exam, Items) and isinstance(experiment, Experiment):
+        curve.append(ValidationCurve(experiment))
+    ledger = train(experiment, job.folder, resolved=resolved, console=console, callbacks=curve)
+    load_weights(experiment.subject, job.folder / "model.safetensors")
+    experiment.subject.eval()
+    found = examine(experiment, job.exam, job.folder, job.design, job.seed, console)
     record = Run(
         design=job.design,
         seed=job.seed,
-        parameters_total=sum(p.numel() for part in parts.values() for p in part.parameters()),
-        parameters_active=sum(active_parameters(part) for part in answering.values()),
+        parameters_total=sum(parameter.numel() for parameter in experiment.subject.parameters()),
+        parameters_active=found.active,
         flops=ledger.flops,
         samples=ledger.samples,
         seconds_training=ledger.seconds,
-        latency_ms=1000 * latency,
+        latency_ms=None if found.latency is None else 1000 * found.latency,
         # A run that is gone on with has trained in another process.
         peak_memory_bytes=max(ledger.peak_memory, peak_memory()),
         curve=[_point(point) for point in ledger.curve],
@@ -161,15 +136,15 @@ def work(job: Job, console: Console) -> None:
             for stage in ledger.stages
         ],
         config=resolved,
-        measures=measured.values,
-        histograms=measured.histograms,
-        declared=declared(answering),
+        measures=found.measures,
+        histograms=found.histograms,
+        declared=declared(found.parts),
     )
     text = json.dumps(
         record.to_dict()
         | {"pretrained": [*experiment.pretrained, *declarations(job.folder)]}
         | {"corrupt": dict(ledger.corrupt)}
-        | {"items": asdict(job.items), "answers": kept}
+        | {"exam": plain(job.exam), "answers": found.answers, "chances": found.chances}
     )
     write_text(job.folder / RECORD, text)
 

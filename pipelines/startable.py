@@ -54,10 +54,14 @@ def start(model: nn.Module, weights: StartingWeights) -> Started:
 def startable(composed: Composed) -> None:
     """See that an experiment can start, without memory for its model.
 
+    A component that trains alone gets its sizes from its objective, and is looked at when it is built.
+
     Raises:
         UserError: a backend is not there, or the weights that it names are not, are damaged or do not fit.
     """
     keys = composed.root.value
+    if "assembly" not in keys:
+        return
     with on_meta():
         model = build(keys["assembly"])
     need_backends(model)

@@ -280,8 +280,8 @@ class Objective(nn.Module):
         supervised: whether it reads the labels of a batch; else they are not counted as labels seen.
     """
 
-    views: ClassVar[tuple[str, ...]] = ()
-    supervised: ClassVar[bool] = True
+    views: tuple[str, ...] = ()
+    supervised: bool = True
 
     def check(self, module: Any) -> None:
         """See that the module has what is trained.

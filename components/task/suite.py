@@ -69,6 +69,7 @@ class Nano(Suite):
         photo_share: the share of scenes with a photograph as backdrop.
         square_share: the share of square pictures.
         side: the shorter side of a picture in pixels.
+        items: how many different training items there are, met again in every round; None never repeats one.
     """
 
     def __init__(
@@ -88,7 +89,11 @@ class Nano(Suite):
         photo_share: float = 0.1,
         square_share: float = 0.75,
         side: int = 64,
+        items: int | None = None,
     ) -> None:
+        if items is not None and items < 1:
+            raise ValueError(f"suite/nano: items is {items}; 1 or more, or null, would be right")
+        self.items = items
         self.world = World(
             sprites=_default(sprites, "source/openmoji"),
             shift=[_default(None, name) for name in ("source/noto_emoji", "source/tuxpaint")]
@@ -133,6 +138,8 @@ class Nano(Suite):
         Raises:
             ValueError: there is no such split here.
         """
+        if split == "train" and self.items is not None:
+            index %= self.items
         names, edges = self._mixtures.get(split, ([], []))
         if not names:
             found = ", ".join(name for name, (tasks, _) in self._mixtures.items() if tasks)

@@ -141,11 +141,13 @@ class PackedData:
     def _corpus(self) -> Iterator[str]:
         """What a tokenizer learns its words from: the suite's text, and its captions in other languages."""
         yield from self.suite.text_corpus(CORPUS_ITEMS)
-        for words in filter(None, map(self.suite.words, self.languages)):
-            for index in range(CORPUS_ITEMS):
-                sample = self.suite.plan("train", index)
-                if sample.pictures and not sample.captions:
-                    yield describe(sample.scene, words)
+        others = {language: self.suite.words(language) for language in self.languages if language != "en"}
+        for index in range(CORPUS_ITEMS) if others else ():
+            sample = self.suite.plan("train", index)
+            if sample.captions:
+                yield from (sample.captions[language] for language in others if language in sample.captions)
+            elif sample.pictures:
+                yield from (describe(sample.scene, words) for words in others.values())
 
     def short_vocabularies(self, intake: Intake) -> Iterator[str]:
         """A line, with its key, for every part that reads tokens and has fewer ids than the tokenizer."""

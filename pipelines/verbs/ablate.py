@@ -67,13 +67,13 @@ def run(args: argparse.Namespace) -> int:
     budget = parse_budget(args.budget)
     if budget is None and asked.budget is not None:
         budget = asked.budget.unit, getattr(asked.budget, asked.budget.unit)
-    trees = arms(root, grid=args.grid or asked.grid, scale=args.scale, sets=args.sets, swaps=args.swaps)
+    trees = arms(root, asked, grid=args.grid, scale=args.scale, sets=args.sets, swaps=args.swaps)
     plan = Plan(
         designs=trees,
         out=args.out or Path("runs") / f"ablate-{Path(args.base).stem}",
         budget=budget,
         seeds=asked.seeds,
-        items=asked.items,
+        exam=asked.exam,
         base=BASE,
         blind=False,
         sets=tuple(args.sets),

@@ -52,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
 
     from vlmloom.pipelines.compare import Plan, compare
     from vlmloom.pipelines.evaluate import Items
+    from vlmloom.pipelines.exams import ORACLE
     from vlmloom.pipelines.experiment import NAME, NAMING
     from vlmloom.pipelines.gather import BLIND
-    from vlmloom.pipelines.job import ORACLE
     from vlmloom.pipelines.quiet import quiet
     from vlmloom.registry.errors import UserError
 
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         out=args.out,
         budget=parse_budget(args.budget),
         seeds=args.seeds,
-        items=Items(args.items, args.other_items),
+        exam=Items(args.items, args.other_items),
         blind=not args.no_blind,
         sets=tuple(args.sets),
         swaps=tuple(args.swaps),

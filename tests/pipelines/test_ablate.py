@@ -98,7 +98,8 @@ def test_a_finished_ablation_is_not_trained_again_and_not_mixed_with_another(abl
 
 
 def made(source: Path, *axes: str, grid: bool = False) -> dict:
-    return arms(read_ablation(str(source), axes), grid=grid)
+    root = read_ablation(str(source), axes)
+    return arms(root, settings(root), grid=grid)
 
 
 def test_a_grid_has_every_combination_and_the_base_once():
@@ -136,7 +137,7 @@ def test_the_command_line_comes_after_the_file(tmp_path):
     root = read_ablation(str(tmp_path / "whole.yaml"), [f"{MMTP}.visual_input=visual_embedding"])
     asked = settings(root, {"seeds": 4, "items.test": 9})
     assert (asked.seeds, asked.items.test, asked.items.other, asked.budget.samples) == (4, 9, 1, 100)
-    assert list(arms(root, grid=False)) == ["base", "visual_input-visual_embedding", "shared_set-4-router"]
+    assert list(arms(root, asked)) == ["base", "visual_input-visual_embedding", "shared_set-4-router"]
 
 
 WRONG = [
@@ -189,15 +190,3 @@ def test_a_mistake_on_the_command_line_is_one_line(tmp_path, capsys, options, to
     (line,) = capsys.readouterr().err.strip().splitlines()
     print(line)
     assert told in line and not (tmp_path / "out").exists()
-
-
-def test_validate_looks_at_the_weights_of_every_arm(tmp_path, capsys):
-    file = tmp_path / "which.yaml"
-    (tmp_path / "empty").mkdir()
-    file.write_text(
-        f"base: {TINY}\naxes:\n  weights.folder: [{tmp_path}/none, {tmp_path}/empty]\n  seed: [1]\n"
-    )
-    assert main(["validate", str(file)]) == 2
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith(f"{file}:3: weights.folder: {tmp_path}/none: there is no such checkpoint")
-    assert second.startswith(f"{file}:3: weights.folder: {tmp_path}/empty: has neither")

@@ -188,7 +188,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, capsys, run):
 
 def test_a_comparison_declares_the_weights(tmp_path, run):
     sets = (f"weights.folder={run}", "weights.take=[vision]", "budget.samples=12", "pretrained=[words]")
-    work(Job("mine", str(TINY), 0, tmp_path, sets, items=Items(1, 1)), Console(quiet=True))
+    work(Job("mine", str(TINY), 0, tmp_path, sets, exam=Items(1, 1)), Console(quiet=True))
     told = json.loads((tmp_path / "run.json").read_text())["pretrained"]
     assert told == [
         "words",
