@@ -58,6 +58,10 @@ def document(
         **facts,
     )
     made = build_document(comparison)
+    # Sides in the order that they were asked for, not that of their letters.
+    order = list(dict.fromkeys(answer.split for answer in comparison.answers))
+    made["splits"].sort(key=lambda row: order.index(row["name"]))
+    made["summary"].sort(key=lambda row: order.index(row["split"]))
     made["differences"] = [
         row
         for split in made["splits"]

@@ -16,9 +16,36 @@ from vlmloom.pipelines.report.document import VISUAL_MEAN
 from vlmloom.pipelines.report.record import Example
 
 Row = dict[str, Any]
+HERE = Path(__file__).parent
 PNG = b"\x89PNG\r\n\x1a\n"
 EVERY_PAIR_UP_TO = 3
 """So many trained designs are compared pair by pair; more of them only with the first."""
+
+
+def environment(*folders: Path) -> Environment:
+    """What renders templates of these folders and of this one, in the report's words and style."""
+    made = Environment(
+        loader=FileSystemLoader([*folders, HERE]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "si": wording.si,
+        "percent": wording.percent,
+        "points": wording.points,
+        "plain": wording.plain,
+        "duration": wording.duration,
+        "size": wording.size,
+        "listing": wording.listing,
+        "readable": plots.readable,
+        "number": wording.number,
+        "change": wording.change,
+    }
+    style = (HERE / "style.css").read_text(encoding="utf-8")
+    made.globals |= {"span": wording.span, "style": Markup(style)}
+    return made
 
 
 def render(document: Row, examples: Iterable[Example] = ()) -> str:
@@ -31,30 +58,9 @@ def render(document: Row, examples: Iterable[Example] = ()) -> str:
     Raises:
         ValueError: a picture is not a PNG file.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "si": wording.si,
-        "percent": wording.percent,
-        "points": wording.points,
-        "plain": wording.plain,
-        "duration": wording.duration,
-        "size": wording.size,
-        "listing": wording.listing,
-        "readable": plots.readable,
-        "number": wording.number,
-        "change": wording.change,
-    }
-    environment.globals |= {"span": wording.span}
-    style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
-    return environment.get_template("template.html").render(
+    page = environment()
+    return page.get_template("template.html").render(
         document=document,
-        style=Markup(style),
         budget=wording.budget(document),
         trained=wording.trained(document),
         verdict=wording.verdict(document),

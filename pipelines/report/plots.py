@@ -34,7 +34,9 @@ def cut(name: str, width: float) -> str:
     return name if len(name) <= room else name[: room - 1] + "…"
 
 
-def accuracy_dots(document: Row, rows: list[tuple[str, str, str]], name: str, label: str) -> Markup:
+def accuracy_dots(
+    document: Row, rows: list[tuple[str, str, str]], name: str, label: str, axis_title: str = "accuracy, %"
+) -> Markup:
     """Accuracy of every design with its interval and every seed's own value.
 
     Args:
@@ -42,6 +44,7 @@ def accuracy_dots(document: Row, rows: list[tuple[str, str, str]], name: str, la
         rows: label, split and category of each row.
         name: of the plot.
         label: what it shows, for who cannot see it.
+        axis_title: what is written below.
     """
     designs = [design["name"] for design in document["designs"]]
     chances = {category["name"]: category["chance"] for category in document["categories"]}
@@ -50,7 +53,7 @@ def accuracy_dots(document: Row, rows: list[tuple[str, str, str]], name: str, la
     bottom = top + band * len(rows)
     canvas = Canvas(width=WIDTH, height=bottom + 32, name=name, label=label)
     axis = Axis(0, 1, left, WIDTH - 14)
-    _grid(canvas, axis, top, bottom, lambda tick: f"{100 * tick:.0f}", "accuracy, %")
+    _grid(canvas, axis, top, bottom, lambda tick: f"{100 * tick:.0f}", axis_title)
     for index, (title, split, category) in enumerate(rows):
         upper = top + band * index
         if index % 2:

@@ -57,7 +57,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="of weights and pictures (default: 0)")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where report.json goes, and what goes on from there"
+        "--out", type=Path, metavar="DIR", help="where report.json, report.html and scores go"
     )
     parser.set_defaults(run=run)
     return parser
@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from vlmloom.pipelines.evaluate_vision.compare import compare
+    from vlmloom.pipelines.evaluate_vision.page import render
     from vlmloom.pipelines.evaluate_vision.pictures import Plan
     from vlmloom.pipelines.evaluate_vision.retrieval import TEMPLATES
     from vlmloom.pipelines.evaluate_vision.tables import show
@@ -112,4 +113,6 @@ def run(args: argparse.Namespace) -> int:
     show(found, console)
     if args.out is not None:
         write_text(args.out / "report.json", dump(found))
+        write_text(args.out / "report.html", render(found))
+        console.print(args.out / "report.html")
     return 0

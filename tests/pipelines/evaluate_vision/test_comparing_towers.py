@@ -91,6 +91,7 @@ def test_the_verb_puts_two_towers_side_by_side(tmp_path: Path, capsys: pytest.Ca
         f"{row['accuracy']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" in printed for row in found["summary"]
     )
     assert all(f"{row['difference']:+z.3f} [" in printed for row in found["differences"] + found["drops"])
+    assert "<h2>Scores</h2>" in (tmp_path / "report.html").read_text()
     chances = {category["name"]: category["chance"] for category in found["categories"]}
     assert NAMES == evaluate_vision.NAMES
     assert chances["linear"] == 1 / 4 and chances["count"] == 1 / 6 and chances["position"] is None
