@@ -115,8 +115,10 @@ def restored(folder: Path, worth: Callable[[], object]) -> Iterator[None]:
         yield
     except BaseException:
         if not worth():
-            for path in sorted({*folder.rglob("*")} - before, reverse=True):
-                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+            # What cannot be removed is not what is to be told.
+            with suppress(OSError):
+                for path in sorted({*folder.rglob("*")} - before, reverse=True):
+                    path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
             _unmake(absent)
         raise
 
