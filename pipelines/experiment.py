@@ -230,6 +230,7 @@ class Training:
                 )
         try:
             stage.objective.check(self.subject)
+            stage.objective.meet(self.subject)
         except ValueError as error:
             yield f"objective: {error}"
             return

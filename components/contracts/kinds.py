@@ -290,6 +290,13 @@ class Objective(nn.Module):
             ValueError: it lacks a part; the message says which would be right.
         """
 
+    def meet(self, module: Any) -> None:
+        """Make what depends on the assembly that is trained, such as an average of it; once, after `check`.
+
+        Raises:
+            ValueError: that cannot be made; the message says what would be right.
+        """
+
     @abstractmethod
     def forward(self, module: Any, batch: Any) -> tuple[Tensor, Metrics]:
         """The loss to descend."""

@@ -110,6 +110,8 @@ class DINOv3(Objective):
         if min(koleo, *local_weight) < 0:
             raise ValueError(f"{who}: a weight is below 0; 0 or more would be right")
         self.crops, self.gram, self.seed = crops or Crops(), gram, seed
+        if self.crops.wide != 2:
+            raise ValueError(f"{who}: crops.wide is {self.crops.wide}; 2 would be right")
         self.sizes = {"summary": prototypes, "patch": patch_prototypes or prototypes}
         self.hidden, self.bottleneck = hidden, bottleneck
         self.momentum, self.temperature, self.warmup = momentum, temperature, warmup
@@ -179,7 +181,7 @@ class DINOv3(Objective):
             raise RuntimeError("objective/dinov3: prepare(tower) comes before the first use")
         visuals, spec, step = batch.visuals["vision"], module.patch_spec, int(self.updates)
         real = visuals.weight != 0.0
-        pictures = joined(visuals, spec)
+        pictures, aspects = joined(visuals, spec)
         count = len(pictures)
         if real and count < 2 and self.koleo:
             raise UserError(
@@ -191,7 +193,8 @@ class DINOv3(Objective):
             if not self.steps:
                 self._begin(module)
             self.steps.add_(1)
-        views = self.crops.draw(pictures, spec.patch, generator, 1 if self.gram is None else self.gram.scale)
+        finer = 1 if self.gram is None else self.gram.scale
+        views = self.crops.draw(pictures, spec.patch, generator, finer, aspects)
         wide, narrow = self._grids(module)
         masks = draw_masks(wide, 2 * count, self.masked, self.mask, generator)
         hidden = torch.from_numpy(np.stack(masks).reshape(2 * count, -1)).to(pictures.device)

@@ -1,9 +1,9 @@
-"""SigLIP 2's first phase: pairs told apart by a sigmoid, and captions written from un-pooled features."""
+"""SigLIP 2: pairs told apart by a sigmoid, captions written from un-pooled features, and late a teacher."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.packed import IGNORE, Packed
 from vlmloom.components.objective.contrastive import Contrastive, embed, paired
+from vlmloom.components.objective.late import Late, LateTerms
 from vlmloom.components.objective.masking import generator_of
 from vlmloom.registry import register
 
@@ -25,8 +26,10 @@ class SigLIP2(Contrastive):
     needed afterwards. In a share of the steps it predicts all words at once, from the picture and their
     places alone (CapPa), in the others each from those before it.
 
-    Not done here: self-distillation and masked prediction in the last fifth of the training, and LocCa's
-    referring expressions and grounded captions, whose boxes this decoder is not asked for.
+    With `late`, the tower is also taught by an average of its past, in the last part of the stage (`Late`).
+
+    Not done here: LocCa's referring expressions and grounded captions, whose boxes this decoder is not asked
+    for.
 
     Reference: arXiv 2502.14786 (SigLIP 2); arXiv 2403.19596 (LocCa); arXiv 2306.07915 (CapPa).
     """
@@ -44,6 +47,7 @@ class SigLIP2(Contrastive):
         sigmoid: float = 1.0,
         captioning: float = 1.0,
         parallel: float = 0.5,
+        late: Late | None = None,
         seed: int = 0,
     ) -> None:
         """Make the decoder.
@@ -57,6 +61,7 @@ class SigLIP2(Contrastive):
             sigmoid: weight of the alignment.
             captioning: weight of the captions.
             parallel: the share of steps in which all words are predicted at once.
+            late: self-distillation and masked prediction; None does without, `{}` is as published.
             seed: of the draws of these steps, together with the step and the rank.
 
         Raises:
@@ -79,6 +84,7 @@ class SigLIP2(Contrastive):
         self.decoder = Captioner(
             vision_width=vision_width, vocab=vocab, width=width, depth=depth, heads=heads
         )
+        self.late, self.terms = late, nn.ModuleList()
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
     def check(self, module: Any) -> None:
@@ -92,6 +98,14 @@ class SigLIP2(Contrastive):
                 raise ValueError(
                     f"objective/siglip2: {name} is {found}; the assembly's {right} would be right"
                 )
+
+    def meet(self, module: Any) -> None:
+        """See `Objective.meet`: the late terms, with a teacher of the tower's shape."""
+        if self.late is not None and not self.terms:
+            try:
+                self.terms.append(LateTerms(module.vision, self.late))
+            except ValueError as fault:
+                raise ValueError(f"objective/siglip2: {fault}") from None
 
     def forward(self, module: Any, batch: Packed) -> tuple[Tensor, Metrics]:
         """The weighted sum, its parts, and what the towers report.
@@ -111,17 +125,29 @@ class SigLIP2(Contrastive):
         counts = [math.prod(shape) for shape in features.shapes]
         written = self.decoder(features.tokens, counts, batch.ids, batch.lengths, at_once)
         loss = self.sigmoid * aligned + self.captioning * written
-        return loss, seen | read | found | {"align/loss": aligned.detach(), "caption/loss": written.detach()}
+        found |= {"align/loss": aligned.detach(), "caption/loss": written.detach()}
+        for terms in self.terms:
+            added, parts = terms(module.vision, visuals, self.seed, int(self.updates))
+            loss, found = loss + added, found | parts
+        return loss, seen | read | found
 
     def after_step(self, module: Any, progress: float) -> None:
-        """See `Objective.after_step`: the next step draws anew."""
+        """See `Objective.after_step`: the next step draws anew, and a late teacher follows."""
         self.updates += 1
+        for terms in self.terms:
+            cast(LateTerms, terms).after_step(module.vision, progress, self.seed)
 
     def flops(self, module: Any, batch: Packed) -> dict[str, int]:
         """See `Objective.flops`."""
         grids = module.vision.token_grids(batch.visuals["vision"].shapes)
-        own = self.decoder.flops([math.prod(grid) for grid in grids], batch.lengths)
-        return super().flops(module, batch) | {"objective": own}
+        account = super().flops(module, batch)
+        account["objective"] = self.decoder.flops([math.prod(grid) for grid in grids], batch.lengths)
+        for terms in self.terms:
+            late = cast(LateTerms, terms).flops(module.vision, len(grids))
+            # What is read from no trained part comes first.
+            account = {"teacher": late.pop("teacher")} | account
+            account |= {part: account[part] + more for part, more in late.items()}
+        return account
 
 
 class Captioner(nn.Module):

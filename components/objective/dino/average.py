@@ -28,7 +28,9 @@ class Average(nn.Module):
         self.names: dict[str, str] = {}
         for name, value in _tensors(twin).items():
             self.names[name] = name.replace(".", "/")
-            self.register_buffer(self.names[name], value.detach().clone(), persistent=name in kept)
+            # A module that will lie in shards has no weights yet; they come with `follow(module, 0.0)`.
+            own = torch.zeros(value.shape, dtype=value.dtype) if value.is_meta else value.detach().clone()
+            self.register_buffer(self.names[name], own, persistent=name in kept)
         # The weights are here, so the twin is a form without content; in a tuple, it is no child.
         self._twin = (twin.to("meta"),)
 

@@ -1,4 +1,4 @@
-"""`Crops`: from the square pictures of a batch to the crops that teacher and student see, and to patches."""
+"""`Crops`: from the pictures of a batch to the crops that teacher and student see, and to patches."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from vlmloom.components.contracts.patches import reorder
 from vlmloom.components.contracts.visuals import PatchSpec, Visuals
 from vlmloom.components.objective.dino.colour import Images, distort
 
@@ -21,7 +22,7 @@ class Views(NamedTuple):
     """Crops of B pictures, of pixels in [0, 1].
 
     Attributes:
-        wide: `[2 * B, 3, H, H]` global crops: the first of every picture, then the second.
+        wide: `[wide * B, 3, H, H]` global crops: the first of every picture, then the second.
         narrow: `[local * B, 3, h, h]` local crops in the same order.
         fine: the global crops at a higher resolution; the same as `wide` where none is asked for.
     """
@@ -33,12 +34,13 @@ class Views(NamedTuple):
 
 @dataclass(frozen=True)
 class Crops:
-    """Two global and some local crops of each picture; sides are in patches of the tower.
+    """Global and local crops of each picture; sides are in patches of the tower.
 
     Attributes:
         size: side of a global crop (16 of 16 pixels in DINOv3).
         local_size: side of a local crop.
         local: how many local crops.
+        wide: how many global crops, one or two.
         source: side of the squares that pictures are brought to first; None is twice `size`.
         scale: share of the picture that a global crop shows.
         local_scale: share that a local crop shows.
@@ -52,6 +54,7 @@ class Crops:
     size: int = 16
     local_size: int = 7
     local: int = 8
+    wide: int = 2
     source: int | None = None
     scale: tuple[float, float] = (0.32, 1.0)
     local_scale: tuple[float, float] = (0.05, 0.32)
@@ -61,35 +64,45 @@ class Crops:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; 1 or more would be right")
+        if self.wide not in (1, 2):
+            raise ValueError(f"wide is {self.wide}; 1 or 2 would be right")
         for name in ("scale", "local_scale"):
             low, high = getattr(self, name)
             if not 0 < low <= high <= 1:
                 raise ValueError(f"{name} is {low} to {high}; shares in (0, 1], in order, would be right")
 
-    def draw(self, pictures: Images, patch: int, generator: np.random.Generator, finer: int = 1) -> Views:
+    def draw(
+        self,
+        pictures: Images,
+        patch: int,
+        generator: np.random.Generator,
+        finer: int = 1,
+        aspects: np.ndarray | float = 1.0,
+    ) -> Views:
         """Draw the crops, half of them flipped, all of them distorted (see `distort`).
 
         Every first global crop is blurred, a tenth of the second ones is, a fifth of these is solarised, and
         half of the local crops are blurred.
 
         Args:
-            pictures: `[B, 3, S, S]` of pixels in [0, 1].
+            pictures: `[B, 3, H, W]` of pixels in [0, 1].
             patch: of the tower, in pixels.
             generator: of all draws.
             finer: the resolution of `Views.fine` in that of the global crops.
+            aspects: `[B]` width by height of the pictures as they were; crops are squares of those.
         """
         side, short = self.size * patch, self.local_size * patch
 
         def crop(
             pixels: int, scale: tuple[float, float], finer: int, blurred: float, solarised: float
         ) -> Images:
-            boxes = draw_boxes(len(pictures), scale, generator)
+            boxes = draw_boxes(len(pictures), scale, generator, aspects=aspects)
             cut_out = sample(pictures, boxes, pixels * finer, generator.random(len(pictures)) < 0.5)
             # A deviation of 1 was meant for pictures of 224 pixels.
             sharp = finer * side / 224
             return distort(cut_out, generator, blurred=blurred, solarised=solarised, sharp=sharp)
 
-        wide = [crop(side, self.scale, finer, 1.0, 0.0), crop(side, self.scale, finer, 0.1, 0.2)]
+        wide = [crop(side, self.scale, finer, 1.0, 0.0), crop(side, self.scale, finer, 0.1, 0.2)][: self.wide]
         narrow = [crop(short, self.local_scale, 1, 0.5, 0.0) for _ in range(self.local)]
         fine = torch.cat(wide)
         seen = fine
@@ -99,14 +112,19 @@ class Crops:
 
 
 def draw_boxes(
-    count: int, scale: tuple[float, float], generator: np.random.Generator, tries: int = 10
+    count: int,
+    scale: tuple[float, float],
+    generator: np.random.Generator,
+    tries: int = 10,
+    aspects: np.ndarray | float = 1.0,
 ) -> np.ndarray:
-    """`[count, 4]` top, left, height and width in shares of the side: area within `scale`, aspect 3/4 to 4/3.
+    """`[count, 4]` top, left, height, width in shares of the sides: area within `scale`, aspect 3/4 to 4/3.
 
-    What does not fit within a number of tries is the largest square of the largest area.
+    The aspect is that of the box in pictures of these `aspects`, width by height. What does not fit within a
+    number of tries has the largest area and the picture's shape.
     """
     area = generator.uniform(*scale, (tries, count))
-    aspect = np.exp(generator.uniform(np.log(3 / 4), np.log(4 / 3), (tries, count)))
+    aspect = np.exp(generator.uniform(np.log(3 / 4), np.log(4 / 3), (tries, count))) / aspects
     heights, widths = np.sqrt(area / aspect), np.sqrt(area * aspect)
     fits = (heights <= 1) & (widths <= 1)
     first, each = fits.argmax(0), np.arange(count)
@@ -130,25 +148,45 @@ def sample(
     return sampled.clamp(0, 1)
 
 
-def joined(visuals: Visuals, spec: PatchSpec) -> Images:
-    """The square pictures of a batch as pixels in [0, 1]; a clip gives its middle frame.
+def joined(visuals: Visuals, spec: PatchSpec) -> tuple[Images, np.ndarray]:
+    """The pictures of a batch as pixels in [0, 1], and the aspect of each; a clip gives its middle frame.
+
+    Pictures of several sizes are brought to squares (bicubic) of the longest side among them.
 
     Args:
-        visuals: items of one size, in the order of block 1.
+        visuals: items of any sizes.
         spec: what they were cut by.
+
+    Returns:
+        `[I, 3, H, W]`, and width by height of the items, `[I]`.
     """
-    frames, start = [], 0
+    patches, pictures, start = visuals.patches, [], 0
+    if (order := reorder(visuals.shapes, visuals.block, 1, patches.device)) is not None:
+        patches = patches[order]
     for stored, rows, columns in visuals.shapes:
         area = rows * columns
         middle = start + stored // 2 * area
-        frames.append(visuals.patches[middle : middle + area])
+        pictures.append(
+            rearrange(
+                patches[middle : middle + area],
+                "(r c) (k y x) -> k (r y) (c x)",
+                r=rows,
+                k=3,
+                y=spec.patch,
+            ).float()
+        )
         start += stored * area
-    rows = visuals.shapes[0][1]
-    pixels = rearrange(
-        torch.stack(frames), "i (r c) (k y x) -> i k (r y) (c x)", r=rows, k=3, y=spec.patch
-    ).float()
-    mean, std = (pixels.new_tensor(value).view(3, 1, 1) for value in (spec.mean, spec.std))
-    return (pixels * std + mean).clamp(0, 1)
+    mean, std = (pictures[0].new_tensor(value).view(3, 1, 1) for value in (spec.mean, spec.std))
+    pictures = [(pixels * std + mean).clamp(0, 1) for pixels in pictures]
+    if len({pixels.shape for pixels in pictures}) > 1:
+        side = max(max(pixels.shape[1:]) for pixels in pictures)
+        pictures = [_squeezed(pixels, side) for pixels in pictures]
+    return torch.stack(pictures), np.array([columns / rows for _, rows, columns in visuals.shapes])
+
+
+def _squeezed(pixels: Tensor, side: int) -> Tensor:
+    squares = F.interpolate(pixels[None], (side, side), mode="bicubic", antialias=True)
+    return squares[0].clamp(0, 1)
 
 
 def parted(groups: Sequence[Tensor], spec: PatchSpec) -> Visuals:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn import functional as F
 
 
@@ -28,11 +30,20 @@ class PrototypeHead(nn.Module):
             layers += [nn.Linear(taken, given), nn.GELU()]
         self.mlp = nn.Sequential(*layers[:-1])
         self.prototypes = nn.Linear(bottleneck, prototypes, bias=False)
+        self.draw()
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator | None = None) -> None:
+        """Draw all weights; where they lie in shards, all processes have to call it."""
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
-                nn.init.trunc_normal_(layer.weight, std=layer.in_features**-0.5)
+                fresh = torch.empty(layer.weight.shape)
+                nn.init.trunc_normal_(fresh, std=layer.in_features**-0.5, generator=generator)
+                if isinstance(layer.weight, DTensor):
+                    fresh = distribute_tensor(fresh, layer.weight.device_mesh, layer.weight.placements)
+                layer.weight.copy_(fresh)
                 if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+                    layer.bias.zero_()
 
     def forward(self, x: Float[Tensor, "rows width"]) -> Float[Tensor, "rows prototypes"]:
         """Cosines of every row with every prototype."""

@@ -154,7 +154,8 @@ def test_pictures_come_out_of_patches_and_go_back_into_them():
     spec = PatchSpec(4, size=16, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
     frames = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
     visuals = join([cut(frames, spec), cut(frames[:1], spec)], spec)
-    images = joined(visuals, spec)
+    images, aspects = joined(visuals, spec)
+    assert np.array_equal(aspects, np.ones(2))
     expected = torch.from_numpy(frames[[1, 0]]).permute(0, 3, 1, 2) / 255
     torch.testing.assert_close(images, expected)
     torch.testing.assert_close(
