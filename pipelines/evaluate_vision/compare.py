@@ -92,7 +92,7 @@ def compare(
     ordered = {name: chances[name] for name in sorted(chances, key=lambda name: place.get(name, len(place)))}
     told = {name: answers(name, scores, plan.seed) for name, scores in found.items()}
     made = document(told, ordered, against or towers[0], plan.seed, facts or {})
-    return made | {"plan": asdict(plan)}
+    return made | {"plan": asdict(plan), "unseen": pictures.unseen}
 
 
 def _key(name: str, one: Vision, probes: Sequence[str], plan: Plan) -> str:

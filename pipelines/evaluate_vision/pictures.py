@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlmloom.components.contracts.sources import Sprites, SpriteSource
+from vlmloom.components.contracts.sources import Sprites, SpriteSource, unseen
 from vlmloom.pipelines.evaluate_vision.retrieval import TEMPLATES, Pairs, read_pairs
 from vlmloom.pipelines.evaluate_vision.scenes import Crowds, Scenes, draw, draw_crowds
 from vlmloom.registry import build
@@ -53,6 +53,8 @@ class Pictures:
 
     Attributes:
         names: of the things.
+        unseen: how many of them training on all cut-outs of a source leaves out (`sources.unseen`); these are
+            taken first.
         known: to learn from.
         tests: split -> pictures to be tested on. Those of `test` are alike to the known ones, those of others
             show the same places, sizes and grounds in another style or at another side.
@@ -63,6 +65,7 @@ class Pictures:
     """
 
     names: list[str]
+    unseen: int
     known: Scenes
     tests: dict[str, Scenes]
     turned: Scenes
@@ -87,7 +90,9 @@ def draw_all(plan: Plan) -> Pictures:
         eligible, found = np.flatnonzero(twin >= 0), f"{plan.source} and {plan.shift} share"
     if len(eligible) < plan.things:
         raise UserError(f"evaluate-vision: --things is {plan.things}; {found} {len(eligible)}")
-    chosen = np.random.default_rng((plan.seed, 0)).permutation(eligible)[: plan.things]
+    drawn = np.random.default_rng((plan.seed, 0)).permutation(eligible)
+    aside = np.array([unseen(sprites.codes[thing]) for thing in drawn])
+    chosen = np.concatenate([drawn[aside], drawn[~aside]])[: plan.things]
     views, test = max(1, plan.views // 2), (plan.seed, 2)
     tests = {"test": draw(sprites, chosen, views, plan.side, test)}
     if other is not None:
@@ -97,6 +102,7 @@ def draw_all(plan: Plan) -> Pictures:
     few = max(1, plan.views // 4)
     return Pictures(
         [sprites.names[thing] for thing in chosen],
+        min(int(aside.sum()), plan.things),
         draw(sprites, chosen, plan.views, plan.side, (plan.seed, 1)),
         tests,
         draw(sprites, chosen, views, plan.side, (plan.seed, 4), TURN),

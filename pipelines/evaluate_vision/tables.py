@@ -19,8 +19,10 @@ def show(document: Row, console: Console) -> None:
     plan, base = document["plan"], document["base"]
     towers = [design["name"] for design in document["designs"]]
     console.width = max(console.width, 120)
-    title = f"{plan['things']} things of {plan['source']}, {plan['side']} px"
-    _print(console, title, document["summary"], towers, "accuracy", _chances(document))
+    shown = f"{plan['things']} things of {plan['source']} ({document['unseen']} of the unseen tenth)"
+    _print(
+        console, f"{shown}, {plan['side']} px", document["summary"], towers, "accuracy", _chances(document)
+    )
     others = [name for name in towers if name != base]
     _print(console, f"Paired difference to {base}", document["differences"], others, "difference")
     _print(console, "Difference to the plain test pictures", document["drops"], towers, "difference")

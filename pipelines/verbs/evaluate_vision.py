@@ -34,7 +34,14 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "towers", nargs="+", metavar="TOWER", help="KIND/NAME[,KEY=VALUE] or the folder of a finished run"
     )
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES), help="these probes")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=NAMES,
+        default=list(NAMES),
+        metavar="PROBE",
+        help=f"of {', '.join(NAMES)}",
+    )
     parser.add_argument(
         "--against", metavar="TOWER", help="that others are compared with (default: the first)"
     )

@@ -45,6 +45,14 @@ def test_shifted_pictures_differ_in_the_style_of_the_thing_alone(tmp_path: Path)
         assert np.array_equal(frame[middle], own)
 
 
+def test_things_that_trainings_leave_out_are_taken_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "unseen", lambda code: code in ("1", "4"))
+    for seed in range(5):
+        three, two = (draw_all(Plan("plain", things=things, side=SIDE, seed=seed)) for things in (3, 2))
+        assert {"1", "4"} < set(three.names) and three.unseen == 2
+        assert set(two.names) == {"1", "4"} and two.unseen == 2
+
+
 def test_pictures_of_other_sides_show_the_same_places_and_sizes() -> None:
     tests = draw_all(PLAN).tests
     for side in PLAN.sizes:

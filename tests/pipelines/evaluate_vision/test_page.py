@@ -33,7 +33,7 @@ def made() -> dict:
         found[name] = answers(name, scores, 0)
     chances = {probe: 0.025 for probe in (*NAMES[:-1], *RECALLS)} | {"position": None}
     facts = {"machine": {"processor": "a CPU"}, "versions": {"torch": "2"}, "command": "vlmloom ..."}
-    return document(found, chances, TOWERS[1], 0, facts) | {"plan": asdict(PLAN)}
+    return document(found, chances, TOWERS[1], 0, facts) | {"plan": asdict(PLAN), "unseen": 40}
 
 
 def test_the_page_holds_every_number() -> None:
@@ -57,7 +57,7 @@ def test_the_page_holds_every_number() -> None:
 def test_one_tower_has_no_differences_and_a_plain_plan_no_drops() -> None:
     score = Score("knn", "test", np.array([0.0, 1.0, 1.0]), np.arange(3))
     found = document({"one": answers("one", [score], 0)}, {"knn": None}, "one", 0, {})
-    page = render(found | {"plan": asdict(Plan())})
+    page = render(found | {"plan": asdict(Plan()), "unseen": 3})
     assert 'id="differences"' not in page and 'id="shifts"' not in page and percent(2 / 3) in page
 
 
