@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from vlmloom.pipelines.exams import Exam, composer
 from vlmloom.pipelines.experiment import NAME, Budget
 from vlmloom.registry.build import build_as
 from vlmloom.registry.catalog import catalog
-from vlmloom.registry.compose import find
-from vlmloom.registry.errors import Mark, Refusals, UserError
+from vlmloom.registry.compose import Composed, find
+from vlmloom.registry.errors import ConfigError, Mark, Problem, Refusals, UserError
 from vlmloom.registry.hints import REQUIRED, signature
 from vlmloom.registry.marked import Node, load, mark_all
 from vlmloom.registry.overrides import apply_set, read_axis
@@ -201,6 +201,7 @@ def arms(
     scale: str = "nano",
     sets: Sequence[str] = (),
     swaps: Sequence[str] = (),
+    also: Callable[[Composed], Iterable[Problem]] = lambda composed: (),
 ) -> dict[str, Node]:
     """Every arm's experiment by its name, the base first, each composed and checked.
 
@@ -211,6 +212,7 @@ def arms(
         scale: of what is named without one.
         sets: overrides of the base and so of every arm.
         swaps: the same.
+        also: what else may be wrong with a composed arm.
 
     Raises:
         ConfigError: an arm is no experiment that could be trained; all arms are told at once.
@@ -223,7 +225,14 @@ def arms(
     named = root.value["arms"].value if "arms" in root.value else {}
     if not axes and not named:
         raise UserError(f"{root.mark.file}: no axes; --axis key=v1,v2 would be right")
-    composed = compose(base, sets=sets, swaps=swaps, scale=scale)
+
+    def checked(tree: Node) -> Composed:
+        composed = compose(tree, sets=sets, swaps=swaps, scale=scale)
+        if problems := [*also(composed)]:
+            raise ConfigError(problems)
+        return composed
+
+    composed = checked(base)
     found, lines = {BASE: base}, []
     known: dict[str, Any] = {BASE: _written_out(composed.root.plain())}
     tried: set[str] = set()
@@ -237,7 +246,7 @@ def arms(
             continue
         try:
             tree = arm.tree(base)
-            composed = compose(tree, sets=sets, swaps=swaps, scale=scale)
+            composed = checked(tree)
         except UserError as error:
             lines.extend(line for line in error.lines if line not in lines)
             tried.update(arm.changes)
@@ -275,14 +284,16 @@ def _written_out(plain: Any) -> Any:
 def check_ablation(
     source: str, *, scale: str = "nano", sets: Sequence[str] = (), swaps: Sequence[str] = ()
 ) -> None:
-    """See that an ablation can be run.
+    """See that an ablation can be run, the folders that its arms' `weights` name among it.
 
     Raises:
         UserError: it cannot; the arguments are those of `read_ablation` and `arms`.
     """
+    from vlmloom.pipelines.loading import lost_weights
+
     root = read_ablation(source, scale=scale)
     asked = settings(root)
-    arms(root, asked, scale=scale, sets=sets, swaps=swaps)
+    arms(root, asked, scale=scale, sets=sets, swaps=swaps, also=lost_weights)
 
 
 def _changes(axes: dict[str, Node], grid: bool) -> Iterator[Arm]:

@@ -19,6 +19,8 @@ from vlmloom.registry.overrides import apply_command_line, apply_mapping
 from vlmloom.registry.register import DuplicateName
 
 DIRECTIVES = ("extends", "set", "swap")
+HERE = "${here}"
+"""In a file's values: the folder that the file lies in."""
 
 
 @dataclass
@@ -183,6 +185,8 @@ class _Composer:
         if isinstance(node.value, list):
             items = [self.visit(child, folder, chain, (*at, str(i))) for i, child in enumerate(node.value)]
             return Node(items, node.mark)
+        if isinstance(node.value, str) and HERE in node.value:
+            return Node(node.value.replace(HERE, str(folder)), node.mark)
         if not isinstance(node.value, dict):
             return node
         return self.compose_mapping(node, folder, chain, at)

@@ -50,9 +50,7 @@ def open_shards(folder: Path) -> Shards:
             stored[tensor] = one
     if placed is not None and (lost := [tensor for tensor in placed if tensor not in stored]):
         raise UserError(f"{index}: names what its shards do not hold: {', '.join(lost)}")
-    for name in files:
-        verify(folder, name, metadata)
-    return Shards(stored)
+    return Shards(stored, [name for name in files if not verify(folder, name, metadata)])
 
 
 def own_file(path: Path) -> bool:
@@ -106,18 +104,20 @@ def _without_weights(folder: Path) -> str:
     return f"{folder}: holds no weights; {SINGLE}, or {INDEX} with its shards, would be right"
 
 
-def verify(folder: Path, name: str, metadata: Mapping[str, Any] = MappingProxyType({})) -> None:
-    """Compare a file with its checksum, where one is known (see `checksums`).
+def verify(folder: Path, name: str, metadata: Mapping[str, Any] = MappingProxyType({})) -> bool:
+    """Compare a file with its checksum; whether one is known (see `checksums`).
 
     Raises:
         UserError: it is another.
     """
-    for source, wanted in checksums(folder, name, metadata):
+    known = list(checksums(folder, name, metadata))
+    for source, wanted in known:
         if (found := sha256(folder / name)) != wanted:
             raise UserError(
                 f"{folder / name}: is damaged: its SHA-256 is {found[:12]}..., "
                 f"where {source} has {wanted[:12]}..."
             )
+    return bool(known)
 
 
 def checksums(folder: Path, name: str, metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -24,9 +24,10 @@ from vlmloom.pipelines.folders import CONFIG as EXPERIMENT
 from vlmloom.pipelines.weights.pictures import picture_settings
 from vlmloom.pipelines.weights.released import CONFIG, Released, carry, open_released
 from vlmloom.pipelines.weights.shards import FLOATS, NAMES, Shards
+from vlmloom.pipelines.weights.tokens import strange_ids
 from vlmloom.pipelines.weights.writing import SHARD_BYTES, Item, bytes_of, write_shards
 from vlmloom.registry.build import as_yaml, build
-from vlmloom.registry.compose import compose
+from vlmloom.registry.compose import HERE, compose
 from vlmloom.registry.dry import on_meta
 from vlmloom.registry.errors import ConfigError, Mark, UserError
 from vlmloom.registry.marked import mark_all
@@ -61,12 +62,16 @@ def import_released(
             write_shards(part, items, shard_bytes)
             carry(opened.beside, part / CARRIED)
             (part / ASSEMBLY).write_text(_assembly_yaml(opened, assembly), encoding="utf-8")
-            (part / EXPERIMENT).write_text(_experiment_yaml(opened.family, assembly, out), encoding="utf-8")
+            (part / EXPERIMENT).write_text(_experiment_yaml(opened.family, assembly), encoding="utf-8")
     modules = dig(assembly, "head.mtp.depth")
     tell(
         f"{opened.family.model_type}: {len(opened.shards.stored):,} tensors into {len(links):,}"
         + (f", {modules} multi-token module{'s' * (modules > 1)}" if isinstance(modules, int) else "")
     )
+    if unsealed := opened.shards.unsealed:
+        tell(f"no checksum known of {', '.join(unsealed)}: a changed number that is finite would go unseen")
+    for line in strange_ids(source, opened.config):
+        tell(line)
     return opened.family
 
 
@@ -216,14 +221,13 @@ def _assembly_yaml(opened: Released, assembly: dict[str, Any]) -> str:
     )
 
 
-def _experiment_yaml(family: Family, assembly: Mapping[str, Any], out: Path) -> str:
+def _experiment_yaml(family: Family, assembly: Mapping[str, Any]) -> str:
     """The model with its own words on the nano suite, pictures withheld where it cannot see."""
-    folder = out.resolve()
-    words = {"use": "tokenizer/hf", "folder": str(folder / CARRIED)}
+    words = {"use": "tokenizer/hf", "folder": f"{HERE}/{CARRIED}"}
     experiment = {
         "name": family.model_type,
         "assembly": {"extends": ASSEMBLY},
-        "weights": {"folder": str(folder)},
+        "weights": {"folder": HERE},
         "data": {
             "extends": "data/nano",
             "swap": {"tokenizer": words, "processor": {"use": "processor/glm_chat"}},
@@ -241,7 +245,7 @@ def _experiment_yaml(family: Family, assembly: Mapping[str, Any], out: Path) -> 
     }
     return (
         "# What `vlmloom ask` and `vlmloom evaluate` ask this model, and a training that begins with it:\n"
-        f"#   vlmloom fit -c {out / EXPERIMENT} --swap assembly.projector=projector/mlp,hidden=2048\n"
-        "# Paths are those of the import; both verbs find what lies in this folder wherever it is.\n"
+        f"#   vlmloom fit -c {EXPERIMENT} --swap assembly.projector=projector/mlp,hidden=2048\n"
+        f"# {HERE} is the folder of this file, wherever it lies.\n"
         f"{as_yaml(experiment)}"
     )

@@ -13,7 +13,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -162,11 +162,11 @@ class Shards:
 
     Attributes:
         stored: by name.
-        files: all of them.
+        unsealed: the files of which no checksum is known.
     """
 
-    def __init__(self, stored: dict[str, Stored]) -> None:
-        self.stored = stored
+    def __init__(self, stored: dict[str, Stored], unsealed: Sequence[str] = ()) -> None:
+        self.stored, self.unsealed = stored, unsealed
         self._open: tuple[Path, BinaryIO] | None = None
 
     def __contains__(self, name: str) -> bool:

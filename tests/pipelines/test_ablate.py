@@ -190,3 +190,15 @@ def test_a_mistake_on_the_command_line_is_one_line(tmp_path, capsys, options, to
     (line,) = capsys.readouterr().err.strip().splitlines()
     print(line)
     assert told in line and not (tmp_path / "out").exists()
+
+
+def test_validate_looks_at_the_weights_of_every_arm(tmp_path, capsys):
+    file = tmp_path / "which.yaml"
+    (tmp_path / "empty").mkdir()
+    file.write_text(
+        f"base: {TINY}\naxes:\n  weights.folder: [{tmp_path}/none, {tmp_path}/empty]\n  seed: [1]\n"
+    )
+    assert main(["validate", str(file)]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"{file}:3: weights.folder: {tmp_path}/none: there is no such checkpoint")
+    assert second.startswith(f"{file}:3: weights.folder: {tmp_path}/empty: has neither")

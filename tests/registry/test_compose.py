@@ -183,3 +183,17 @@ def test_a_composed_tree_is_not_changed_by_building_it(write: Write) -> None:
     before = composed.root.plain()
     build(composed)
     assert composed.root.plain() == before
+
+
+def test_here_is_the_folder_of_the_file_that_says_it(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    write("deep/a.yaml", "words: ${here}/hf\nmore: [a, '${here}']\nset: {last: '${here}'}\n")
+    write("b.yaml", "extends: deep/a.yaml\nmine: ${here}\n")
+    plain = compose("b.yaml").root.plain()
+    deep = str((tmp_path / "deep").resolve())
+    assert plain == {
+        "words": f"{deep}/hf",
+        "more": ["a", deep],
+        "last": deep,
+        "mine": str(tmp_path.resolve()),
+    }

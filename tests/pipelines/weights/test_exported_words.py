@@ -1,5 +1,6 @@
 """What an export says of words and pictures: transformers reads it, and cuts as the model was trained."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -130,3 +131,33 @@ def test_every_frame_means_every_frame(whole, tmp_path):
     assert load_assembly(tmp_path / "every").patch_specs()["vision"].sampling == "all"
     export_released(tmp_path / "every", tmp_path / "back")
     assert (tmp_path / "back" / PROCESSOR).read_bytes() == (released / PROCESSOR).read_bytes()
+
+
+def test_ids_that_the_tokenizer_has_not_and_weights_without_checksums_are_told(whole, tmp_path):
+    released = Path(shutil.copytree(whole("glm46v").parent / "released", tmp_path / "released"))
+    lines: list[str] = []
+    engine = transformers.AutoTokenizer.from_pretrained(released)
+    ids = {f"{one}_token_id": engine.convert_tokens_to_ids(f"<|{one}|>") for one in ("image", "video")}
+    for one in ("image", "video"):
+        for which, word in (("start", "begin"), ("end", "end")):
+            ids[f"{one}_{which}_token_id"] = engine.convert_tokens_to_ids(f"<|{word}_of_{one}|>")
+    edit(released / "config.json", lambda found: found.update(ids))
+    import_released(released, tmp_path / "sound", tell=lines.append)
+    (unsealed,) = lines[1:]
+    shards = sorted(path.name for path in released.glob("*.safetensors"))
+    assert unsealed.startswith(f"no checksum known of {', '.join(shards)}: ")
+
+    for file in shards:
+        digest = hashlib.sha256((released / file).read_bytes()).hexdigest()
+        (released / f"{file}.sha256").write_text(f"{digest}  {file}\n")
+    edit(released / "config.json", lambda found: found.update(image_token_id=5, eos_token_id=[3, 9000]))
+    edit(released / "generation_config.json", lambda found: found.update(eos_token_id=[3, 9001]))
+    lines.clear()
+    import_released(released, tmp_path / "strange", tell=lines.append)
+    (strange,) = lines[1:]
+    print(strange)
+    assert strange == (
+        "ids that are not those of its tokenizer: config.json: image_token_id 5, but <|image|> is "
+        f"{ids['image_token_id']}; config.json: eos_token_id 9000, which is missing; generation_config.json: "
+        "eos_token_id 9001, which is missing"
+    )

@@ -213,17 +213,18 @@ def test_a_template_that_fails_is_one_line(imported, picture, tmp_path, capsys):
 
 
 def test_a_training_begins_with_it(imported, tmp_path, capsys):
-    """With a part swapped, from the file that lies beside the weights; the trained run answers too."""
-    folder, out = imported("glm_ocr")[2], tmp_path / "run"
-    config = Path(shutil.copy(folder / "config.yaml", tmp_path / "config.yaml"))
-    config.write_text(config.read_text().replace("assembly.yaml", f"{folder}/assembly.yaml"))
-    few(tmp_path)
+    """With a part swapped, from the file that lies beside the weights, wherever both are moved to."""
+    folder, out = tmp_path / "moved", tmp_path / "run"
+    config = Path(shutil.copytree(imported("glm_ocr")[2], folder)) / "config.yaml"
+    assert str(imported("glm_ocr")[2]) not in config.read_text()
+    few(folder)
     swap = ["--swap", "assembly.projector=projector/mlp,hidden=24", "--set", "stages.0.train=[projector]"]
     assert main(["validate", str(config), *swap]) == 0
     few_steps = ["--trainer.max_steps=2", "--trainer.enable_progress_bar=false"]
     assert main(["fit", "-c", str(config), "--out", str(out), *swap, *few_steps]) == 0
     told = " ".join(capsys.readouterr().err.split())
     assert "taken vision, language, head at random projector unused projector" in told
+    assert json.loads((out / "started_from.json").read_text())["folder"] == str(folder)
     run = load_run(out)
     assert run.answer_tokens == 256
     assert run.data.processor.stops == load_run(folder).data.processor.stops
@@ -256,7 +257,7 @@ def test_validate_looks_at_the_weights_folder(imported, tmp_path, capsys, lost, 
     folder = Path(shutil.copytree(imported("glm_ocr")[2], tmp_path / "copy"))
     config = Path(shutil.copy(folder / "config.yaml", tmp_path / "config.yaml"))
     text = config.read_text().replace("assembly.yaml", f"{folder}/assembly.yaml")
-    text = text.replace("folder: " + str(imported("glm_ocr")[2]) + "\n", f"folder: {folder}\n")
+    text = text.replace("${here}", str(folder))
     config.write_text(text)
     number = next(n for n, line in enumerate(text.splitlines(), 1) if line == f"  folder: {folder}")
     if lost == "folder":
