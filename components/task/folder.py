@@ -1,4 +1,4 @@
-"""A user's own questions as a task."""
+"""A user's own questions and captions as a task."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class FolderTask(Task):
     """
 
     name = "folder"
+    written = True
 
     def __init__(self, *, world: World, examples: ExampleSource) -> None:
         self.world = world
@@ -64,6 +65,7 @@ class FolderTask(Task):
             answer=example.answer,
             scene=Scene(example.origin),
             caption=example.caption,
+            captions=example.captions,
             source="folder",
         )
 

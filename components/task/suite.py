@@ -173,7 +173,9 @@ class Nano(Suite):
                 source.prepare()
 
     def words(self, language: str) -> dict[str, str]:
-        """See `Suite.words`."""
+        """See `Suite.words`; what people wrote may be in any language, and no scene is then put in words."""
+        if all(getattr(task, "written", False) for task in self.tasks.values()):
+            return {}
         return self.world.words(language)
 
     def text_corpus(self, items: int) -> Iterator[str]:
@@ -184,6 +186,7 @@ class Nano(Suite):
             yield sample.answer
             if sample.caption:
                 yield sample.caption
+            yield from sample.captions.values()
 
 
 def _default(given: Any, name: str) -> Any:

@@ -21,6 +21,7 @@ from vlmloom.pipelines.run import train
 from vlmloom.registry.errors import UserError
 
 TINY = Path(__file__).parents[1] / "pipelines" / "tiny.yaml"
+LATE = TINY.with_name("siglip2.yaml")
 FSDP2 = {"accelerator": "cpu", "devices": 2, "strategy": "fsdp2"}
 EXPERTS = FSDP2 | {"strategy": "fsdp2_expert_parallel"}
 DDP = FSDP2 | {"strategy": "ddp"}
@@ -128,6 +129,8 @@ WAYS: dict[str, Callable[[Path], list[float]]] = {
     "nano_experts": lambda folder: nano(folder, EXPERTS),
     "nano_stopped": lambda folder: nano(folder, FSDP2, Stop(3)),
     "nano_experts_stopped": lambda folder: nano(folder, EXPERTS, Stop(3)),
+    "late": lambda folder: run(folder, DDP, source=LATE),
+    "late_in_shards": lambda folder: run(folder, FSDP2, source=LATE),
     "poisoned": lambda folder: run(folder, FSDP2, Poison()),
 }
 

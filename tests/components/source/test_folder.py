@@ -76,6 +76,60 @@ def test_a_bad_line_is_named(line, message, tmp_path):
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+def captioned(folder, *lines):
+    (folder / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return Folder(folder=str(folder))
+
+
+def test_captions_of_one_picture_in_several_languages_are_one_example(tmp_path):
+    lines = [("a", "a dog", None), ("b", "a cat", "en"), ("a", "ein Hund", "de"), ("a", "a hound", "en")]
+    records = [
+        {"image": f"{name}.png", "text": text} | ({"language": lang} if lang else {})
+        for name, text, lang in lines
+    ]
+    source = captioned(tmp_path, *map(json.dumps, records), "")
+    found = [(example.pictures[0].path.name, dict(example.captions)) for example in source.load()]
+    assert found == [
+        ("a.png", {"en": "a dog", "de": "ein Hund"}),
+        ("b.png", {"en": "a cat"}),
+        ("a.png", {"en": "a hound"}),
+    ]
+    (tmp_path / "examples.jsonl").write_text(
+        '{"pictures": ["a.png"], "question": "q", "answer": "a", "caption": "c"}'
+    )
+    both = Folder(folder=str(tmp_path)).load()
+    assert len(both) == 4 and both[0].captions == {"en": "c"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "captions.jsonl:2: is no JSON (Expecting property name enclosed in double quotes at column 2)"),
+        ('"a.png"', "captions.jsonl:2: is a str, but a caption is an object"),
+        ('{"image": "a.png"}', "captions.jsonl:2: text is missing"),
+        ('{"image": "a.png", "text": " "}', "captions.jsonl:2: text is missing"),
+        ('{"text": "a dog"}', "captions.jsonl:2: image is missing"),
+        ('{"image": ["a.png"], "text": "a"}', "captions.jsonl:2: image is ['a.png'], but should be a str"),
+        (
+            '{"image": "a", "caption": "b"}',
+            "captions.jsonl:2: unknown key 'caption'; a caption has image",
+        ),
+    ],
+)
+def test_a_broken_line_of_captions_is_named(line, message, tmp_path):
+    with pytest.raises(ValueError) as caught:
+        captioned(tmp_path, '{"image": "a.png", "text": "a dog"}', line).load()
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_file_of_captions_without_any_or_without_letters_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"captions\.jsonl: is empty; it needs at least one caption"):
+        captioned(tmp_path, "").load()
+    (tmp_path / "captions.jsonl").write_bytes(b'{"image": "\xff"}')
+    with pytest.raises(ValueError, match=r"captions\.jsonl: is not UTF-8 \(byte 11\); text would be right"):
+        Folder(folder=str(tmp_path)).load()
+
+
 def test_a_folder_without_examples(tmp_path):
     with pytest.raises(SourceMissing, match=r"examples\.jsonl is not there"):
         Folder(folder=str(tmp_path)).load()
