@@ -32,14 +32,17 @@ def tower(text: str, seed: int) -> Vision:
     Raises:
         UserError: it is no vision or teacher component.
     """
-    named = f"teacher/run,folder={text}" if Path(text).is_dir() else text
+    wrong = UserError(
+        f"evaluate-vision: {text} is no tower; a vision or teacher component such as vision/timm, or the "
+        "folder of a run, would be right"
+    )
+    folder = Path(text).is_dir()
+    if not folder and text.partition("/")[0] not in ("vision", "teacher"):
+        raise wrong
     torch.manual_seed(seed)
-    built = build(read_component(named, f"evaluate-vision {text}"))
+    built = build(read_component(f"teacher/run,folder={text}" if folder else text, f"evaluate-vision {text}"))
     if not isinstance(built, Vision):
-        raise UserError(
-            f"evaluate-vision: {text} is no tower; a vision or teacher component such as vision/timm, or the "
-            "folder of a run, would be right"
-        )
+        raise wrong
     return built
 
 

@@ -143,6 +143,10 @@ def test_features_do_not_depend_on_the_batch(pair: tuple[Scenes, Scenes]) -> Non
     ("arguments", "said"),
     [
         (["projector/mlp,in_width=8,out_width=8"], "is no tower; a vision or teacher component"),
+        (
+            ["runs/none"],
+            "runs/none is no tower; a vision or teacher component such as vision/timm, or the folder",
+        ),
         ([TINY, TINY], "stands twice"),
         ([TINY, "--against", "vision/timm"], "--against vision/timm is none of vision/cogvit"),
         ([TINY, "--sizes", "8"], "--sizes is 8; 16 or more would be right"),
