@@ -140,6 +140,28 @@ def test_memory_grows_with_the_batch_and_not_with_its_square(kind, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_what_is_kept_for_the_way_back_is_linear_in_the_batch(kind):
+    module = make(kind).float()
+
+    def kept(count):
+        held = {}
+
+        def pack(tensor):
+            held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        x, z = torch.randn(count, WIDTH, requires_grad=True), torch.randn(count, WIDTH, requires_grad=True)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss, _ = ours(module, x, z, torch.arange(count))
+        assert loss.requires_grad
+        return sum(held.values())
+
+    first, second, third = (kept(count) for count in (128, 256, 512))
+    # Two embeddings and their gradients, with what normalises them; one matrix of logits would be 256 KB.
+    assert third - second == pytest.approx(2 * (second - first), rel=0.02) and second < 64_000
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_of_one_pair_is_refused_in_one_line(kind):
     x, z, labels = draw(count=13)
     with pytest.raises(ValueError, match=rf"alignment/{kind}: found 1 pair; at least 2 are needed"):
