@@ -26,7 +26,7 @@ def declared_losses(metrics: Metrics) -> Tensor | float:
 
 
 def scores(metrics: Metrics) -> Metrics:
-    """The losses and accuracies among what parts report.
+    """What is worth a curve among what parts report: losses, accuracies, largest logits.
 
     >>> from torch import ones
     >>> list(scores({"lm/loss": ones(()), "mmtp/loss_2": ones(()), "load": ones(())}))
@@ -35,7 +35,7 @@ def scores(metrics: Metrics) -> Metrics:
     return {
         name: part.detach()
         for name, part in metrics.items()
-        if name.rpartition("/")[2].startswith(("loss", "accuracy")) and part.numel() == 1
+        if name.rpartition("/")[2].startswith(("loss", "accuracy", "logit")) and part.numel() == 1
     }
 
 

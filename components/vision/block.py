@@ -28,8 +28,9 @@ class Block(nn.Module):
         ffn: FFN,
         attention: Attention,
         gain: float,
+        watch_logits: bool = False,
     ) -> None:
-        """Build the block; `gain` scales the initial output projection."""
+        """Build the block; `gain` scales the initial output projection, `watch_logits` reports `logit`."""
         super().__init__()
         self.heads, self.eps = heads, eps
         self.norm1 = RMSNorm(width, eps=eps)
@@ -39,6 +40,7 @@ class Block(nn.Module):
         self.qkv.weight.muon_splits = (width, width, width)  # type: ignore[attr-defined]
         self.q_norm = nn.Parameter(torch.ones(width // heads)) if qk_norm else None
         self.k_norm = nn.Parameter(torch.ones(width // heads)) if qk_norm else None
+        self.watch_logits = watch_logits
         self.ffn = ffn
         self.attention = attention
         nn.init.normal_(self.qkv.weight, std=width**-0.5)
@@ -58,4 +60,16 @@ class Block(nn.Module):
         query, key = norm_and_rotate(qkv[:, :2], tables, weight, self.eps).unbind(1)
         x = x + self.proj(self.attention(query, key, qkv[:, 2], lengths, Bidirectional()).reshape(len(x), -1))
         out, metrics = self.ffn(self.norm2(x), lengths)
+        if self.watch_logits:
+            metrics = metrics | {"logit": largest_logit(query, key, lengths)}
         return x + out, metrics
+
+
+@torch.no_grad()
+def largest_logit(query: Tensor, key: Tensor, lengths: list[int]) -> Tensor:
+    """The largest scaled product of a query `[T, H, S]` and a key of the same segment, in absolute value."""
+    pairs = zip(query.split(lengths), key.split(lengths), strict=True)
+    products = [
+        (one.transpose(0, 1) @ other.permute(1, 2, 0)).abs().amax() for one, other in pairs if len(one)
+    ]
+    return torch.stack(products).amax().float() * query.shape[-1] ** -0.5

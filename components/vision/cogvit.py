@@ -49,6 +49,7 @@ class CogViT(FrameTower):
         eps: float = 1e-5,
         ffn: Callable[..., FFN] | None = None,
         attention: Attention | None = None,
+        watch_logits: bool = False,
     ) -> None:
         """Build the tower.
 
@@ -73,6 +74,7 @@ class CogViT(FrameTower):
             eps: of the norms.
             ffn: template of the feed-forward block; None is `ffn/swiglu`.
             attention: backend; None is `attention/sdpa`.
+            watch_logits: report the largest attention logit, at the price of taking all products again.
 
         Raises:
             ValueError: the heads do not divide the width into multiples of four.
@@ -101,4 +103,5 @@ class CogViT(FrameTower):
             eps=eps,
             ffn=ffn or partial(swiglu, bias=qkv_bias, limit=swiglu_limit),
             attention=attention,
+            watch_logits=watch_logits,
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -45,6 +46,7 @@ class FrameTower(Vision):
         eps: float,
         ffn: Callable[..., FFN],
         attention: Attention | None,
+        watch_logits: bool = False,
     ) -> None:
         """Build embedding, blocks and norm.
 
@@ -84,6 +86,7 @@ class FrameTower(Vision):
                     ffn=_fill(ffn, width=width, hidden=hidden),
                     attention=attention,
                     gain=(2 * depth) ** -0.5,
+                    watch_logits=watch_logits,
                 )
                 for _ in range(depth)
             ]
@@ -110,7 +113,8 @@ class FrameTower(Vision):
             taps: blocks (from 0) whose outputs are wanted, before the final norm.
 
         Returns:
-            `[T, width]` features on `token_grids`, and the feed-forward blocks' metrics by block.
+            `[T, width]` features on `token_grids`, and the feed-forward blocks' metrics by block; with
+            `watch_logits` the largest attention logit of all blocks, `logit`.
 
         Raises:
             ValueError: a tap names no block, or a clip's frames are no multiple of `temporal`.
@@ -130,6 +134,8 @@ class FrameTower(Vision):
         metrics: Metrics = {}
         for index, block in enumerate(self.blocks):
             x, parts = block(x, tables, lengths)
+            if "logit" in parts:
+                metrics["logit"] = torch.maximum(metrics.get("logit", x.new_zeros(())), parts.pop("logit"))
             metrics.update({f"block{index}/{name}": value for name, value in parts.items()})
             if index in taps:
                 tapped[index] = x

@@ -164,3 +164,26 @@ def test_shapes_are_those_of_the_features():
 def test_errors_say_what_would_be_right(wrong, message):
     with pytest.raises(ValueError, match=message):
         wrong()
+
+
+def test_the_largest_logit_is_that_of_all_blocks_within_frames(monkeypatch):
+    torch.manual_seed(0)
+    watched, seen = tower(watch_logits=True), []
+    attention = watched.blocks[0].attention  # the blocks share it
+    inner = attention.forward
+
+    @torch.no_grad()
+    def measure(query, key, lengths):
+        for one, other in zip(query.split(lengths), key.split(lengths), strict=True):
+            logits = torch.einsum("qhs,khs->hqk", one, other) * one.shape[-1] ** -0.5
+            seen.append(float(logits.abs().max()))
+
+    def look(query, key, value, lengths, mask):
+        measure(query, key, lengths)
+        return inner(query, key, value, lengths, mask)
+
+    monkeypatch.setattr(attention, "forward", look)
+    metrics = watched(visuals((1, 4, 4), (2, 2, 2)))[1]
+    assert float(metrics["logit"]) == pytest.approx(max(seen), rel=1e-6)
+    assert len(seen) == 2 * len(watched.blocks) and not metrics["logit"].requires_grad
+    assert "logit" not in tower()(visuals((1, 4, 4)))[1]
