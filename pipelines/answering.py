@@ -15,7 +15,7 @@ from vlmloom.components.contracts.patches import cut, join
 from vlmloom.components.contracts.sample import Sample
 from vlmloom.pipelines.data.views import Drawn, SceneView, View, in_words, pack, tag_of, without_pictures
 from vlmloom.pipelines.experiment import Experiment
-from vlmloom.registry.errors import UserError
+from vlmloom.pipelines.startable import need_answers
 
 BATCH = 128
 
@@ -36,12 +36,7 @@ class Answerer:
             oracle: perception replaced by the truth of the scene.
             limit: the longest answer in tokens; None leaves it to the experiment.
         """
-        if not hasattr(experiment.assembly, "generate"):
-            name = getattr(experiment.assembly, "registered_name", type(experiment.assembly).__name__)
-            raise UserError(
-                f"{experiment.name}: {name} answers no questions; a run of the native, adapter or cascade "
-                "design would be right"
-            )
+        need_answers(experiment.assembly, experiment.name)
         self.experiment, self.oracle = experiment, oracle
         self.limit = experiment.answer_tokens if limit is None else limit
         self.assembly, self.data = experiment.assembly, experiment.data

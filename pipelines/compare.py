@@ -80,7 +80,7 @@ def compare(plan: Plan, console: Console) -> Path:
     for design in plan.designs:
         jobs = [_job(plan, design, seed, budget_sets) for seed in range(plan.seeds)]
         if any(not begun(job.folder) for job in jobs):
-            startable(composed_of(jobs[0]))
+            startable(composed_of(jobs[0]), answers=isinstance(plan.exam, Items))
     runs = plan.out / "runs"
     with restored(plan.out, runs.exists):
         return _all_runs(plan, designs, budget_sets, console)

@@ -51,19 +51,35 @@ def start(model: nn.Module, weights: StartingWeights) -> Started:
     return start_from(model, donor, source, weights.folder, weights.take)
 
 
-def startable(composed: Composed) -> None:
-    """See that an experiment can start, without memory for its model.
+def need_answers(model: object, who: str) -> None:
+    """See that a model answers questions.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not hasattr(model, "generate"):
+        name = getattr(model, "registered_name", type(model).__name__)
+        raise UserError(
+            f"{who}: {name} answers no questions; the native, adapter or cascade design would be right"
+        )
+
+
+def startable(composed: Composed, *, answers: bool = False) -> None:
+    """See that an experiment can start, without memory for its model; with `answers`, that it answers.
 
     A component that trains alone gets its sizes from its objective, and is looked at when it is built.
 
     Raises:
-        UserError: a backend is not there, or the weights that it names are not, are damaged or do not fit.
+        UserError: a backend is not there, it does not answer, or the weights that it names are not there, are
+            damaged or do not fit.
     """
     keys = composed.root.value
     if "assembly" not in keys:
         return
     with on_meta():
         model = build(keys["assembly"])
+    if answers:
+        need_answers(model, str(composed.source))
     need_backends(model)
     if (weights := keys.get("weights")) is not None and weights.value is not None:
         start(model, StartingWeights(**weights.plain()))

@@ -129,11 +129,13 @@ def test_a_tower_of_the_first_stage_begins_the_second(tmp_path, capsys):
     assert "taken        vision" in told and "at random    text, align" in told
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (second, first))
     assert all(torch.equal(ours[f"vision.{name}"], value) for name, value in theirs.items())
-    for verb in (["evaluate", str(second)], ["ask", str(second), "what is this?"]):
+    compared = ["compare", str(TOWERS), "--seeds", "1", "--no-blind", "--out", str(tmp_path / "compared")]
+    for verb in (["evaluate", str(second)], ["ask", str(second), "what is this?"], compared):
         assert main(verb) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
         print(line)
-        assert "two_towers: assembly/two_tower answers no questions; a run of the native" in line
+        assert ": assembly/two_tower answers no questions; the native, adapter or cascade" in line
+    assert not (tmp_path / "compared").exists()
 
 
 MISTAKES = {
