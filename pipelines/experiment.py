@@ -243,7 +243,8 @@ class Training:
         if spec is None:
             yield "resolution: found one, but nothing here sees pictures; without it would be right"
             return
-        side, least = spec.patch * spec.block, spec.block**2
+        group = spec.block * max(spec.merge)
+        side, least = spec.patch * group, group**2
         if resolution.square is not None and resolution.square % side:
             yield (
                 f"resolution.square: found {resolution.square}, which does not divide into patches of {side} "

@@ -1,4 +1,4 @@
-"""Trained runs as components: `trunk/run`, on whose states a part trains, and `teacher/run`, its tower."""
+"""Trained runs as components: `trunk/run`, on whose states a part trains, `teacher/run`, `language/run`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.frozen import Frozen, Trunk
-from vlmloom.components.contracts.kinds import SharedSpace, Teacher, Vision
+from vlmloom.components.contracts.kinds import Language, SharedSpace, Teacher, Vision
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures, Visuals
 from vlmloom.pipelines.experiment import Experiment, Training
@@ -85,6 +85,34 @@ class RunTeacher(Teacher):
     def shapes(self, spec: Spec) -> Spec:
         """The tower's shapes."""
         return self.tower.module.shapes(spec)
+
+
+@register("language/run")
+class RunLanguage(Language):
+    """The language part of a finished run or an import, with its weights, to be trained on.
+
+    What is built is that part itself, a `language/glm` for instance, and this class has no instances. The
+    folder stays needed: a configuration that names it reads it whenever it is built.
+    """
+
+    def __init__(self, *, folder: str) -> None:
+        """Load the run.
+
+        Args:
+            folder: of the run or the import.
+
+        Raises:
+            ValueError: it holds no finished run, or one without a language part.
+        """
+
+    def __new__(cls, *, folder: str) -> Language:  # type: ignore[misc]
+        """The part, so that it and its state are named as anywhere else."""
+        path, training = _load(folder)
+        subject = training.subject
+        language = subject if isinstance(subject, Language) else getattr(subject, "language", None)
+        if language is None:
+            raise ValueError(f"{path}: its {type(subject).__name__} has no language part")
+        return language.train()
 
 
 @overload

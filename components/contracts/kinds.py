@@ -150,12 +150,14 @@ class Language(Component):
         vocab: the number of token ids.
         embed: ids to `[T, width]`.
         max_positions: the longest context that the positions allow; None allows any.
+        tapped: the outputs of the layers that the last `forward` was asked for.
     """
 
     width: int
     vocab: int
     embed: nn.Module
     max_positions: int | None = None
+    tapped: dict[int, Tensor]
 
     @abstractmethod
     def forward(
@@ -226,6 +228,20 @@ class Language(Component):
     def block_cache(self, batch: int, capacity: int) -> Cache:
         """An empty cache of one such block."""
         raise NotImplementedError(f"{type(self).__name__} offers no block to a multi-token head")
+
+    def become_tower(self) -> None:
+        """Give up the words: what is left are the blocks and the last norm, for patches of pictures.
+
+        The embedding goes; of `[3, T]` positions rows and columns alone turn queries and keys, each half of
+        what is rotated; `flops` counts full attention, which `forward` takes by `mask=Bidirectional()`.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        raise ValueError(
+            f"{self.registered_name}: its attention stays causal, so it becomes no tower; language/glm would "
+            "be right"
+        )
 
     @abstractmethod
     def flops(self, lengths: Sequence[int]) -> int:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from vlmloom.components.contracts.resizing import Fit
-from vlmloom.components.contracts.visuals import Grid, PatchSpec, Visuals, raster
+from vlmloom.components.contracts.visuals import Grid, PatchSpec, VisualFeatures, Visuals, raster
 
 
 def cut(frames: np.ndarray, spec: PatchSpec) -> tuple[Float[Tensor, "patches pixels"], Grid]:
@@ -94,6 +94,33 @@ def _reorder(shapes: tuple[Grid, ...], source: int, target: int, device: torch.d
 def _frame_order(rows: int, columns: int, source: int, target: int) -> np.ndarray:
     old, new = (raster((1, rows, columns), block) @ np.array([columns, 1]) for block in (source, target))
     return np.argsort(old)[new]
+
+
+def resample(features: VisualFeatures, shapes: list[Grid], block: int = 1) -> Tensor:
+    """Features on other grids: `[P, D]` tokens of items of these shapes, in the order of `block`.
+
+    Trilinear over frames, rows and columns of each item, sampled at the middles of the new places; a grid
+    that stays as it is keeps its features to the last bit.
+
+    Raises:
+        ValueError: there are not as many items.
+    """
+    if len(shapes) != len(features.shapes):
+        raise ValueError(f"resample: {len(features.shapes)} items, but shapes for {len(shapes)}")
+    tokens = features.tokens
+    order = reorder(features.shapes, features.block, 1, tokens.device)
+    tokens = tokens if order is None else tokens[order]
+    pieces = []
+    sizes = [frames * rows * columns for frames, rows, columns in features.shapes]
+    for item, was, wanted in zip(tokens.split(sizes), features.shapes, shapes, strict=True):
+        if was != wanted:
+            volume = item.t().reshape(1, -1, *was)
+            item = torch.nn.functional.interpolate(volume, wanted, mode="trilinear", align_corners=False)
+            item = item[0].flatten(1).t()
+        pieces.append(item)
+    joined = torch.cat(pieces)
+    back = reorder(shapes, 1, block, tokens.device)
+    return joined if back is None else joined[back]
 
 
 @lru_cache(maxsize=32)

@@ -42,6 +42,8 @@ class PatchSpec:
         std: per channel, of pixels in [0, 1].
         resize: GLM's rule instead of the three above.
         sampling: which frames of a video are looked at.
+        merge: sides of the squares of patches that the tower itself makes one token of, in a still and in a
+            clip. Rows and columns are multiples of it times `block`.
 
     Raises:
         ValueError: a count or a side is below one.
@@ -57,12 +59,21 @@ class PatchSpec:
     std: tuple[float, float, float] = CLIP_STD
     resize: PixelBudget | None = None
     sampling: Sampling = "all"
+    merge: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         for name in ("patch", "temporal", "block", "min_patches", "max_patches", "size"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; 1 or more would be right")
+        if min(self.merge) < 1:
+            raise ValueError(
+                f"merge is {list(self.merge)}; 1 or more for stills and for clips would be right"
+            )
+
+    def merged(self, frames: int) -> int:
+        """The side of the squares of patches that become one token of an item of so many frames."""
+        return self.merge[frames > 1]
 
     def with_block(self, block: int) -> PatchSpec:
         """The same spec in the patch order of a projector that merges `block` x `block` patches."""
@@ -81,18 +92,19 @@ class PatchSpec:
         Raises:
             UnfitPicture: there is no such size.
         """
+        group = self.block * self.merged(frames)
         if self.resize is not None:
-            return self.resize.fit(frames, height, width, self.patch * self.block, self.temporal)
-        canvas = self._nearest(height, width)
+            return self.resize.fit(frames, height, width, self.patch * group, self.temporal)
+        canvas = self._nearest(height, width, group)
         return Fit(canvas, canvas)
 
-    def _nearest(self, height: int, width: int) -> tuple[int, int]:
-        step = self.patch * self.block
+    def _nearest(self, height: int, width: int, group: int) -> tuple[int, int]:
+        step = self.patch * group
         if self.size is not None:
             side = max(step, round(self.size / step) * step)
             return side, side
         rows, columns = max(1, round(height / step)), max(1, round(width / step))
-        low, high = self.min_patches / self.block**2, self.max_patches / self.block**2
+        low, high = self.min_patches / group**2, self.max_patches / group**2
         if rows * columns > high or low == high:
             shrink = (height * width / (high * step * step)) ** 0.5
             rows, columns = (max(1, int(side / step / shrink)) for side in (height, width))
@@ -146,7 +158,7 @@ class Visuals:
     @classmethod
     def blank(cls, spec: PatchSpec) -> Visuals:
         """One item of zeros with weight 0, for a pack without pictures (see `weight`)."""
-        side = spec.block
+        side = spec.block * spec.merged(1)
         patches = torch.zeros(side * side, 3 * spec.patch**2)
         return cls(patches, torch.tensor([[1, side, side]]), [(1, side, side)], spec.block, 0.0)
 

@@ -118,12 +118,12 @@ class Block(nn.Module):
         query, key, value = turned.split([heads, kv_heads, kv_heads], dim=1)
         return self.out(attention(query, key, value, lengths, mask).flatten(1))
 
-    def flops(self, lengths: Sequence[int]) -> int:
-        """Forward FLOPs for samples of these lengths; causal attention counts half."""
+    def flops(self, lengths: Sequence[int], full: bool = False) -> int:
+        """Forward FLOPs for samples of these lengths; causal attention, which is not `full`, counts half."""
         tokens = sum(lengths)
         inner = self.heads * self.head_size
         matrices = 2 * tokens * self.width * (2 * inner + 2 * self.kv_heads * self.head_size)
-        products = 2 * sum(length * length for length in lengths) * inner
+        products = (4 if full else 2) * sum(length * length for length in lengths) * inner
         return matrices + products + self.ffn.flops(tokens)
 
     def active_parameters(self) -> int:

@@ -17,7 +17,7 @@ from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.language.backbone import At, Backbone, ImageMask, Layer
 from vlmloom.components.language.block import Block
 from vlmloom.components.language.cache import KVCache, Step
-from vlmloom.components.language.rotary import Angles, Rotation
+from vlmloom.components.language.rotary import Angles, Rotary, Rotation
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError, below_one, refuse
 
@@ -106,7 +106,7 @@ class GLM(Backbone):
             max_positions=max_positions,
             init_std=init_std,
         )
-        self.kv_heads, self.head_size = kv_heads, head_size
+        self.kv_heads, self.head_size, self.full = kv_heads, head_size, False
         block = partial(
             Block,
             width=width,
@@ -172,6 +172,26 @@ class GLM(Backbone):
             device=weight.device,
             dtype=weight.dtype,
         )
+
+    def become_tower(self) -> None:
+        """See `Language.become_tower`; each section has frequencies from 1 to 1 / theta, as in other towers.
+
+        Raises:
+            ValueError: what is rotated of a head has no two sections of whole pairs.
+        """
+        size = self.rotary.size
+        if size % 4:
+            raise ValueError(
+                f"language/glm: {size} components of a head are rotated, which do not divide into pairs that "
+                "follow the row and pairs that follow the column; a multiple of four would be right"
+            )
+        del self.embed
+        self.full, self.max_positions = True, None
+        self.rotary = Rotary(size, self.rotary.theta, (0, size // 4, size // 4), ladders=True)
+
+    def flops(self, lengths: Sequence[int]) -> int:
+        """See `Language.flops`."""
+        return sum(cast(Block, block).flops(lengths, self.full) for block in self.blocks)
 
     def make_block(self) -> Block:
         """A fresh block of the kind of the last layer, for a head that predicts with one."""

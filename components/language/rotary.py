@@ -34,6 +34,8 @@ class Rotary(nn.Module):
         size: R, how much of a head is rotated.
         theta: base of the frequencies.
         sections: frequencies of each section, summing to R / 2.
+        ladders: whether each section has a ladder of frequencies of its own, from 1 down to almost 1 / theta;
+            else one runs through all of them.
 
     Reference: arXiv 2104.09864; transformers, models/glm4v_moe/modeling_glm4v_moe.py
     (Glm4vMoeTextRotaryEmbedding).
@@ -42,17 +44,18 @@ class Rotary(nn.Module):
     frequencies: Tensor
     axis: Tensor
 
-    def __init__(self, size: int, theta: float, sections: Sequence[int]) -> None:
+    def __init__(self, size: int, theta: float, sections: Sequence[int], ladders: bool = False) -> None:
         super().__init__()
         self.size = size
         self.theta = theta
+        self.ladders = tuple(sections) if ladders else (size // 2,)
         axis = np.repeat(np.arange(len(sections)) % 3, sections)
         self.register_buffer("frequencies", self._frequencies(), persistent=False)
         self.register_buffer("axis", torch.from_numpy(axis), persistent=False)
 
     def _frequencies(self) -> Tensor:
-        steps = torch.arange(0, self.size, 2, dtype=torch.float32)
-        return self.theta ** -(steps / max(self.size, 1))
+        steps = [torch.arange(count, dtype=torch.float32) / max(count, 1) for count in self.ladders]
+        return self.theta ** -torch.cat(steps)
 
     @torch.no_grad()
     def forward(self, positions: Int[Tensor, "3 tokens"], dtype: torch.dtype) -> Angles:

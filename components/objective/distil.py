@@ -15,7 +15,7 @@ from vlmloom.components.contracts.frozen import Frozen
 from vlmloom.components.contracts.intake import Intake, Towers
 from vlmloom.components.contracts.kinds import Objective, Vision
 from vlmloom.components.contracts.packed import Packed
-from vlmloom.components.contracts.patches import reorder
+from vlmloom.components.contracts.patches import resample
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures
 from vlmloom.components.objective.masking import Shape, draw_mask, flat, generator_of, hide
 from vlmloom.registry import build, register
@@ -205,30 +205,3 @@ def _head(width: int, hidden: int | None, out: int) -> nn.Module:
     if hidden is None:
         return nn.Linear(width, out)
     return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, out))
-
-
-def resample(features: VisualFeatures, shapes: list[Grid], block: int = 1) -> Tensor:
-    """Features on other grids: `[P, D]` tokens of items of these shapes, in the order of `block`.
-
-    Trilinear over frames, rows and columns of each item, sampled at the middles of the new places; a grid
-    that stays as it is keeps its features to the last bit.
-
-    Raises:
-        ValueError: there are not as many items.
-    """
-    if len(shapes) != len(features.shapes):
-        raise ValueError(f"resample: {len(features.shapes)} items, but shapes for {len(shapes)}")
-    tokens = features.tokens
-    order = reorder(features.shapes, features.block, 1, tokens.device)
-    tokens = tokens if order is None else tokens[order]
-    pieces = []
-    sizes = [frames * rows * columns for frames, rows, columns in features.shapes]
-    for item, was, wanted in zip(tokens.split(sizes), features.shapes, shapes, strict=True):
-        if was != wanted:
-            volume = item.t().reshape(1, -1, *was)
-            item = nn.functional.interpolate(volume, wanted, mode="trilinear", align_corners=False)
-            item = item[0].flatten(1).t()
-        pieces.append(item)
-    joined = torch.cat(pieces)
-    back = reorder(shapes, 1, block, tokens.device)
-    return joined if back is None else joined[back]

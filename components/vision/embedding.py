@@ -1,7 +1,8 @@
-"""Patches to tokens: `PatchEmbed`, which folds the frames of a clip, and `LearnedPositions`."""
+"""Patches to tokens: `PatchEmbed`, which folds the frames of a clip (`folded`), and `LearnedPositions`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -47,6 +48,21 @@ class PatchEmbed(nn.Linear):
     def _stills(self, patches: Tensor) -> Tensor:
         kernel = self.weight.view(self.out_features, self.temporal, -1).sum(1)
         return F.linear(patches, kernel, self.bias)
+
+
+def folded(grids: Sequence[Grid], temporal: int, who: str) -> list[Grid]:
+    """Grids of the tokens of `PatchEmbed`: stills keep theirs, `temporal` frames of a clip become one.
+
+    Raises:
+        ValueError: a clip's frames are no multiple of `temporal`.
+    """
+    for frames, rows, columns in grids:
+        if frames > 1 and frames % temporal:
+            raise ValueError(
+                f"{who}: found a clip of {frames} frames ({rows} x {columns} patches); "
+                f"a multiple of {temporal} would be right"
+            )
+    return [(max(1, frames // temporal), rows, columns) for frames, rows, columns in grids]
 
 
 @lru_cache(maxsize=16)

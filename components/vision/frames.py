@@ -17,7 +17,7 @@ from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.contracts.visuals import Grid, PatchSpec, VisualFeatures, Visuals
 from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.vision.block import Block
-from vlmloom.components.vision.embedding import PatchEmbed
+from vlmloom.components.vision.embedding import PatchEmbed, folded
 from vlmloom.components.vision.rotary import axial_tables
 from vlmloom.registry import build
 from vlmloom.registry.depth import MOST
@@ -143,13 +143,7 @@ class FrameTower(Vision):
 
     def token_grids(self, grids: Sequence[Grid]) -> list[Grid]:
         """Stills keep their grid; `temporal` frames of a clip become one. Pure and tensor-free."""
-        for frames, rows, columns in grids:
-            if frames > 1 and frames % self.temporal:
-                raise ValueError(
-                    f"{self.registered_name}: found a clip of {frames} frames ({rows} x {columns} patches); "
-                    f"a multiple of {self.temporal} would be right"
-                )
-        return [(max(1, frames // self.temporal), rows, columns) for frames, rows, columns in grids]
+        return folded(grids, self.temporal, self.registered_name)
 
     def flops(self, grids: Sequence[Grid]) -> int:
         """Forward FLOPs of the matrix products; every frame attends within itself, in both directions."""

@@ -17,6 +17,8 @@ from vlmloom.registry import catalog
 from vlmloom.registry.errors import ConfigError
 
 SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 2}
+FFN = {"ffn": {"use": "ffn/swiglu", "hidden": 48}}
+LANGUAGE = {"use": "language/glm", "vocab": 1, "width": 32, "depth": 2, "heads": 2, "layers": [FFN, FFN]}
 TOWERS = {
     "vision/cogvit": {
         "width": 32,
@@ -27,6 +29,7 @@ TOWERS = {
         "ffn": partial(SwiGLU, bias=True),
     },
     "vision/aimv2_glm": {"width": 32, "depth": 2, "heads": 2, "hidden": 48, "patch": 8, "table": 3},
+    "vision/llm_init": {"language": LANGUAGE, "patch": 8, "clip_merge": 1},
     "vision/timm": {"model": "naflexvit_base_patch16_gap", "options": SMALL},
 }
 NAMES = [entry.name for entry in catalog().list() if entry.name.startswith("vision/")]
@@ -34,7 +37,9 @@ NAMES = [entry.name for entry in catalog().list() if entry.name.startswith("visi
 
 def build(name: str):
     torch.manual_seed(0)
-    return catalog().resolve(name)(**TOWERS[name])
+    # A tower takes the blocks of its language part, so each has its own.
+    made = {key: registry.build(value) if key == "language" else value for key, value in TOWERS[name].items()}
+    return catalog().resolve(name)(**made)
 
 
 def visuals(tower, *shapes) -> Visuals:

@@ -240,6 +240,17 @@ def test_its_tower_teaches(imported):
     assert found.keys() == ours.keys() and all(torch.equal(found[name], ours[name]) for name in ours)
 
 
+def test_its_language_part_becomes_a_tower(imported):
+    from vlmloom.registry.build import build
+
+    folder = imported("glm_ocr")[2]
+    tower = build({"use": "vision/llm_init", "language": {"use": "language/run", "folder": str(folder)}})
+    ours = load_run(folder).assembly.language.state_dict()
+    found = tower.language.state_dict()
+    assert found.keys() == ours.keys() - {"embed.weight"}
+    assert all(torch.equal(found[name], ours[name]) for name in found)
+
+
 @pytest.mark.parametrize(
     ("lost", "said"),
     [
