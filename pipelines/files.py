@@ -8,7 +8,7 @@ import secrets
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -102,13 +102,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def restored(folder: Path, worth: Callable[[], object]) -> Iterator[None]:
+def restored(folder: Path, worth: Callable[[], object], changed: Iterable[str] = ()) -> Iterator[None]:
     """Make a folder to be filled; if that fails before anything in it is of `worth`, all is as it was before.
+
+    Args:
+        folder: to be filled.
+        worth: whether what it holds is to be kept.
+        changed: names of files in it that may be there already and be overwritten or removed.
 
     Raises:
         UserError: it cannot be made or written.
     """
     before = {*folder.rglob("*")} if folder.is_dir() else set()
+    contents = {file: file.read_bytes() for name in changed if (file := folder / name).is_file()}
     absent = _absent(folder)
     try:
         open_folder(folder)
@@ -119,6 +125,9 @@ def restored(folder: Path, worth: Callable[[], object]) -> Iterator[None]:
             with suppress(OSError):
                 for path in sorted({*folder.rglob("*")} - before, reverse=True):
                     path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+                for file, content in contents.items():
+                    if not file.is_file() or file.read_bytes() != content:
+                        file.write_bytes(content)
             _unmake(absent)
         raise
 

@@ -98,7 +98,9 @@ def train(
         materialise(model)
     console.quiet = console.quiet or not ranks.first()
     ledger = Ledger()
-    with restored(folder, lambda: ledger.steps or begun(folder)) if ranks.first() else nullcontext():
+    ours = (STARTED, *TOKENIZER_FILES)
+    kept = restored(folder, lambda: ledger.steps or begun(folder), ours)
+    with kept if ranks.first() else nullcontext():
         prepare(experiment, folder, resolved, console)
         console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
         if isinstance(trainer.strategy, FSDP2) and not any(one.is_meta for one in model.parameters()):

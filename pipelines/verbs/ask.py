@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"ask: the question {args.question!r} is not UTF-8; text would be right")
     if args.tokens is not None and args.tokens < 1:
         raise UserError(f"ask: --tokens is {args.tokens}; 1 or more would be right")
-    if args.image is None and Path(args.question).is_file():
+    if args.image is None and os.path.isfile(args.question):  # False of a text too long for a name.
         raise UserError(f"ask: there is no question about {args.question}; one behind it would be right")
     try:
         if args.image is not None:

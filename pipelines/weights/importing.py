@@ -68,8 +68,9 @@ def import_released(
         f"{opened.family.model_type}: {len(opened.shards.stored):,} tensors into {len(links):,}"
         + (f", {modules} multi-token module{'s' * (modules > 1)}" if isinstance(modules, int) else "")
     )
-    if unsealed := opened.shards.unsealed:
-        tell(f"no checksum known of {', '.join(unsealed)}: a changed number that is finite would go unseen")
+    if opened.shards.unsealed:
+        unsealed = ", ".join(sorted(opened.shards.unsealed))
+        tell(f"no checksum known of {unsealed}: a changed number that is finite would go unseen")
     for line in strange_ids(source, opened.config):
         tell(line)
     return opened.family

@@ -141,6 +141,15 @@ def test_a_teacher_that_is_damaged(run, tmp_path, refused):
     assert f"{WEIGHTS}: is damaged" in line
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "chat_template.jinja", "started_from.json"])
+def test_files_of_names_that_a_run_uses_stay_as_they_are(tmp_path, refused, name):
+    file = tmp_path / "out" / name
+    file.parent.mkdir()
+    file.write_text("mine")
+    line = refused("fit", "-c", TINY, *FEW, "--out", file.parent, "--set", "stages.0.pack_tokens=2")
+    assert "pack_tokens is 2" in line and file.read_text() == "mine"
+
+
 class Refusing(Callback):
     """Raises what a part may find wrong with a batch, before or after a step."""
 

@@ -66,7 +66,10 @@ def to_ours(
             continue
         place = row.ours if isinstance(row, Setting) else row.place
         if row_differs(flat.get(place, value), value):
-            faults.append(f"{source} is {value!r}, but {said[place]} says {flat[place]!r}")
+            if isinstance(row, Ours):
+                faults.append(f"{said[place]} is {flat[place]!r}, where this family has {value!r}")
+            else:
+                faults.append(f"{source} is {value!r}, but {said[place]} says {flat[place]!r}")
             continue
         flat[place], said[place] = value, source
     if faults:

@@ -160,6 +160,7 @@ def test_a_model_of_text_is_evaluated_and_asked_without_a_picture(picture, tmp_p
     assert line == f"ask: {tmp_path}/ours sees no pictures; a model with a vision part would be right"
     assert main(["ask", str(tmp_path / "ours"), QUESTION, "--tokens", "8"]) == 0
     assert capsys.readouterr().out.strip()
+    assert main(["ask", str(tmp_path / "ours"), QUESTION * 100, "--tokens", "8"]) == 0, "no name of a file"
     line = refused(capsys, "ask", tmp_path / "ours", picture)
     assert line == f"ask: there is no question about {picture}; one behind it would be right"
 
