@@ -82,7 +82,7 @@ def compare(plan: Plan, console: Console) -> Path:
         if any(not begun(job.folder) for job in jobs):
             startable(composed_of(jobs[0]), answers=isinstance(plan.exam, Items))
     runs = plan.out / "runs"
-    with restored(plan.out, runs.exists):
+    with restored(plan.out, runs.exists, ["runs"]):
         return _all_runs(plan, designs, budget_sets, console)
 
 

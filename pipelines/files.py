@@ -102,19 +102,22 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def restored(folder: Path, worth: Callable[[], object], changed: Iterable[str] = ()) -> Iterator[None]:
+def restored(folder: Path, worth: Callable[[], object], ours: Iterable[str] = ()) -> Iterator[None]:
     """Make a folder to be filled; if that fails before anything in it is of `worth`, all is as it was before.
+
+    In a folder that others have put something into, nothing but what is named in `ours` is touched.
 
     Args:
         folder: to be filled.
         worth: whether what it holds is to be kept.
-        changed: names of files in it that may be there already and be overwritten or removed.
+        ours: names of files and folders in it that may be made, overwritten or removed.
 
     Raises:
         UserError: it cannot be made or written.
     """
+    names = set(ours)
     before = {*folder.rglob("*")} if folder.is_dir() else set()
-    contents = {file: file.read_bytes() for name in changed if (file := folder / name).is_file()}
+    contents = {file: file.read_bytes() for name in names if (file := folder / name).is_file()}
     absent = _absent(folder)
     try:
         open_folder(folder)
@@ -124,6 +127,8 @@ def restored(folder: Path, worth: Callable[[], object], changed: Iterable[str] =
             # What cannot be removed is not what is to be told.
             with suppress(OSError):
                 for path in sorted({*folder.rglob("*")} - before, reverse=True):
+                    if before and path.relative_to(folder).parts[0] not in names:
+                        continue
                     path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
                 for file, content in contents.items():
                     if not file.is_file() or file.read_bytes() != content:

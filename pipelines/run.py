@@ -98,7 +98,7 @@ def train(
         materialise(model)
     console.quiet = console.quiet or not ranks.first()
     ledger = Ledger()
-    ours = (STARTED, *TOKENIZER_FILES)
+    ours = (CONFIG, STARTED, *TOKENIZER_FILES, "logs", "checkpoints", "stages")
     kept = restored(folder, lambda: ledger.steps or begun(folder), ours)
     with kept if ranks.first() else nullcontext():
         prepare(experiment, folder, resolved, console)

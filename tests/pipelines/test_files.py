@@ -85,7 +85,8 @@ def test_a_folder_is_as_it_was_until_it_holds_something_of_worth(tmp_path):
             (out / "logs" / "a").touch()
             raise KeyboardInterrupt
         assert (out / "logs" / "a").exists() == worth == (tmp_path / "runs").exists()
-    with pytest.raises(KeyboardInterrupt), restored(out, lambda: False):
+    with pytest.raises(KeyboardInterrupt), restored(out, lambda: False, ["logs"]):
         (out / "logs" / "b").touch()
+        (out / "of_another").touch()
         raise KeyboardInterrupt
-    assert [path.name for path in (out / "logs").iterdir()] == ["a"]
+    assert sorted(path.name for path in out.rglob("*")) == ["a", "logs", "of_another"]
