@@ -1,6 +1,8 @@
 # `make compare` and `make test` do all their own set-up: a virtual environment in .venv, and what it needs.
 #
 #   make compare           train and compare the three designs, write runs/compare/report.html
+#   make cogvit            raise a nano CogViT in two stages, probe it, write its model card: runs/cogvit
+#   make compare-cogvit    the comparison with one line more: the native design with that tower
 #   make test              the default tests (JOBS=2 processes, one thread each)
 #   make lint              ruff, formatter, types, imports, spelling, words that must not be in the repository
 #   make wheel             build the wheel and import it from a clean environment
@@ -54,6 +56,18 @@ install: .venv/.installed-dev
 compare: .venv/.installed
 	$(BIN)/vlmloom compare native adapter cascade --budget $(BUDGET) --seeds $(SEEDS) --out $(OUT)
 	@echo "report: $(abspath $(OUT))/report.html"
+
+COGVIT ?= runs/cogvit
+
+.PHONY: cogvit
+cogvit: .venv/.installed-dev
+	$(BIN)/vlmloom fit -c nano/cogvit --out $(COGVIT)
+	$(BIN)/vlmloom evaluate-vision $(COGVIT) --side 64 --out $(COGVIT)/probes
+	$(BIN)/vlmloom card $(COGVIT) --scores $(COGVIT)/probes/report.json
+
+.PHONY: compare-cogvit
+compare-cogvit: cogvit
+	$(BIN)/vlmloom compare native native_cogvit adapter cascade --budget $(BUDGET) --seeds $(SEEDS) --out runs/compare_cogvit
 
 # --- the checks ------------------------------------------------------------------------------------------
 

