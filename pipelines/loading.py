@@ -109,6 +109,10 @@ def _seed(composed: Composed) -> None:
     seed_everything(int(composed.root.plain().get("seed", 0)), verbose=False)
 
 
+WORDLESS = ("vision.", "projector.")
+"""Parts of assemblies that read no words."""
+
+
 def connect(training: Training, folder: Path | None) -> None:
     """Bring data and model together, and write nothing; a run's tokenizer lies in its folder.
 
@@ -137,18 +141,19 @@ def _untrained(training: Training) -> bool:
 
 
 def _words_of(weights: StartingWeights, training: Training) -> Path | None:
-    """The tokenizer of the run that weights are of; None where these are a component's, which reads no words.
+    """The tokenizer of the run that weights are of; None where none of what is taken reads words.
 
     Raises:
-        UserError: they are an import's, which has a tokenizer of its own, and the language part is taken.
+        UserError: they are an import's, which has a tokenizer of its own, and what reads words is taken.
     """
     folder = owner_of(Path(weights.folder))
     if trained_alone(folder) is not None:
         return None
     own = folder / CARRIED
-    names = (name for name, _ in training.subject.named_parameters() if name.startswith("language."))
-    taken = any(matches(name, pattern) for name in names for pattern in weights.take)
-    if taken and (own / TOKENIZER).is_file():
+    names = [name for name, _ in training.subject.named_parameters() if not name.startswith(WORDLESS)]
+    if not any(matches(name, pattern) for name in names for pattern in weights.take):
+        return None
+    if (own / TOKENIZER).is_file():
         raise UserError(
             f"weights.folder: {weights.folder}: its words have the ids of {own / TOKENIZER}; "
             f"data.tokenizer: {{use: tokenizer/hf, folder: {own}}} would be right"

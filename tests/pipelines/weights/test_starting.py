@@ -111,6 +111,16 @@ def test_without_a_swap_a_run_goes_back_to_transformers(tmp_path, imported):
     }
 
 
+def test_a_tower_alone_brings_no_words(tmp_path, run):
+    """What takes a run's tower reads with a tokenizer of its own, here of fewer ids."""
+    out = tmp_path / "second"
+    call = ["fit", "-c", str(TINY), "--out", str(out), *FEW, "--set", f"weights.folder={run}"]
+    call += ["--set", "weights.take=[vision]", "--set", "data.tokenizer.vocab=400"]
+    assert main(call) == 0
+    words = [json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"] for folder in (run, out)]
+    assert len(words[1]) < len(words[0])
+
+
 def test_a_run_from_a_run(tmp_path, capsys, run):
     """Tower and language are taken and frozen; a second call goes on and reads them no more."""
     out = tmp_path / "second"
