@@ -3,6 +3,7 @@
 #   make compare           train and compare the three designs, write runs/compare/report.html
 #   make cogvit            raise a nano CogViT in two stages, probe it, write its model card: runs/cogvit
 #   make compare-cogvit    the comparison with one line more: the native design with that tower
+#   make cogvit-experiments  all ablations of CogViT, hours; stopped and called again, it goes on
 #   make test              the default tests (JOBS=2 processes, one thread each)
 #   make lint              ruff, formatter, types, imports, spelling, words that must not be in the repository
 #   make wheel             build the wheel and import it from a clean environment
@@ -64,6 +65,15 @@ cogvit: .venv/.installed-dev
 	$(BIN)/vlmloom fit -c nano/cogvit --out $(COGVIT)
 	$(BIN)/vlmloom evaluate-vision $(COGVIT) --side 64 --out $(COGVIT)/probes
 	$(BIN)/vlmloom card $(COGVIT) --scores $(COGVIT)/probes/report.json
+
+# Teachers first, which the experiments stand on.
+.PHONY: cogvit-experiments
+cogvit-experiments: .venv/.installed-dev
+	$(BIN)/vlmloom fit -c nano/siglip2_teacher --out runs/siglip2_teacher
+	$(BIN)/vlmloom fit -c nano/dinov3_teacher --out runs/dinov3_teacher
+	$(BIN)/vlmloom fit -c nano/text_lm --out runs/text_lm
+	for name in teachers mask losses optimizer stages llm_init; do \
+		$(BIN)/vlmloom ablate cogvit_$$name --out runs/cogvit_$$name || exit 1; done
 
 .PHONY: compare-cogvit
 compare-cogvit: cogvit
