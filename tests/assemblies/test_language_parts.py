@@ -52,12 +52,7 @@ def native(name: str, folder: Path, language: str | None = None):
 
 def batch_of(lengths: list[int]) -> Packed:
     ids = torch.randint(0, 60, (sum(lengths),), generator=torch.Generator().manual_seed(1))
-    edges = torch.tensor([0, *lengths]).cumsum(0)
-    return Packed(
-        ids=ids, labels=ids, weights=torch.ones(len(ids)), lengths=lengths, boundaries=edges.int(),
-        positions=torch.cat([torch.arange(length) for length in lengths]).expand(3, -1), tags=[],
-        visual_slots=torch.empty(0).long(), modality=torch.zeros(len(ids)).long(), normaliser=float(len(ids)),
-    )  # fmt: skip
+    return Packed.texts([part.tolist() for part in ids.split(lengths)])
 
 
 @pytest.mark.parametrize("name", LANGUAGES)

@@ -200,11 +200,8 @@ def test_taps_and_injection():
 
 
 def batch():
-    ids, positions = pack([8, 8])
-    return Packed(
-        ids=ids, labels=ids, weights=torch.ones(16), positions=positions, boundaries=torch.tensor([0, 8, 16]),
-        lengths=[8, 8], visual_slots=torch.empty(0).long(), modality=torch.zeros(16).long(), tags=[],
-    )  # fmt: skip
+    ids, _ = pack([8, 8])
+    return Packed.texts(ids.view(2, 8).tolist())
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -50,15 +50,9 @@ def trunk(model):
     return Trunk(model)
 
 
-def patches(grids, patch, seed):
-    count = sum(frames * rows * columns for frames, rows, columns in grids)
-    drawn = torch.randn(count, 3 * patch**2, generator=torch.Generator().manual_seed(seed))
-    return Visuals(drawn, torch.tensor(grids), list(grids))
-
-
 @pytest.fixture
 def visuals():
-    return patches
+    return Visuals.noise
 
 
 @pytest.fixture
@@ -79,7 +73,10 @@ def batch(model):
         visual_slots=modality.nonzero().squeeze(1),
         modality=modality,
         tags=[],
-        visuals={"vision": patches(GRIDS, 2, 5), "teacher.one": patches([(1, 1, 1), (1, 1, 2)], 4, 6)},
+        visuals={
+            "vision": Visuals.noise(GRIDS, 2, 5),
+            "teacher.one": Visuals.noise([(1, 1, 1), (1, 1, 2)], 4, 6),
+        },
         extras={"pairs": torch.tensor([1, 2])},
         normaliser=float((modality == 0).sum()),
     )

@@ -30,21 +30,7 @@ def prepared(student, **arguments):
 
 
 def packed(visuals):
-    none = torch.zeros(0, dtype=torch.long)
-    return Packed(
-        ids=none,
-        labels=none,
-        weights=torch.zeros(0),
-        positions=torch.zeros(3, 0, dtype=torch.long),
-        boundaries=torch.zeros(1).int(),
-        lengths=[],
-        visual_slots=none,
-        modality=none,
-        tags=[],
-        visuals={"vision": visuals},
-        extras={},
-        normaliser=1.0,
-    )
+    return Packed.texts([], {"vision": visuals})
 
 
 def pictures(objective, student, count=8, seed=0):
