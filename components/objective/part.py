@@ -47,6 +47,10 @@ class OnPart(Objective):
             self._prepared = True
         self.objective.check(own)
 
+    def meet(self, module: Any) -> None:
+        """See `Objective.meet`."""
+        self.objective.meet(getattr(module, self.part))
+
     def intake(self, model: Any) -> Intake:
         """See `Objective.intake`."""
         return self.objective.intake(getattr(model, self.part))
