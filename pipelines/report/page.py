@@ -286,7 +286,7 @@ def _measured(document: Row) -> Row:
             "plot": plots.curves(document, "flops", part, f"curve-{part}"),
         }
         for part in parts
-        if "loss" in part
+        if "loss" in part or "logit" in part
     ]
     return {"columns": columns, "stated": stated, "rows": rows, "histograms": histograms, "curves": curves}
 

@@ -159,7 +159,8 @@ def curves(document: Row, x: str, y: str, name: str) -> Markup | None:
     vertical = Axis(0, peak, height - 38, top)
     for tick in vertical.ticks():
         canvas.line(left, vertical(tick), WIDTH - 14, vertical(tick), "grid")
-        text = f"{100 * tick:.0f}" if y == "accuracy" else f"{tick:g}"
+        number = wording.si(tick) if tick >= 1000 else f"{tick:g}"
+        text = f"{100 * tick:.0f}" if y == "accuracy" else number
         canvas.text(left - 7, vertical(tick) + 4, text, "tick", "end")
     _ticks(canvas, horizontal, height - 38, lambda v: wording.si(v) if x == "flops" else _clock(v))
     canvas.text((left + WIDTH - 14) / 2, height - 5, words[x], "axis", "middle")

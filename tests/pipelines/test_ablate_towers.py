@@ -54,6 +54,10 @@ def test_every_arm_is_looked_at_by_every_probe(folder):
     }
 
 
+def test_the_page_has_a_curve_of_every_loss_that_parts_report(folder):
+    assert "plain/loss against FLOPs" in (folder / "out/report.html").read_text()
+
+
 def test_an_arm_with_a_name_changes_all_that_it_lists(folder):
     report = json.loads((folder / "out/report.json").read_text())
     text = report["configs"]["both"]
