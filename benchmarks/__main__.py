@@ -9,7 +9,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-PARTS = ("training", "prefill", "decoding", "speculative", "vision", "experts", "mfu", "memory")
+PARTS = (
+    "training",
+    "prefill",
+    "decoding",
+    "speculative",
+    "vision",
+    "contrastive",
+    "loader",
+    "experts",
+    "mfu",
+    "memory",
+)
 
 
 def arguments() -> argparse.Namespace:

@@ -101,7 +101,7 @@ def run(
             found += [
                 about | contest
                 for contest in contests(
-                    title, own_runs, peer_runs, repeats=repeats, tokens=batch * new, goals=GOALS
+                    title, own_runs, peer_runs, repeats=repeats, count=batch * new, goals=GOALS
                 )
             ]
     return {"contests": found}

@@ -110,7 +110,7 @@ def run(shape: Shape, repeats: int, tokens: int = 2048) -> dict[str, Any]:
             for cast in PRECISIONS
         },
         repeats=repeats,
-        tokens=tokens,
+        count=tokens,
         goals=GOALS,
         beside={"bare": bare},
     )

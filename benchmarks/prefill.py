@@ -66,7 +66,7 @@ def run(shape: Shape, repeats: int, count: int = 8, tokens: tuple[int, int] = (4
             {"fp32": own},
             peers,
             repeats=repeats,
-            tokens=real,
+            count=real,
             goals=GOALS,
         ),
     }

@@ -42,8 +42,9 @@ def show(found: Mapping[str, Any], parts: Mapping[str, ModuleType]) -> None:
 
 
 def _table(contests: list[dict[str, Any]]) -> Table:
-    table = Table("benchmark", "side", "way, precision", "median", "real tokens/s", "ratio", "goal")
+    table = Table("benchmark", "side", "way, precision", "median", "real per second", "ratio", "goal")
     for contest in contests:
+        digits = 0 if contest["unit"] == "tokens" else 1
         met = "met" if contest["ratio"] >= contest["goal"] else "missed"
         for side, name in (("ours", "VLMLoom"), ("theirs", contest["peer"])):
             first = side == "ours"
@@ -52,7 +53,7 @@ def _table(contests: list[dict[str, Any]]) -> Table:
                 name,
                 contest["best"][side],
                 f"{median(contest['seconds'][side]):.3f} s",
-                f"{contest['tokens_per_second'][side]:.0f}",
+                f"{contest['per_second'][side]:.{digits}f} {contest['unit']}",
                 f"{contest['ratio']:.2f}" if first else "1",
                 f"{contest['goal']:g}, {met}" if first else "",
             )

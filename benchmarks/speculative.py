@@ -137,7 +137,7 @@ def run(
             {"drafts, fp32": lambda: answers(DRAFTS)},
             {"greedy, fp32": lambda: answers(0)},
             repeats=repeats,
-            tokens=prompts * new,
+            count=prompts * new,
             goals=GOALS,
             peer="own greedy",
         ),

@@ -64,9 +64,10 @@ def contests(
     theirs: Mapping[str, Run],
     *,
     repeats: int,
-    tokens: int,
+    count: int | Mapping[str, int],
     goals: Mapping[str, float],
     peer: str = "glm4v_moe",
+    unit: str = "tokens",
     beside: Mapping[str, Run] | None = None,
     trials: tuple[Mapping[str, float], Mapping[str, float]] | None = None,
 ) -> list[dict[str, Any]]:
@@ -77,9 +78,10 @@ def contests(
         ours: candidates; their names end with one of `PRECISIONS`.
         theirs: candidates of the peer.
         repeats: timed turns.
-        tokens: real tokens of a run.
+        count: real tokens of a run, or what else `unit` says; of each side where they differ.
         goals: of the ratio, `fp32` and perhaps `best`.
         peer: its name.
+        unit: what is counted.
         beside: what else takes turns.
         trials: of the candidates, where they were tried before.
     """
@@ -97,7 +99,8 @@ def contests(
         done.append((own, other))
         sides = {"ours": ours[own], "theirs": theirs[other], **(beside or {})}
         taken = interleave(sides, repeats)
-        mine, peers = median(taken["ours"]), median(taken["theirs"])
+        counts = count if isinstance(count, Mapping) else {"ours": count, "theirs": count}
+        rates = {side: number / median(taken[side]) for side, number in counts.items()}
         found.append(
             {
                 "title": title,
@@ -105,8 +108,9 @@ def contests(
                 "best": {"ours": own, "theirs": other},
                 "trials": {"ours": dict(tried[0]), "theirs": dict(tried[1])},
                 "seconds": taken,
-                "tokens_per_second": {"ours": tokens / mine, "theirs": tokens / peers},
-                "ratio": peers / mine,
+                "unit": unit,
+                "per_second": rates,
+                "ratio": rates["ours"] / rates["theirs"],
                 "goal": goal,
             }
         )

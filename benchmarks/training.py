@@ -104,7 +104,7 @@ def run(
         own_runs,
         peer_runs,
         repeats=repeats,
-        tokens=real,
+        count=real,
         goals=GOALS,
         trials=(own_trials, peer_trials),
     )

@@ -12,7 +12,20 @@ from torch import nn
 pytest.importorskip("transformers")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import decoding, experts, memory, mfu, prefill, report, speculative, timing, training, vision
+from benchmarks import (
+    contrastive,
+    decoding,
+    experts,
+    loader,
+    memory,
+    mfu,
+    prefill,
+    report,
+    speculative,
+    timing,
+    training,
+    vision,
+)
 from benchmarks.batches import Ragged, pack, pad
 from benchmarks.models import Shape, build_ours, build_theirs, experts_for
 from benchmarks.towers import build_tower, glm_ocr, naflexvit
@@ -104,6 +117,92 @@ def test_towers_have_equal_outputs_and_gradients():
             torch.testing.assert_close(one.grad, another.grad, atol=1e-3, rtol=1e-3)
 
 
+def test_contrastive(monkeypatch):
+    for module in (contrastive, timing):
+        monkeypatch.setattr(module, "PRECISIONS", EVERY)
+    found = contrastive.run(TINY, 1, tokens=(4, 12), count=4, sides=(1, 3))
+    assert found["apart"] < 1e-5
+    assert found["patches"]["theirs"] <= found["patches"]["ours"]
+    assert found["tokens"]["real"] < found["tokens"]["padded"] == 4 * found["tokens"]["context"]
+    first = found["contests"][0]
+    assert first["best"]["ours"] == "fp32" and first["unit"] == "pairs"
+    assert set(first["trials"]["theirs"]) >= {"class token, fp32", "attention pool, bf16"}
+    assert first["per_second"]["ours"] == pytest.approx(4 / timing.median(first["seconds"]["ours"]))
+    assert contrastive.notes(found)
+
+
+def test_contrastive_sides_read_the_same_pairs_and_learn():
+    ragged = Ragged.draw(TINY, 4, (4, 12), pictures=(1, 1), sides=(1, 3))
+    ours = contrastive.build_ours(TINY)
+    batch, (squares, texts) = contrastive.packed(ragged, TINY, ours), contrastive.padded(ragged, TINY)
+    ends = texts.argmax(1)
+    assert [len(own) for own in contrastive.captions(ragged, TINY)] == (ends + 1).tolist() == batch.lengths
+    assert torch.equal(batch.ids, torch.cat([row[: end + 1] for row, end in zip(texts, ends, strict=True)]))
+    theirs = contrastive.build_theirs(TINY, squares.shape[-1] // TINY.patch, texts.shape[1], "class token")
+    for step in (
+        contrastive.Ours(ours, batch, "fp32"),
+        contrastive.Theirs(theirs, (squares, texts), "fp32"),
+    ):
+        losses = [float(step()) for _ in range(12)]
+        assert losses[-1] < losses[0]
+
+
+def test_squares_show_the_pictures():
+    """A picture that is a square of the right size already stays as it is."""
+    ragged = Ragged.draw(TINY, 2, (4, 12), pictures=(1, 1), sides=(2, 2))
+    squares, _ = contrastive.padded(ragged, TINY)
+    assert squares.shape == (2, 3, 16, 16)
+    top_left = ragged.patches[0].view(3, TINY.patch, TINY.patch)
+    torch.testing.assert_close(squares[0, :, : TINY.patch, : TINY.patch], top_left)
+
+
+def test_an_mlp_has_as_many_parameters_as_the_peer_s():
+    assert 1 <= 3 * contrastive.inner(256) / (8 * 256) < 1.01
+
+
+def test_loader():
+    found = loader.run(TINY, 1, count=12, sides=(1, 4), budget=64)
+    native, equal = found["loads"]["native size"], found["loads"]["equal size"]
+    assert native["padding"]["ours"] == 0 < equal["padding"]["theirs"] < native["padding"]["theirs"]
+    for load in (native, equal):
+        assert 0.5 < load["filled"]["ours"] <= 1 == load["filled"]["theirs"]
+    assert [contest["title"] for contest in found["contests"]] == [
+        f"{what}, {size}" for size in found["loads"] for what in ("loader", "loader and tower")
+    ]
+    contest = found["contests"][0]
+    rate = native["pictures"]["ours"] / timing.median(contest["seconds"]["ours"])
+    assert contest["per_second"]["ours"] == pytest.approx(rate)
+    assert len(loader.notes(found)) == 4
+
+
+def test_loaders_give_the_same_patches_and_towers_the_same_features():
+    pictures = loader.draw(8, TINY.patch, (1, 4))
+    tower, _ = build_tower(TINY)
+    naflex = naflexvit(tower)
+    spec = replace(tower.patch_spec, max_patches=16)
+    held = [torch.from_numpy(pixels).permute(2, 0, 1) for pixels in pictures]
+    theirs = {}
+    for batch, _ in loader.timm_loader(held, spec, 64, 16, native=True):
+        inputs = {name: batch[name] for name in ("patches", "patch_coord", "patch_valid")}
+        features = naflex.forward_features(**inputs)["patches"]
+        for row, valid in enumerate(batch["patch_valid"]):
+            theirs[len(theirs)] = batch["patches"][row, valid], features[row, valid]
+    seen = 0
+    for batch in loader.packs(pictures, spec, 64)():
+        visuals = batch.visuals["vision"]
+        areas = [rows * columns for _, rows, columns in visuals.shapes]
+        assert sum(areas) <= 64
+        features = tower(visuals)[0].tokens
+        for tag, own, ours in zip(
+            batch.tags, visuals.patches.split(areas), features.split(areas), strict=True
+        ):
+            patches, peers = theirs[tag.index % len(pictures)]
+            torch.testing.assert_close(own, patches)
+            torch.testing.assert_close(ours, peers, atol=1e-4, rtol=1e-4)
+            seen += 1
+    assert seen and len(theirs) == 8
+
+
 def test_experts(monkeypatch):
     for module in (experts, timing):
         monkeypatch.setattr(module, "PRECISIONS", EVERY)
@@ -193,7 +292,7 @@ def test_the_report_says_what_was_met(capsys):
     def sleepless() -> None: ...
 
     contest = timing.contests(
-        "a title", {"fp32": sleepless}, {"fp32": sleepless}, repeats=1, tokens=1, goals={"fp32": 1e9}
+        "a title", {"fp32": sleepless}, {"fp32": sleepless}, repeats=1, count=1, goals={"fp32": 1e9}
     )
     found = {
         "machine": timing.machine() | {"transformers": "5"},
