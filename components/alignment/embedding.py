@@ -22,6 +22,15 @@ class EmbeddingAlignment(Component):
     Nothing but a scale and a bias is learned, so whatever comes closer comes closer in the space of the
     embeddings themselves. They start at SigLIP's values, log 10 and -10.
 
+    >>> import torch
+    >>> from vlmloom.components.contracts.visuals import VisualFeatures
+    >>> align, words = EmbeddingAlignment(vision_width=4, text_width=4), torch.eye(4)
+    >>> pictures = VisualFeatures(words[[0, 0, 1]], [(1, 1, 2), (1, 1, 1)])
+    >>> captions, boundaries = words[[0, 1, 1]], torch.tensor([0, 1, 3])
+    >>> loss, parts = align(pictures, captions, boundaries, torch.arange(2))
+    >>> round(loss.item(), 3), float(parts["retrieval"])  # cosines of 1: log 2 a pair
+    (0.693, 1.0)
+
     Reference: SigLIP, arXiv 2303.15343 (the loss).
     """
 

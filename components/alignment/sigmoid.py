@@ -24,6 +24,12 @@ class SigmoidAlignment(TwoTower):
     Over several ranks N counts the pairs of all of them: captions are passed from neighbour to neighbour in
     both directions, and the mean of the ranks' losses, and of their gradients, is that of one process.
 
+    >>> import torch
+    >>> align, unit = SigmoidAlignment(vision_width=8, text_width=16, width=4), torch.eye(4)
+    >>> loss, parts = align.compare(unit, unit, torch.arange(4))
+    >>> round(loss.item(), 3), float(parts["retrieval"])  # cosines of 1: log 2 a pair
+    (0.693, 1.0)
+
     Reference: SigLIP, arXiv 2303.15343; SigLIP 2, arXiv 2502.14786 (attention pooling).
     """
 

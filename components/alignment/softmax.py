@@ -27,6 +27,11 @@ class SoftmaxAlignment(TwoTower):
 
     Over several ranks the pairs of all of them take part, as in `alignment/sigmoid`.
 
+    >>> import torch
+    >>> align, unit = SoftmaxAlignment(vision_width=8, text_width=16, width=4), torch.eye(4)
+    >>> [float(align.compare(unit, other, torch.arange(4))[1]["retrieval"]) for other in (unit, unit.flip(0))]
+    [1.0, 0.0]
+
     Reference: CLIP, arXiv 2103.00020; UniCL, arXiv 2204.03610 (equal captions).
     """
 

@@ -16,6 +16,10 @@ from vlmloom.registry import register
 class Cosine(Distance):
     """One minus the cosine of both features: their direction alone.
 
+    >>> import torch
+    >>> Cosine()(torch.tensor([[3.0, 0.0], [1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]), [2])
+    tensor(0.5000)
+
     Reference: arXiv 2312.06709 (AM-RADIO); arXiv 2603.06569 (Penguin-VL, the loss of direction).
     """
 

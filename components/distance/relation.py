@@ -19,6 +19,13 @@ class Relation(Distance):
     Features are normalised to length 1; the matrix of their cosines, item by item, is compared by smooth-L1
     (or by squares, as Gram anchoring does). A rotation of the student's features changes nothing.
 
+    >>> import torch
+    >>> places = torch.randn(5, 4)
+    >>> bool(Relation()(places, places.flip(1), [3, 2]) < 1e-6)  # flipped channels
+    True
+    >>> bool(Relation()(places, places.flip(0), [3, 2]) < 1e-6)  # flipped places
+    False
+
     Reference: arXiv 2603.06569 (Penguin-VL, the loss of relation, beta 1e-3); arXiv 2508.10104 (DINOv3, Gram
     anchoring: squares).
     """

@@ -16,6 +16,10 @@ from vlmloom.registry import register
 class SmoothL1(Distance):
     """Smooth-L1 over channels: quadratic below `beta`, linear beyond, so that outliers do not rule.
 
+    >>> import torch
+    >>> SmoothL1()(torch.zeros(1, 2), torch.tensor([[0.5, 3.0]]), [1])  # (0.5 * 0.5**2 + 3 - 0.5) / 2
+    tensor(1.3125)
+
     Reference: arXiv 2312.06709 (AM-RADIO); arXiv 2603.06569 (Penguin-VL, the loss of amplitude, beta 1e-3).
     """
 

@@ -22,6 +22,21 @@ class Align(Objective):
 
     What a projector gives stands in the sequence beside word embeddings, so that these are what it is aligned
     with: before a joint training, or as the whole of an adapter's first stage.
+
+    >>> import torch
+    >>> from vlmloom.components.contracts.frozen import Trunk
+    >>> from vlmloom.components.contracts.packed import Packed
+    >>> from vlmloom.components.contracts.visuals import Visuals
+    >>> from vlmloom.registry import build, compose
+    >>> objective = Align(trunk=Trunk(build(compose("native"))))
+    >>> projector = build({"use": "projector/mlp", **objective.offers()})
+    >>> pictures = {"vision": Visuals.noise([(1, 2, 2), (1, 2, 4)], patch=16)}
+    >>> loss, _ = objective(projector, Packed.texts([[5, 3, 8], [7, 2]], pictures, pairs=torch.arange(2)))
+    >>> loss.backward()
+    >>> all(part.grad is not None for part in projector.parameters())
+    True
+    >>> any(part.requires_grad for part in objective.trunk.module.parameters())
+    False
     """
 
     views = ("captions",)

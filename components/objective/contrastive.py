@@ -28,6 +28,17 @@ class Contrastive(Objective):
     it the number of negatives, may be as large as memory holds pictures and embeddings, at the price of one
     more forward pass. Loss and gradients are those of the whole.
 
+    >>> import torch
+    >>> from vlmloom.components.contracts.packed import Packed
+    >>> from vlmloom.components.contracts.visuals import Visuals
+    >>> from vlmloom.registry import build, compose
+    >>> towers = build(compose("two_tower"))
+    >>> pictures = {"vision": Visuals.noise([(1, 2, 2), (1, 2, 4)], patch=16)}
+    >>> batch = Packed.texts([[5, 3, 8], [7, 2]], pictures, pairs=torch.arange(2))
+    >>> (whole, _), (halves, _) = Contrastive()(towers, batch), Contrastive(chunk=1)(towers, batch)
+    >>> torch.allclose(whole, halves)
+    True
+
     Reference: arXiv 2101.06983 (GradCache); arXiv 2303.15343 (SigLIP).
     """
 

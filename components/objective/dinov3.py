@@ -43,6 +43,19 @@ class DINOv3(Objective):
     Not done here: the high-resolution phase, distillation to a family (`objective/distil`), alignment to
     text (`contrast`), stochastic depth and a last layer that is frozen at first.
 
+    >>> from vlmloom.components.contracts.packed import Packed
+    >>> from vlmloom.components.contracts.visuals import Visuals
+    >>> from vlmloom.components.objective.dino.crops import Crops
+    >>> from vlmloom.registry import build
+    >>> tower = build({"use": "vision/cogvit", "width": 8, "depth": 1, "heads": 2, "hidden": 16, "patch": 4})
+    >>> objective = DINOv3(crops=Crops(size=4, local_size=2, local=2), prototypes=32)
+    >>> objective.prepare(tower)
+    >>> squares = Visuals.noise([(1, 8, 8)] * 3, patch=4)
+    >>> loss, parts = objective(tower, Packed.texts([], {"vision": squares}))
+    >>> loss.backward()
+    >>> sorted(parts), all(part.grad is not None for part in tower.parameters())
+    (['global/loss', 'koleo/loss', 'likeness', 'local/loss', 'patch/loss'], True)
+
     Reference: arXiv 2508.10104 (DINOv3); arXiv 2304.07193 (DINOv2); arXiv 2111.07832 (iBOT).
     """
 

@@ -29,6 +29,22 @@ class Distil(Objective):
     grid and standardised. One head a teacher maps the student's features to its width. The loss is the sum
     over teachers and distances, by their weights, over the hidden places or over all.
 
+    >>> import torch
+    >>> from vlmloom.components.contracts.packed import Packed
+    >>> from vlmloom.components.contracts.patches import cut, join
+    >>> from vlmloom.registry import build
+    >>> student = build({"use": "vision/cogvit", "width": 8, "depth": 1, "heads": 2, "hidden": 8, "patch": 8})
+    >>> teacher = build({"use": "teacher/timm", "model": "resnet10t", "weights": None, "size": 64})
+    >>> objective = Distil(teachers={"resnet": teacher})
+    >>> objective.prepare(student)
+    >>> pixels = torch.randint(256, (1, 64, 64, 3), dtype=torch.uint8).numpy()
+    >>> specs = objective.intake(student).patch_specs()
+    >>> batch = Packed.texts([], {name: join([cut(pixels, spec)], spec) for name, spec in specs.items()})
+    >>> loss, parts = objective(student, batch)
+    >>> loss.backward()
+    >>> sorted(parts), [any(part.grad is not None for part in one.parameters()) for one in (student, teacher)]
+    (['resnet/cosine', 'resnet/loss'], [True, False])
+
     Reference: arXiv 2604.26752 (GLM-5V-Turbo: two teachers, 35 % masked; losses, weights and heads are not
     published); arXiv 2312.06709 (AM-RADIO: a head a teacher, cosine and smooth-L1); arXiv 2410.01680 (PHI-S).
     """

@@ -31,6 +31,16 @@ class Imitate(Objective):
     A mixture of experts so takes the place of a dense block, a linear projector that of a deeper one. The
     loss is the share of the part's variance that is left unexplained, `sum (y - t)^2 / sum (t - mean t)^2`,
     and what the component itself reports below `loss/` (the balance of its experts).
+
+    >>> from vlmloom.components.contracts.frozen import Trunk
+    >>> from vlmloom.components.contracts.packed import Packed
+    >>> from vlmloom.registry import build, compose
+    >>> objective = Imitate(trunk=Trunk(build(compose("native"))), part="language.blocks.0.ffn")
+    >>> moe = build({"use": "moe/sigmoid_bias", "experts": 4, "top_k": 2, "hidden": 32, **objective.offers()})
+    >>> objective.prepare(moe)
+    >>> batch = Packed.texts([[5, 3, 8], [7, 2]])
+    >>> [bool(objective(one, batch)[0] > 0.5) for one in (objective.original, moe)]
+    [False, True]
     """
 
     views = ("question", "withheld", "described")

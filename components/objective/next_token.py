@@ -14,7 +14,16 @@ from vlmloom.registry import register
 
 @register("objective/next_token")
 class NextToken(Objective):
-    """Next-token loss of all heads over a packed batch (LM, MTP, MMTP and what routers add)."""
+    """Next-token loss of all heads over a packed batch (LM, MTP, MMTP and what routers add).
+
+    >>> import math
+    >>> from vlmloom.components.contracts.packed import Packed
+    >>> from vlmloom.registry import build, compose
+    >>> model = build(compose("native"))
+    >>> loss, parts = NextToken()(model, Packed.texts([[5, 3, 8], [7, 2, 4]]))
+    >>> abs(float(parts["lm/loss"]) - math.log(model.language.vocab)) < 0.5  # nothing is known yet
+    True
+    """
 
     views = ("question", "withheld", "described")
 

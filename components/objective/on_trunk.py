@@ -20,6 +20,19 @@ class OnTrunk(Objective):
     """A head's own loss on the hidden states of a frozen model, whose embedding and output matrix it shares.
 
     So a multi-token head is added to a model that was trained without one, or another one is tried.
+
+    >>> from vlmloom.components.contracts.frozen import Trunk
+    >>> from vlmloom.components.contracts.packed import Packed
+    >>> from vlmloom.registry import build, compose
+    >>> objective = OnTrunk(trunk=Trunk(build(compose("native"))))
+    >>> head = build({"use": "head/mtp", **objective.offers()})
+    >>> objective.prepare(head)
+    >>> loss, _ = objective(head, Packed.texts([[5, 3, 8], [7, 2, 4]]))
+    >>> loss.backward()
+    >>> all(part.grad is not None for part in head.parameters())
+    True
+    >>> any(part.requires_grad for part in objective.trunk.module.parameters())
+    False
     """
 
     views = ("question", "withheld", "described")

@@ -20,6 +20,18 @@ class OnPart(Objective):
     So the stages of one experiment may distil a tower first and train the whole with it afterwards, as CogViT
     is (arXiv 2604.26752): `{use: objective/part, part: vision, objective: {use: objective/distil, ...}}` with
     `train: [vision]` beside it.
+
+    >>> from vlmloom.components.contracts.packed import Packed
+    >>> from vlmloom.components.contracts.visuals import Visuals
+    >>> from vlmloom.registry import build, compose
+    >>> towers = build(compose("two_tower"))
+    >>> own = {"use": "objective/dinov3", "crops": {"size": 4, "local_size": 2, "local": 2}, "prototypes": 32}
+    >>> objective = build({"use": "objective/part", "part": "vision", "objective": own})
+    >>> objective.check(towers)
+    >>> loss, _ = objective(towers, Packed.texts([], {"vision": Visuals.noise([(1, 8, 8)] * 2, patch=16)}))
+    >>> loss.backward()
+    >>> [any(part.grad is not None for part in one.parameters()) for one in (towers.vision, towers.text)]
+    [True, False]
     """
 
     def __init__(self, *, objective: Objective, part: str = "vision") -> None:

@@ -31,6 +31,18 @@ class SigLIP2(Contrastive):
     Not done here: LocCa's referring expressions and grounded captions, whose boxes this decoder is not asked
     for.
 
+    >>> import torch
+    >>> from vlmloom.components.contracts.packed import Packed
+    >>> from vlmloom.components.contracts.visuals import Visuals
+    >>> from vlmloom.registry import build, compose
+    >>> towers = build(compose("two_tower"))
+    >>> objective = SigLIP2(vision_width=128, vocab=1024, width=16, depth=1, heads=2, captioning=0.5)
+    >>> pictures = {"vision": Visuals.noise([(1, 2, 2), (1, 2, 4)], patch=16)}
+    >>> batch = Packed.texts([[5, 3, 8], [7, 2]], pictures, pairs=torch.arange(2))
+    >>> loss, parts = objective(towers, batch)
+    >>> torch.allclose(loss, parts["align/loss"] + 0.5 * parts["caption/loss"])
+    True
+
     Reference: arXiv 2502.14786 (SigLIP 2); arXiv 2403.19596 (LocCa); arXiv 2306.07915 (CapPa).
     """
 

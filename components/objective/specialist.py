@@ -15,7 +15,20 @@ from vlmloom.registry import register
 
 @register("objective/specialist")
 class SpecialistLoss(Objective):
-    """A specialist's own loss on whole pictures with labels; the other parts of the cascade stand by."""
+    """A specialist's own loss on whole pictures with labels; the other parts of the cascade stand by.
+
+    >>> import torch
+    >>> from vlmloom.components.contracts.sample import Thing
+    >>> from vlmloom.components.contracts.visuals import Pictures
+    >>> from vlmloom.registry import build
+    >>> tagger = build({"use": "specialist/tagger", "names": ["disc", "bar"], "colours": ["red"]})
+    >>> disc = Thing("disc", box=(100, 100, 900, 900), colour="red")
+    >>> frame = torch.randint(256, (32, 32, 3), dtype=torch.uint8)
+    >>> loss, parts = SpecialistLoss()(tagger, Pictures([frame], [(disc,)], keys=["a"], owners=[0]))
+    >>> loss.backward()
+    >>> bool(loss > 0), all(part.grad is not None for part in tagger.parameters())
+    (True, True)
+    """
 
     views = ("scenes",)
 

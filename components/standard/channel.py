@@ -16,6 +16,12 @@ FLOOR = 1e-12
 class Channel(Statistics):
     """Plain standardisation: each channel has mean 0 and variance 1 over the data.
 
+    >>> import torch
+    >>> standard, features = Channel(width=4), 3 + torch.randn(100, 4) * torch.tensor([1.0, 5.0, 25.0, 125.0])
+    >>> standard.observe(features)
+    >>> standard(features).std(0, correction=0).round(decimals=2).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+
     Reference: arXiv 2410.01680 (PHI-S), the baseline that it calls standardisation.
     """
 

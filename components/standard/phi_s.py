@@ -19,6 +19,12 @@ class PhiS(Statistics):
     over all channels alike. Distances keep their proportions, unlike under plain standardisation, so an error
     weighs the same in every direction of the teacher's space.
 
+    >>> import torch
+    >>> standard, features = PhiS(width=4), 3 + torch.randn(100, 4) * torch.tensor([1.0, 5.0, 25.0, 125.0])
+    >>> standard.observe(features)
+    >>> standard(features).std(0, correction=0).round(decimals=2).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+
     Reference: arXiv 2410.01680 (PHI-S).
     """
 

@@ -35,6 +35,8 @@ class Cached(Teacher):
     whole entries or none; one that cannot be read is made again.
 
     >>> from tempfile import TemporaryDirectory
+    >>> import torch
+    >>> from vlmloom.components.contracts.visuals import Visuals
     >>> from vlmloom.registry import build
     >>> inner = {"use": "teacher/timm", "model": "resnet10t", "weights": None, "size": 64}
     >>> with TemporaryDirectory() as folder:

@@ -23,6 +23,7 @@ from vlmloom.registry import register
 class OpenCLIP(SquareTeacher):
     """An open_clip model by name: the last map of its image tower, and its embedding in the shared space.
 
+    >>> import torch
     >>> with torch.device("meta"):  # shapes alone; weights="webli" fetches the published ones
     ...     teacher = OpenCLIP(model="ViT-B-16-SigLIP2", weights=None)
     >>> teacher.out_width, teacher.patch_spec.patch, teacher.patch_spec.size
