@@ -23,7 +23,16 @@ from vlmloom.registry.errors import UserError
 
 @register("trunk/run")
 class RunTrunk(Trunk):
-    """The model of a finished run, frozen; what is trained on it reads the run's own data."""
+    """The model of a finished run, frozen; what is trained on it reads the run's own data.
+
+    After `vlmloom fit -c nano/native --out runs/native`:
+
+    >>> trunk = RunTrunk(folder="runs/native")  # doctest: +SKIP
+    >>> any(part.requires_grad for part in trunk.module.parameters())  # doctest: +SKIP
+    False
+    >>> list(trunk.module.parts())  # doctest: +SKIP
+    ['vision', 'projector', 'language', 'head.lm', 'head.mmtp']
+    """
 
     def __init__(self, *, folder: str) -> None:
         """Load the run.
@@ -42,7 +51,16 @@ class RunTrunk(Trunk):
 
 @register("teacher/run")
 class RunTeacher(Teacher):
-    """The vision tower of a finished run, of an assembly or of a tower alone, frozen."""
+    """The vision tower of a finished run, of an assembly or of a tower alone, frozen.
+
+    After `vlmloom fit -c nano/native --out runs/native`:
+
+    >>> from vlmloom.components.contracts.visuals import Visuals
+    >>> teacher = RunTeacher(folder="runs/native")  # doctest: +SKIP
+    >>> features, _ = teacher(Visuals.noise([(1, 2, 3)], patch=16))  # doctest: +SKIP
+    >>> tuple(features.tokens.shape), features.tokens.requires_grad  # doctest: +SKIP
+    ((6, 128), False)
+    """
 
     def __init__(self, *, folder: str) -> None:
         """Load the run.
@@ -93,6 +111,12 @@ class RunLanguage(Language):
 
     What is built is that part itself, a `language/glm` for instance, and this class has no instances. The
     folder stays needed: a configuration that names it reads it whenever it is built.
+
+    After `vlmloom fit -c nano/native --out runs/native`:
+
+    >>> language = RunLanguage(folder="runs/native")  # doctest: +SKIP
+    >>> type(language).__name__, language.width, language.training  # doctest: +SKIP
+    ('GLM', 128, True)
     """
 
     def __init__(self, *, folder: str) -> None:
