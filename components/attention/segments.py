@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vlmloom.components.contracts.kinds import Attention
 from vlmloom.components.contracts.mask import BlockCausal, Mask, SlidingWindow
+from vlmloom.components.kernels import lowered
 from vlmloom.registry.errors import UserError
 
 
@@ -75,12 +76,3 @@ def boundaries(lengths: tuple[int, ...], device: torch.device) -> Tensor:
     with torch.inference_mode(False):
         edges = torch.tensor([0, *lengths], dtype=torch.int32, device=device)
         return edges.cumsum(0, dtype=torch.int32)
-
-
-def lowered(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Tensors in the precision of autocast where that is on: kernels of other packages do not know it."""
-    kind = tensors[0].device.type
-    if not torch.is_autocast_enabled(kind):
-        return tensors
-    dtype = torch.get_autocast_dtype(kind)
-    return tuple(tensor.to(dtype) for tensor in tensors)

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vlmloom.components.kernels.precision import lowered
+
 LOGITS = 2**20
 """About how many logits exist at a time: 4 MiB in fp32."""
 
@@ -84,9 +86,6 @@ def linear_cross_entropy(
     Reference: arXiv 2410.10989 (Liger kernel), arXiv 2411.09009 (Cut your losses).
     """
     rows = max(16, LOGITS // len(weight)) if rows is None else rows
-    device = hidden.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-        hidden, weight = hidden.to(dtype), weight.to(dtype)
-    with torch.autocast(device, enabled=False):
+    hidden, weight = lowered(hidden, weight)
+    with torch.autocast(hidden.device.type, enabled=False):
         return _LinearCrossEntropy.apply(hidden, weight, target, factor, rows)

@@ -15,7 +15,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from torch.nn import functional as F
 
-from vlmloom.components.kernels import swiglu
+from vlmloom.components.kernels import lowered, swiglu
 from vlmloom.components.moe.exchange import Exchange
 
 Backend = Literal["auto", "loop", "grouped_mm"]
@@ -114,9 +114,7 @@ class _LoopLinear(torch.autograd.Function):
 
 
 def _loop_linear(x: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
-    if torch.is_autocast_enabled(x.device.type):
-        dtype = torch.get_autocast_dtype(x.device.type)
-        x, weight = x.to(dtype), weight.to(dtype)
+    x, weight = lowered(x, weight)
     with torch.autocast(x.device.type, enabled=False):
         return _LoopLinear.apply(x, weight, counts.tolist())
 
@@ -124,9 +122,7 @@ def _loop_linear(x: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
 def _grouped_linear(x: Tensor, weight: Tensor, counts: Tensor) -> Tensor:
     if GroupedMM is None:
         raise RuntimeError("moe: this torch has no grouped_mm; use backend: loop")
-    if torch.is_autocast_enabled(x.device.type):
-        dtype = torch.get_autocast_dtype(x.device.type)
-        x, weight = x.to(dtype), weight.to(dtype)
+    x, weight = lowered(x, weight)
     return GroupedMM(x, weight.transpose(-2, -1), offs=counts.cumsum(0).to(torch.int32))
 
 
@@ -215,8 +211,7 @@ class Experts(nn.Module):
         if self.backend == "auto":
             self.picks[f"experts ({x.device.type})"] = self.picked
         choices = shares.shape[1]
-        if torch.is_autocast_enabled(x.device.type):
-            x = x.to(torch.get_autocast_dtype(x.device.type))  # before it is repeated for every choice
+        (x,) = lowered(x)  # before it is repeated for every choice
         rows = _Dispatch.apply(x, order.forth, order.back, choices)
         if self.mesh is None:
             result = self._run(rows, order.counts, limit)
