@@ -45,6 +45,10 @@ class PatchEmbed(nn.Linear):
             return clip
         return torch.cat((self._stills(patches[stills]), clip))[order]
 
+    def flops(self, stored: int) -> int:
+        """Forward FLOPs for so many stored patches; a still's are stored once."""
+        return 2 * stored * (self.in_features // self.temporal) * self.out_features
+
     def _stills(self, patches: Tensor) -> Tensor:
         kernel = self.weight.view(self.out_features, self.temporal, -1).sum(1)
         return F.linear(patches, kernel, self.bias)

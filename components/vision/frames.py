@@ -103,7 +103,7 @@ class FrameTower(Vision):
 
     def embed_flops(self, tokens: int, stored: int) -> int:
         """Forward FLOPs of `embed` for so many tokens, folded from so many stored patches."""
-        return 2 * stored * (self.patch_embed.in_features // self.temporal) * self.width
+        return self.patch_embed.flops(stored)
 
     def forward(self, visuals: Visuals, taps: Sequence[int] = ()) -> tuple[VisualFeatures, Metrics]:
         """Encode packed patches.

@@ -165,12 +165,10 @@ class LLMInit(Vision):
 
     def flops(self, grids: Sequence[Grid]) -> int:
         """Forward FLOPs of the matrix products; every frame attends within itself, in both directions."""
-        temporal = self.patch_spec.temporal
-        shapes = folded(grids, temporal, self.registered_name)
+        shapes = folded(grids, self.patch_spec.temporal, self.registered_name)
         stored = sum(frames * rows * columns for frames, rows, columns in grids)
         lengths = [rows * columns for frames, rows, columns in shapes for _ in range(frames)]
-        embedding = 2 * stored * (self.patch_embed.in_features // temporal) * self.out_width
-        return embedding + self.language.flops(lengths)
+        return self.patch_embed.flops(stored) + self.language.flops(lengths)
 
     def shapes(self, spec: Spec) -> Spec:
         """`patches` of 3 * patch * patch become `visual` of the language part's width."""
