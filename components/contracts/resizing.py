@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from hashlib import blake2b
+
+from vlmloom.components.contracts.chance import chance
 
 ASPECT = 200
 """The longest a picture may be, in its own breadths, where it is stretched."""
@@ -64,8 +65,7 @@ class Resolution:
         if self.tokens is None:
             return None
         least, most = self.tokens
-        digest = blake2b(repr(item).encode(), digest_size=8).digest()
-        return least + int.from_bytes(digest) % (most - least + 1)
+        return least + chance(*item) % (most - least + 1)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from itertools import accumulate
 
 import torch
 
+from vlmloom.components.contracts.chance import chance
 from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.processor import Encoded, Processor
@@ -51,10 +52,8 @@ class CaptionView(View):
     def _language(self, sample: Sample, known: Collection[str]) -> str:
         """One of the known languages, by their shares."""
         shares = {language: share for language, share in self.languages.items() if language in known}
-        digest = hashlib.blake2b(
-            repr(("language", sample.task, sample.split, sample.index)).encode(), digest_size=8
-        ).digest()
-        point = int.from_bytes(digest) / 2**64 * sum(shares.values())
+        drawn = chance("language", sample.task, sample.split, sample.index)
+        point = drawn / 2**64 * sum(shares.values())
         edges = list(accumulate(shares.values()))
         return list(shares)[min(bisect(edges, point), len(edges) - 1)]
 
