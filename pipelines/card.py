@@ -66,7 +66,8 @@ def _lines(folder: Path, scores: list[Row] | None) -> Iterator[str]:
     yield f"\nSeed {training.seed}, {ledger.flops:.2e} FLOPs. `{CONFIG}` beside this card trains it again.\n"
     yield "## Data and teachers\n"
     yield "| source | package | licence |\n| --- | --- | --- |"
-    for name, source in _sources(training.data.suite).items():
+    sources: dict[str, Source] = getattr(training.data.suite, "sources", {})
+    for name, source in sources.items():
         yield f"| {name} | {source.package} | {source.licence} |"
     for line in training.pretrained:
         yield f"\nPretrained: {line}"
@@ -81,11 +82,6 @@ def _lines(folder: Path, scores: list[Row] | None) -> Iterator[str]:
             yield f"| {row['category']} | {row['split']} | {row['accuracy']:.3f} | {interval} | {chance} |"
         yield ""
     yield "Made with " + ", ".join(f"{name} {version}" for name, version in versions().items()) + ".\n"
-
-
-def _sources(suite: Any) -> dict[str, Source]:
-    found = getattr(suite, "sources", {})
-    return dict(found() if callable(found) else found)
 
 
 def _found(folder: Path, scores: Path) -> list[Row]:

@@ -72,8 +72,9 @@ def examine(experiment: Any, exam: Exam, folder: Path, design: str, seed: int, c
         seed: of the training.
         console: for one line of result.
     """
-    asked = questions if isinstance(exam, Items) else probes
-    return asked(experiment, exam, folder, design, seed, console)  # type: ignore[arg-type]
+    if isinstance(exam, Items):
+        return questions(experiment, exam, folder, design, seed, console)
+    return probes(experiment, exam, folder, design, seed, console)
 
 
 def questions(
