@@ -32,9 +32,11 @@ def test_only_who_holds_a_folder_sweeps_it(tmp_path):
 
 
 FILLING = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from vlmloom.pipelines.files import new_folder
+# Jobs in the background of a script ignore it, and so would their children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with new_folder(Path(sys.argv[1])) as part:
     (part / "hf").mkdir()
     (part / "hf" / "config.json").write_text("half")
