@@ -47,3 +47,13 @@ def pixels(box: tuple[float, float, float, float], width: int, height: int) -> B
         round(x2 * width / 1000),
         round(y2 * height / 1000),
     )
+
+
+def intersection_over_union(one: Box, other: Box) -> float:
+    """How much two boxes overlap, from 0 to 1."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = ((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return width * height / (sum(areas) - width * height)

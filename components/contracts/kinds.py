@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Protocol, get_args
 
 import numpy as np
@@ -18,6 +19,7 @@ from vlmloom.components.contracts.factors import Decay, Factors
 from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.contracts.packed import Layout, Packed
+from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Episode, Reward, Sample, Thing
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.contracts.visuals import Grid, PatchSpec, Pictures, VisualFeatures, Visuals
@@ -443,21 +445,45 @@ class Source(ABC):
 
 
 class Task(ABC):
-    """A category of questions over sources, with its own checker.
+    """A category of questions over sources, with its own verifier.
 
     `plan` is a pure function of (seed, split, index) and draws nothing.
+
+    Attributes:
+        name: under which results are reported.
+        family: perception, documents, reasoning, video or agentic.
+        visual: whether its questions have pictures.
+        knob: the constructor's argument that makes it harder.
     """
 
     name: str
+    family: ClassVar[str] = ""
     visual: bool = True
+    knob: ClassVar[str] = ""
 
     @abstractmethod
     def plan(self, split: str, index: int) -> Sample:
         """The item, its pictures not yet drawn."""
 
-    @abstractmethod
+    def sources(self) -> Sequence[Source]:
+        """What it is made from, beside what the tasks of a suite share."""
+        return ()
+
+    def judge(self) -> dict[str, Any]:
+        """The verifier as it would be written in YAML; another kind is reached by its name."""
+        return {"use": "reward/exact"}
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """What judges the answers; may be replaced."""
+        from vlmloom.registry import build
+
+        verifier: Verifier = build(self.judge())
+        return verifier
+
     def check(self, sample: Sample, response: str) -> Reward:
         """Judge an answer."""
+        return self.verifier.judge(sample, [response])[0]
 
     @abstractmethod
     def open(self, split: str, index: int) -> Episode:

@@ -1,8 +1,7 @@
-"""What the tasks share: planning by rejection into splits, placing cut-outs, and judging an answer."""
+"""What the tasks share: planning by rejection into splits, and placing cut-outs."""
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -50,7 +49,7 @@ class SceneTask(Task):
 
     name: str
     visual: bool = True
-    family: ClassVar[str] = "recognition"
+    family: ClassVar[str] = "perception"
     held: bool = True
     styled: ClassVar[bool] = True
 
@@ -114,11 +113,6 @@ class SceneTask(Task):
             truth=item.truth,
         )
 
-    def check(self, sample: Sample, response: str) -> Reward:
-        """Full marks for the gold answer, whatever its case, spaces and punctuation."""
-        found, gold = normal(response), normal(sample.answer)
-        return Reward(float(found == gold), reason=f"answered {found!r}, right is {gold!r}")
-
     def open(self, split: str, index: int) -> Episode:
         """The item as an episode of one step."""
         return OneStep(self, self.plan(split, index))
@@ -152,19 +146,6 @@ class OneStep(Episode):
         if self.response is None:
             return Reward(None, error="not answered yet")
         return self.task.check(self.sample, self.response)
-
-
-def normal(text: str) -> str:
-    """Lower case, single spaces, no punctuation but what belongs to numbers; no leading article.
-
-    >>> normal(" The  Dog. ")
-    'dog'
-    >>> normal("-3")
-    '-3'
-    """
-    text = re.sub(r"[^\w\s.-]|(?<!\d)\.|\.(?!\d)|-(?!\d)|(?<=\w)-", " ", text.lower())
-    text = " ".join(text.split())
-    return re.sub(r"^(an?|the) ", "", text)
 
 
 def placed(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 
 from vlmloom.components.contracts.kinds import Task
-from vlmloom.components.contracts.sample import Episode, Reward, Sample, Scene
+from vlmloom.components.contracts.sample import Episode, Sample, Scene
 from vlmloom.components.contracts.sources import Example, ExampleSource
-from vlmloom.components.task.base import OneStep, normal
+from vlmloom.components.task.base import OneStep
 from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
@@ -68,11 +68,6 @@ class FolderTask(Task):
             captions=example.captions,
             source="folder",
         )
-
-    def check(self, sample: Sample, response: str) -> Reward:
-        """Full marks for the gold answer, whatever its case, spaces and punctuation."""
-        found, gold = normal(response), normal(sample.answer)
-        return Reward(float(found == gold), reason=f"answered {found!r}, right is {gold!r}")
 
     def open(self, split: str, index: int) -> Episode:
         """The item as an episode of one step."""

@@ -12,22 +12,22 @@ from vlmloom.components.contracts.kinds import Source, Task
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.contracts.sources import FontSource, PhotoSource, SpriteSource, TableSource
 from vlmloom.components.contracts.suite import SPLITS, Suite
-from vlmloom.components.task.arithmetic import Arithmetic
-from vlmloom.components.task.bar_value import BarValue
-from vlmloom.components.task.box import BoxOf
-from vlmloom.components.task.category import Category
-from vlmloom.components.task.choice import Choice
-from vlmloom.components.task.colour import Colour
-from vlmloom.components.task.count import Count
-from vlmloom.components.task.digit import Digit
+from vlmloom.components.task.documents.bar_value import BarValue
+from vlmloom.components.task.documents.digit import Digit
+from vlmloom.components.task.documents.read import Read
+from vlmloom.components.task.documents.table_cell import TableCell
 from vlmloom.components.task.draw import Draw
-from vlmloom.components.task.name import Name
-from vlmloom.components.task.odd_one_out import OddOneOut
-from vlmloom.components.task.order import Order
-from vlmloom.components.task.read import Read
-from vlmloom.components.task.relation import Relation
-from vlmloom.components.task.table_cell import TableCell
-from vlmloom.components.task.which_image import WhichImage
+from vlmloom.components.task.perception.box import BoxOf
+from vlmloom.components.task.perception.category import Category
+from vlmloom.components.task.perception.choice import Choice
+from vlmloom.components.task.perception.colour import Colour
+from vlmloom.components.task.perception.count import Count
+from vlmloom.components.task.perception.name import Name
+from vlmloom.components.task.perception.odd_one_out import OddOneOut
+from vlmloom.components.task.perception.relation import Relation
+from vlmloom.components.task.perception.which_image import WhichImage
+from vlmloom.components.task.reasoning.arithmetic import Arithmetic
+from vlmloom.components.task.video.order import Order
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
 

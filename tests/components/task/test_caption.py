@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from vlmloom.components.contracts.sources import unseen
-from vlmloom.components.task.caption import Caption
+from vlmloom.components.task.perception.caption import Caption
 from vlmloom.components.task.suite import Nano
 
 COUNT = 300
 CHECKSUM = """
 from hashlib import blake2b
-from vlmloom.components.task.caption import Caption
+from vlmloom.components.task.perception.caption import Caption
 from vlmloom.components.task.suite import Nano
 suite = Nano(tasks={"caption": Caption}, items=50)
 plans = [suite.plan("train", index) for index in range(60)]

@@ -10,10 +10,10 @@ import pytest
 from vlmloom import registry
 from vlmloom.components.source.openmoji import OpenMoji
 from vlmloom.components.source.photos import Photos
-from vlmloom.components.task.count import Count
 from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.drawing import tinted
-from vlmloom.components.task.name import Name
+from vlmloom.components.task.perception.count import Count
+from vlmloom.components.task.perception.name import Name
 from vlmloom.components.task.suite import NANO, Nano
 from vlmloom.components.task.vocabulary import CATEGORIES, VOCABULARY
 

@@ -13,8 +13,8 @@ import pytest
 
 from vlmloom.components.contracts.sample import describe
 from vlmloom.components.contracts.suite import SPLITS
-from vlmloom.components.task.bar_value import bar_height
-from vlmloom.components.task.base import normal
+from vlmloom.components.reward.exact import normal
+from vlmloom.components.task.documents.bar_value import bar_height
 from vlmloom.components.task.suite import NANO
 from vlmloom.components.task.vocabulary import VOCABULARY
 from vlmloom.components.task.world import word_pairs

@@ -14,9 +14,9 @@ from vlmloom.components.objective.specialist import SpecialistLoss
 from vlmloom.components.optimizer.adamw import AdamW
 from vlmloom.components.specialist.reader import Reader
 from vlmloom.components.specialist.tagger import Tagger
-from vlmloom.components.task.order import Order
+from vlmloom.components.task.perception.which_image import WhichImage
 from vlmloom.components.task.suite import Nano
-from vlmloom.components.task.which_image import WhichImage
+from vlmloom.components.task.video.order import Order
 from vlmloom.pipelines.account import labels
 from vlmloom.pipelines.data.captions import CaptionView
 from vlmloom.pipelines.experiment import Stage

@@ -20,7 +20,6 @@ class Count(SceneTask):
     """
 
     name = "count"
-    family = "spatial"
 
     def __init__(self, *, world: World, largest: int = 4, others: int = 1) -> None:
         super().__init__(world=world)

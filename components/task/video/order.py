@@ -21,7 +21,7 @@ class Order(SceneTask):
     """
 
     name = "order"
-    family = "several pictures"
+    family = "video"
 
     def __init__(self, *, world: World, frames: int = 4) -> None:
         super().__init__(world=world)

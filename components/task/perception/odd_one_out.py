@@ -19,7 +19,6 @@ class OddOneOut(SceneTask):
     """
 
     name = "odd_one_out"
-    family = "reasoning"
 
     def __init__(self, *, world: World, alike: int = 3) -> None:
         super().__init__(world=world)

@@ -15,7 +15,6 @@ class Relation(SceneTask):
     """Say on which side of another thing a thing is: left, right, above or below."""
 
     name = "relation"
-    family = "spatial"
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """Two things well apart along one axis."""

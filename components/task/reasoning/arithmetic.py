@@ -26,7 +26,7 @@ class Arithmetic(SceneTask):
     """
 
     name = "arithmetic"
-    family = "language"
+    family = "reasoning"
     visual = False
     held = False
     styled = False

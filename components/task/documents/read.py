@@ -30,7 +30,7 @@ class Read(SceneTask):
     """
 
     name = "read"
-    family = "text"
+    family = "documents"
 
     def __init__(self, *, world: World, words: tuple[str, ...] = WORDS, longest: int = 3) -> None:
         super().__init__(world=world)

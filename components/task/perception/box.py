@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from typing import Any
 
-from vlmloom.components.contracts.sample import Reward, Sample, Thing
+from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.task.base import Item, SceneTask, halves, pair, placed, single
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import Drawing
@@ -23,7 +23,6 @@ class BoxOf(SceneTask):
     """
 
     name = "box"
-    family = "spatial"
 
     def __init__(self, *, world: World, overlap: float = 0.5, alone: float = 0.5) -> None:
         super().__init__(world=world)
@@ -60,33 +59,6 @@ class BoxOf(SceneTask):
         answer = f"[{','.join(map(str, asked.box))}]"
         return Item(f"box of the {asked.name}?", answer, things, (picture,), source=style.name)
 
-    def check(self, sample: Sample, response: str) -> Reward:
-        """Full marks for a box that overlaps the true one enough; `parts` holds the overlap."""
-        found, gold = read_box(response), read_box(sample.answer)
-        assert gold is not None
-        if found is None:
-            return Reward(0.0, {"overlap": 0.0}, f"no four numbers in {response!r}")
-        overlap = intersection_over_union(found, gold)
-        return Reward(float(overlap >= self.overlap), {"overlap": overlap}, f"overlap {overlap:.2f}")
-
-
-def read_box(text: str) -> tuple[int, int, int, int] | None:
-    """The four numbers in a text, if it has four and they make a box.
-
-    >>> read_box("at [10, 20, 30, 40].")
-    (10, 20, 30, 40)
-    """
-    numbers = [int(number) for number in re.findall(r"\d{1,6}", text)]
-    if len(numbers) != 4 or numbers[0] >= numbers[2] or numbers[1] >= numbers[3]:
-        return None
-    return numbers[0], numbers[1], numbers[2], numbers[3]
-
-
-def intersection_over_union(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:
-    """How much two boxes overlap, from 0 to 1."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = ((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return width * height / (sum(areas) - width * height)
+    def judge(self) -> dict[str, Any]:
+        """By the overlap of the boxes."""
+        return {"use": "reward/box", "overlap": self.overlap}

@@ -40,7 +40,6 @@ class Caption(SceneTask):
     """
 
     name = "caption"
-    family = "captioning"
     held = False
     styled = False
 

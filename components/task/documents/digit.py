@@ -20,7 +20,7 @@ class Digit(SceneTask):
     """Read a digit that a person wrote by hand; no writing is shared between the splits."""
 
     name = "digit"
-    family = "text"
+    family = "documents"
     held = False
     styled = False
 

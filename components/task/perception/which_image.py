@@ -12,7 +12,6 @@ class WhichImage(SceneTask):
     """Say which of two pictures shows a named thing."""
 
     name = "which_image"
-    family = "several pictures"
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """Two pictures of one thing each."""

@@ -1,0 +1,67 @@
+"""The contract of the kind `reward`: a group of answers to one question in, a list of rewards out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.registry.errors import one_line
+
+OnError = Literal["raise", "skip"] | float
+"""What becomes of an answer whose judging failed: the failure itself, no value, or this value."""
+
+
+class VerifierFailed(RuntimeError):
+    """A verifier could not judge an answer, and its policy is to raise."""
+
+
+class Verifier:
+    """Judges answers to one question. Verifiers promise values in [0, 1], and 1 for the gold answer.
+
+    A failure of judging is never a low reward in disguise: what `score` raises becomes `Reward.error`, and
+    `on_error` says what else. A subclass has `score`, or `judge` where answers are judged together.
+
+    Args:
+        on_error: `raise` a `VerifierFailed`; `skip` the answer, whose value is None then; or a value for it.
+            The error is told in every case.
+
+    Attributes:
+        longest: characters of an answer that are judged; a longer one is wrong, and is not looked at.
+    """
+
+    longest: ClassVar[int] = 100_000
+
+    def __init__(self, *, on_error: OnError = "skip") -> None:
+        self.on_error = on_error
+
+    def score(self, sample: Sample, response: str) -> Reward:
+        """Judge one answer; may raise whatever goes wrong."""
+        raise NotImplementedError
+
+    def judge(self, sample: Sample, responses: Sequence[str]) -> list[Reward]:
+        """Judge a group of answers, each by itself, in their order.
+
+        Raises:
+            VerifierFailed: judging failed, and the policy is to raise.
+        """
+        return [self._judged(sample, response) for response in responses]
+
+    def _judged(self, sample: Sample, response: str) -> Reward:
+        if len(response) > self.longest:
+            return Reward(0.0, reason=f"{len(response):,} characters; at most {self.longest:,} are judged")
+        try:
+            return self.score(sample, response)
+        except Exception as error:
+            return self.failed(f"{type(error).__name__}: {one_line(error)}", error)
+
+    def failed(self, error: str, cause: Exception | None = None) -> Reward:
+        """What the policy makes of a failure.
+
+        Raises:
+            VerifierFailed: the policy is to raise.
+        """
+        if self.on_error == "raise":
+            name = getattr(self, "registered_name", type(self).__name__)
+            raise VerifierFailed(f"{name}: {error}") from cause
+        return Reward(None if self.on_error == "skip" else float(self.on_error), error=error)

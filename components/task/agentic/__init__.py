@@ -1,0 +1,1 @@
+"""What is done on a page, with a tool, or in code."""

@@ -1,0 +1,1 @@
+"""Writing, tables, charts, formulas and codes."""

@@ -1,0 +1,1 @@
+"""What is seen, where it is, how many there are."""
