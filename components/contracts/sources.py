@@ -170,3 +170,16 @@ class ExampleSource(Source):
     @abstractmethod
     def load(self) -> list[Example]:
         """All of them, in the order of the file."""
+
+
+class TextSource(Source):
+    """Short pieces of text as people write them: names, addresses, sentences, dates, amounts."""
+
+    @abstractmethod
+    def write(self, what: str, seed: int) -> str:
+        """One piece; the same seed gives the same text, in every process.
+
+        Args:
+            what: `name`, `sentence`, `street_address`, `company`, `email` and what else the source knows.
+            seed: 0 or more, below 2 to the 63.
+        """

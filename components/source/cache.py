@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from vlmloom.components.media.cache_root import cache_root
 from vlmloom.registry.errors import UserError
 
 Tick = Callable[[int, int], None]
@@ -30,14 +31,6 @@ MANIFEST = "manifest.json"
 
 class CacheError(UserError):
     """The cache folder cannot be written; the message names it and says what would help."""
-
-
-def cache_root() -> Path:
-    """Where prepared data lie: `VLMLOOM_CACHE`, else `vlmloom` in the XDG cache folder."""
-    chosen = os.environ.get("VLMLOOM_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vlmloom"
 
 
 def prepared(name: str, settings: Mapping[str, Any], make: Callable[[Path, Tick], None]) -> Path:

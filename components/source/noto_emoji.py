@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from vlmloom.components.source.cache import cache_root
+from vlmloom.components.media.cache_root import cache_root
 from vlmloom.components.source.sprites import PreparedSprites, clean, plain
 from vlmloom.registry import register
 

@@ -29,7 +29,11 @@ ATTEMPTS = 2000
 
 @dataclass
 class Item:
-    """What a task composes: everything of a sample but its place in the splits."""
+    """What a task composes: everything of a sample but its place in the splits.
+
+    Attributes:
+        content: what tells this item from another where that is not the arrangement of its things.
+    """
 
     question: str
     answer: str
@@ -38,6 +42,7 @@ class Item:
     choices: tuple[str, ...] = ()
     source: str = ""
     truth: dict[str, Any] = field(default_factory=dict)
+    content: str = ""
 
 
 class SceneTask(Task):

@@ -15,7 +15,7 @@ from vlmloom.components.contracts.processor import Processor
 from vlmloom.components.contracts.resizing import Resolution
 from vlmloom.components.contracts.sample import describe
 from vlmloom.components.contracts.suite import Suite
-from vlmloom.components.source.cache import cache_root
+from vlmloom.components.media.cache_root import cache_root
 from vlmloom.pipelines.data.captions import ENGLISH, CaptionView
 from vlmloom.pipelines.data.packing import Draw, PackSampler
 from vlmloom.pipelines.data.views import Drawn, PictureView, SceneView, View

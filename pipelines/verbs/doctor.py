@@ -177,7 +177,7 @@ def _sources() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    from vlmloom.components.source.cache import cache_root
+    from vlmloom.components.media.cache_root import cache_root
 
     folder = cache_root()
     there = next(path for path in (folder, *folder.parents) if path.exists())

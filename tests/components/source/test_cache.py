@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from small_disk import small_disk
 
-from vlmloom.components.source.cache import CacheError, cache_root, intact, prepared
+from vlmloom.components.media.cache_root import cache_root
+from vlmloom.components.source.cache import CacheError, intact, prepared
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from vlmloom.components.contracts.sources import SourceMissing
-from vlmloom.components.source.fonts import Fonts
+from vlmloom.components.source.faker import FakerText
+from vlmloom.components.source.fonts import Fonts, PageFonts
 from vlmloom.components.source.noto_emoji import NotoEmoji
 from vlmloom.components.source.openmoji import OpenMoji
 from vlmloom.components.source.photos import Photos
@@ -123,6 +124,7 @@ def test_what_is_missing_says_what_to_install(make, message, tmp_path):
         (Photos, "skimage", "source/photos: pip install scikit-image"),
         (Tables, "vega_datasets", "source/tables: pip install vega-datasets"),
         (Fonts, "matplotlib", "source/fonts: pip install matplotlib"),
+        (PageFonts, "matplotlib", "source/page_fonts: pip install matplotlib"),
     ],
 )
 def test_a_missing_package_is_named(source, module, message, monkeypatch):
@@ -166,10 +168,29 @@ def test_tables_are_real_numbers():
 
 
 def test_fonts_are_files_and_the_shifted_are_others():
-    source = Fonts()
-    train, shifted = source.load(), source.shifted()
-    assert train and shifted and not set(train) & set(shifted)
-    assert all(path.is_file() for path in (*train.values(), *shifted.values()))
+    for source in (Fonts(), PageFonts()):
+        train, shifted = source.load(), source.shifted()
+        assert train and shifted and not set(train) & set(shifted)
+        assert all(path.is_file() for path in (*train.values(), *shifted.values()))
+    assert len(PageFonts().load()) == 8 and len(PageFonts().shifted()) == 4
+
+
+def test_texts_depend_on_their_seed_alone():
+    source = pickle.loads(pickle.dumps(FakerText()))
+    texts = [source.write("name", seed) for seed in range(50)]
+    assert len(set(texts)) > 45 and FakerText().write("name", 7) == texts[7]
+    assert FakerText(locale="de_DE").write("city", 3) != source.write("city", 3)
+    assert "\n" not in source.write("address", 5)
+
+
+def test_what_faker_lacks_is_told(monkeypatch):
+    with pytest.raises(ValueError, match="source/faker: 'nmae' is no provider of Faker; name or sentence"):
+        FakerText().write("nmae", 0)
+    with pytest.raises(ValueError, match="source/faker: locale 'xx_YY' is unknown to Faker; en_US would be"):
+        FakerText(locale="xx_YY").write("name", 0)
+    monkeypatch.setattr("vlmloom.components.source.faker.util.find_spec", lambda name: None)
+    with pytest.raises(SourceMissing, match=r"source/faker: pip install faker \(extra: tasks\)"):
+        FakerText().write("name", 0)
 
 
 def test_fit_crops_centres_and_refuses_nothing():
@@ -180,5 +201,14 @@ def test_fit_crops_centres_and_refuses_nothing():
 
 
 def test_every_source_names_licence_and_package():
-    for source in (OpenMoji(), NotoEmoji(), TuxPaint(), Photos(), Tables(), Fonts()):
+    for source in (
+        OpenMoji(),
+        NotoEmoji(),
+        TuxPaint(),
+        Photos(),
+        Tables(),
+        Fonts(),
+        PageFonts(),
+        FakerText(),
+    ):
         assert source.licence and source.package and source.registered_name.startswith("source/")
