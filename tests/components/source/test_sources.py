@@ -184,8 +184,8 @@ def test_texts_depend_on_their_seed_alone():
 
 
 def test_what_faker_lacks_is_told(monkeypatch):
-    with pytest.raises(ValueError, match="source/faker: 'nmae' is no provider of Faker; name or sentence"):
-        FakerText().write("nmae", 0)
+    with pytest.raises(ValueError, match="source/faker: 'nam' is no provider of Faker; name or sentence"):
+        FakerText().write("nam", 0)
     with pytest.raises(ValueError, match="source/faker: locale 'xx_YY' is unknown to Faker; en_US would be"):
         FakerText(locale="xx_YY").write("name", 0)
     monkeypatch.setattr("vlmloom.components.source.faker.util.find_spec", lambda name: None)
