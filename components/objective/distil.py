@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -27,7 +27,8 @@ class Distil(Objective):
 
     Each teacher sees the same pictures whole, cut as it asks, and its features are resampled to the student's
     grid and standardised. One head a teacher maps the student's features to its width. The loss is the sum
-    over teachers and distances, by their weights, over the hidden places or over all.
+    over teachers and distances, by their weights, over the hidden places or over all; `summary` teaches the
+    mean of all places beside them.
 
     >>> import torch
     >>> from vlmloom.components.contracts.packed import Packed
@@ -63,6 +64,7 @@ class Distil(Objective):
         distances: dict[str, Distance] | None = None,
         standard: Callable[..., Standard] | None = None,
         teacher_weights: dict[str, float] | None = None,
+        summary: float = 0.0,
         hidden: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -76,12 +78,15 @@ class Distil(Objective):
             distances: parts of the loss by name; None is `distance/cosine` and `distance/smooth_l1`.
             standard: template of the scale of each teacher's features; None is `standard/phi_s`.
             teacher_weights: of teachers in the sum; 1 where there is none.
+            summary: weight of 1 - cos between the means over all places of a picture, hidden or not, of what
+                a head predicts and of the teacher's features: the picture as a whole, which a tower without a
+                class token has in its mean.
             hidden: width of a hidden layer of each head; None is a linear head.
             seed: of the masks, together with the step and the rank.
 
         Raises:
-            ValueError: there is no teacher or no distance, a weight has no teacher, the share is not in
-                [0, 1), or nothing is hidden where the loss is taken over what is.
+            ValueError: there is no teacher or no distance, a weight has no teacher or is negative, the share
+                is not in [0, 1), or nothing is hidden where the loss is taken over what is.
         """
         super().__init__()
         who = "objective/distil"
@@ -100,7 +105,10 @@ class Distil(Objective):
             )
         if distances is not None and not distances:
             raise ValueError(f"{who}: distances is empty; distance/cosine, say, would be right")
+        if summary < 0:
+            raise ValueError(f"{who}: summary is {summary}; a weight of 0 or more would be right")
         self.mask, self.shape, self.on, self.hidden, self.seed = mask, shape, on, hidden, seed
+        self.summary = summary
         # By name, not by import: kinds know each other through the registry alone.
         usual = ("cosine", "smooth_l1")
         self.distances = distances or {name: build({"use": f"distance/{name}"}) for name in usual}
@@ -163,10 +171,14 @@ class Distil(Objective):
         for name in self.taught:
             target = self.targets(name, batch, features)
             result = self.heads[name](features.tokens).float()
+            whole = _likeness(result, target, features.shapes) if self.summary else None
             if chosen is not None:
                 result, target = result[chosen], target[chosen]
             parts = [part.weight * part(result, target, lengths) for part in self.distances.values()]
             own = torch.stack(parts).sum() if lengths else result.sum()
+            if whole is not None:
+                own = own + self.summary * (1 - whole)
+                found[f"{name}/summary"] = whole.detach()
             loss = loss + self.weights[name] * own
             cosine = nn.functional.cosine_similarity(result, target, dim=-1)
             found |= {
@@ -215,6 +227,13 @@ class Distil(Objective):
             "model": module.flops(grids),
             "objective": 2 * places * sum(part.weight.numel() for part in linear),
         }
+
+
+def _likeness(result: Tensor, target: Tensor, shapes: Sequence[Grid]) -> Tensor:
+    """The mean cosine, over items, of the means of their places."""
+    sizes = [frames * rows * columns for frames, rows, columns in shapes]
+    means = [torch.stack([part.mean(0) for part in side.split(sizes)]) for side in (result, target)]
+    return nn.functional.cosine_similarity(*means, dim=-1).mean()
 
 
 def _head(width: int, hidden: int | None, out: int) -> nn.Module:

@@ -57,8 +57,11 @@ class Block(nn.Module):
         weight = None
         if self.q_norm is not None and self.k_norm is not None:
             weight = torch.stack((self.q_norm, self.k_norm))[:, None]
-        query, key = norm_and_rotate(qkv[:, :2], tables, weight, self.eps).unbind(1)
-        x = x + self.proj(self.attention(query, key, qkv[:, 2], lengths, Bidirectional()).reshape(len(x), -1))
+        both, value = qkv.split((2, 1), dim=1)
+        query, key = norm_and_rotate(both, tables, weight, self.eps).unbind(1)
+        x = x + self.proj(
+            self.attention(query, key, value[:, 0], lengths, Bidirectional()).reshape(len(x), -1)
+        )
         out, metrics = self.ffn(self.norm2(x), lengths)
         if self.watch_logits:
             metrics = metrics | {"logit": largest_logit(query, key, lengths)}

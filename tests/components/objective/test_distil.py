@@ -133,6 +133,19 @@ def test_the_loss_is_the_weighted_sum_over_teachers_and_distances(tower, picture
     torch.testing.assert_close(loss, parts["one"] + 0.5 * parts["two"])
 
 
+def test_a_summary_adds_how_unlike_the_means_of_whole_pictures_are(tower, pictures, teachers):
+    losses = {}
+    for weight in (0.0, 1.0, 3.0):
+        torch.manual_seed(0)
+        objective = prepared(teachers, student := tower(8), summary=weight).eval()
+        losses[weight], parts = objective(student, pictures)
+        assert ("one/summary" in parts) == (weight > 0)
+    unlike = sum(1 - float(parts[f"{name}/summary"]) for name in teachers)
+    assert 0 < unlike < 4
+    for weight in (1.0, 3.0):
+        torch.testing.assert_close(losses[weight] - losses[0.0], torch.tensor(weight * unlike))
+
+
 def test_masks_follow_seed_and_step_and_a_reload_goes_on(tower, pictures, teachers):
     def shown(objective, steps):
         student = Seen(tower(8))
@@ -212,6 +225,7 @@ def test_features_are_resampled_at_the_middles_of_the_new_places():
         ({"mask": -0.1}, "or a negative share; 0 or more and below 1 would be right"),
         ({"mask": 0.0}, "mask is 0, so nothing is hidden; `on: all` would be right"),
         ({"teacher_weights": {"on": 2.0}}, "teacher_weights names on; the teachers are one"),
+        ({"summary": -1.0}, "summary is -1.0; a weight of 0 or more would be right"),
         ({"distances": {}}, "distances is empty; distance/cosine, say, would be right"),
     ],
 )
