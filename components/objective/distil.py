@@ -232,8 +232,8 @@ class Distil(Objective):
 def _likeness(result: Tensor, target: Tensor, shapes: Sequence[Grid]) -> Tensor:
     """The mean cosine, over items, of the means of their places."""
     sizes = [frames * rows * columns for frames, rows, columns in shapes]
-    means = [torch.stack([part.mean(0) for part in side.split(sizes)]) for side in (result, target)]
-    return nn.functional.cosine_similarity(*means, dim=-1).mean()
+    one, other = (torch.stack([part.mean(0) for part in side.split(sizes)]) for side in (result, target))
+    return nn.functional.cosine_similarity(one, other, dim=-1).mean()
 
 
 def _head(width: int, hidden: int | None, out: int) -> nn.Module:
