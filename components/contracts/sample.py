@@ -131,7 +131,7 @@ class Sample:
 
     Attributes:
         task: the registered name without its kind, e.g. `count`.
-        split: train, validation, test, shift or compositional.
+        split: train, validation, test, shift, compositional or corrupt.
         index: within the split.
         prompt: text and pictures in the order in which they are asked.
         answer: the gold answer as text.

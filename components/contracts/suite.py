@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Reward, Sample
 
-SPLITS = ("train", "validation", "test", "shift", "compositional")
-"""Seen kinds of scenes; unseen scenes twice; another drawing style; pairs of things never seen together."""
+SPLITS = ("train", "validation", "test", "shift", "compositional", "corrupt")
+"""Seen kinds of scenes; unseen scenes twice; another drawing style; pairs of things never seen together;
+pictures that were spoilt."""
 
 
 class Suite(ABC):

@@ -90,8 +90,9 @@ def _names(language: str = "en") -> dict[str, str]:
     import emoji
 
     emoji.config.load_language(language)
+    cased = language == "de"
     return {
-        plain("-".join(f"{ord(letter):04X}" for letter in characters)): clean(entry[language])
+        plain("-".join(f"{ord(letter):04X}" for letter in characters)): clean(entry[language], cased)
         for characters, entry in emoji.EMOJI_DATA.items()
         if language in entry
     }

@@ -107,15 +107,18 @@ def fit(picture: Image.Image, size: int) -> tuple[np.ndarray, tuple[int, int, in
     return square, (left, top, left + width, top + height)
 
 
-def clean(name: str) -> str:
+def clean(name: str, cased: bool = False) -> str:
     """An emoji's name as plain words.
 
-    >>> clean(":dog_face:")
-    'dog face'
+    Args:
+        name: as the package writes it.
+        cased: keep capitals, which belong to nouns in German.
+
+    >>> clean(":dog_face:"), clean(":roter_Apfel:", cased=True)
+    ('dog face', 'roter Apfel')
     """
-    return " ".join(
-        name.strip(":").replace("_", " ").replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").lower().split()
-    )
+    name = name if cased else name.lower()
+    return " ".join(name.strip(":").replace("_", " ").replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
 
 
 def plain(code: str) -> str:

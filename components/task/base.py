@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from vlmloom.components.contracts.boxes import permille
@@ -19,10 +19,11 @@ from vlmloom.components.contracts.sample import (
     describe,
 )
 from vlmloom.components.contracts.suite import SPLITS
+from vlmloom.components.task.corrupt import spoilt
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import RGB, Cutout, Drawing
 from vlmloom.components.task.vocabulary import Entry
-from vlmloom.components.task.world import Style, World, arrangement
+from vlmloom.components.task.world import SPOILT, Style, World, arrangement
 
 ATTEMPTS = 2000
 
@@ -49,7 +50,8 @@ class SceneTask(Task):
     """A task whose items are composed at random and kept where they belong to the split that is asked for.
 
     A subclass has `name` and `compose`; `family` groups it in reports, `held` says whether it has
-    pairs that can be held out, `styled` whether its pictures come in other drawing styles.
+    pairs that can be held out, `styled` whether its pictures come in other drawing styles, `corruptions`
+    what may spoil its pictures and leaves its questions answerable.
     """
 
     name: str
@@ -57,6 +59,7 @@ class SceneTask(Task):
     family: ClassVar[str] = "perception"
     held: bool = True
     styled: ClassVar[bool] = True
+    corruptions: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, world: World) -> None:
         self.world = world
@@ -72,6 +75,8 @@ class SceneTask(Task):
             absent.add("compositional")
         if not self.styled or not self.world.shifted:
             absent.add("shift")
+        if not self.corruptions or not self.world.corrupt:
+            absent.add("corrupt")
         return [split for split in SPLITS if split not in absent]
 
     def plan(self, split: str, index: int) -> Sample:
@@ -84,14 +89,29 @@ class SceneTask(Task):
             raise ValueError(f"split {split!r} is unknown; splits are {', '.join(SPLITS)}")
         if split not in self.splits():
             raise ValueError(f"task {self.name} has no {split} split here; it has {', '.join(self.splits())}")
-        draw = Draw(self.world.seed, self.name, split, index)
+        draw = Draw(self.world.seed, self.stream, split, index)
         for _ in range(ATTEMPTS):
             item = self.compose(draw, split)
             if item is not None and self.admits(split, item):
+                if split == "corrupt":
+                    item = self._spoilt(item, draw, index)
                 return self._sample(item, split, index)
         raise RuntimeError(
             f"task {self.name}: no scene of split {split} found in {ATTEMPTS} draws (index {index})"
         )
+
+    @property
+    def stream(self) -> str:
+        """What the random draws of its items are named after."""
+        return self.name
+
+    def _spoilt(self, item: Item, draw: Draw, index: int) -> Item:
+        kind = self.corruptions[index % len(self.corruptions)]
+        pictures, strength = spoilt(
+            item.pictures, item.things, kind, draw, self.world, item.choices, item.answer
+        )
+        truth = item.truth | {"corruption": kind, "strength": strength}
+        return replace(item, pictures=pictures, truth=truth)
 
     def admits(self, split: str, item: Item) -> bool:
         """Whether an item belongs to a split."""
@@ -102,8 +122,8 @@ class SceneTask(Task):
         return f"{item.source}:{arrangement(item.things):016x}"
 
     def _sample(self, item: Item, split: str, index: int) -> Sample:
-        # The same arrangement in another style is another scene.
-        key = f"shift:{self.scene_key(item)}" if split == "shift" else self.scene_key(item)
+        # The same arrangement in another style, or spoilt, is another scene.
+        key = f"{split}:{self.scene_key(item)}" if split in SPOILT else self.scene_key(item)
         scene = Scene(key, item.things)
         return Sample(
             task=self.name,

@@ -122,7 +122,7 @@ class Nano(Suite):
 
     def splits(self) -> dict[str, list[str]]:
         """Split -> the tasks that have it here."""
-        return {split: names for split, (names, _) in self._mixtures.items()}
+        return {split: names for split, (names, _) in self._mixtures.items() if names}
 
     @cached_property
     def _mixtures(self) -> dict[str, tuple[list[str], list[float]]]:

@@ -54,11 +54,50 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 }
 """Names and strong hues; the first are the easiest to tell apart."""
 
-_CHINESE = (
-    "red 红色, green 绿色, blue 蓝色, yellow 黄色, purple 紫色, orange 橙色, pink 粉色, "
-    "brown 棕色, word 文字, digit 数字, cell 单元格, bar 柱, first 第一, second 第二, third 第三, "
-    "fourth 第四, fifth 第五, sixth 第六, seventh 第七, eighth 第八, nothing 空"
-)
+_KEYS = (
+    "red green blue yellow purple orange pink brown "
+    "word digit cell bar first second third fourth fifth sixth seventh eighth nothing "
+    "animal food vehicle clothes tool music plant sky "
+    "left right above below up down large small yes no top_left top_right bottom_left bottom_right"
+).split()
 
-WORDS: dict[str, dict[str, str]] = {"zh": dict(pair.split() for pair in _CHINESE.split(", "))}
-"""What captions say beside the names of things, by language."""
+_WORDS = {
+    "zh": "红色 绿色 蓝色 黄色 紫色 橙色 粉色 棕色 "
+    "文字 数字 单元格 柱 第一 第二 第三 第四 第五 第六 第七 第八 空 "
+    "动物 食物 交通工具 服饰 工具 音乐 植物 天空 "
+    "左 右 上方 下方 上 下 大 小 是 否 左上 右上 左下 右下",
+    "es": "rojo verde azul amarillo morado naranja rosado marrón "
+    "palabra dígito celda barra primera segunda tercera cuarta quinta sexta séptima octava nada "
+    "animal comida vehículo ropa herramienta música planta cielo "
+    "izquierda derecha encima debajo arriba abajo grande pequeño sí no "
+    "arriba_a_la_izquierda arriba_a_la_derecha abajo_a_la_izquierda abajo_a_la_derecha",
+    "de": "rot grün blau gelb lila orange rosa braun "
+    "Wort Ziffer Zelle Balken erstes zweites drittes viertes fünftes sechstes siebtes achtes nichts "
+    "Tier Essen Fahrzeug Kleidung Werkzeug Musik Pflanze Himmel "
+    "links rechts darüber darunter oben unten groß klein ja nein "
+    "oben_links oben_rechts unten_links unten_rechts",
+}
+
+WORDS: dict[str, dict[str, str]] = {
+    language: {
+        key.replace("_", " "): word.replace("_", " ") for key, word in zip(_KEYS, words.split(), strict=True)
+    }
+    for language, words in _WORDS.items()
+}
+"""What is said beside the names of things, by language."""
+
+_EVERYDAY = {
+    "zh": "dog 狗, cat 猫, pig 猪, apple 苹果, hat 帽子, tree 树, moon 月亮, shoe 鞋, knife 刀, piano 钢琴, "
+    "lock 锁, leaf 叶子, clover 三叶草, bolt 闪电, truck 卡车, shirt 衬衫",
+    "es": "dog perro, cat gato, pig cerdo, apple manzana, hat sombrero, tree árbol, boat barco, shoe zapato, "
+    "knife cuchillo, piano piano, lock candado, leaf hoja, clover trébol, bolt rayo, truck camión, "
+    "snow copo de nieve, corn maíz",
+    "de": "dog Hund, cat Katze, pig Schwein, apple Apfel, hat Hut, tree Baum, moon Mond, boat Boot, "
+    "shoe Schuh, knife Messer, piano Klavier, lock Schloss, leaf Blatt, clover Kleeblatt, bolt Blitz, "
+    "star Stern, snow Schneeflocke, mushroom Pilz, corn Mais, train Zug, gear Zahnrad",
+}
+
+EVERYDAY: dict[str, dict[str, str]] = {
+    language: dict(pair.split(" ", 1) for pair in row.split(", ")) for language, row in _EVERYDAY.items()
+}
+"""Plain names where a source names the drawing (a dog's face, high voltage) and not the thing."""

@@ -13,7 +13,10 @@ from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.contracts.sources import FontSource, PhotoSource, Sprites, SpriteSource, TableSource
 from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.drawing import Backdrop
-from vlmloom.components.task.vocabulary import CATEGORIES, COLOURS, VOCABULARY, WORDS, Entry
+from vlmloom.components.task.vocabulary import CATEGORIES, COLOURS, EVERYDAY, VOCABULARY, WORDS, Entry
+
+SPOILT = ("shift", "corrupt")
+"""Splits of the test quarter's arrangements that look otherwise."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class World:
         photo_share: the share of scenes whose backdrop is a piece of a photograph.
         square_share: the share of pictures that are square; the others are half as wide or as high again.
         side: the shorter side of a picture in pixels.
+        corrupt: whether visual perception has a corrupt split: items of the test quarter, spoilt.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class World:
         photo_share: float = 0.1,
         square_share: float = 0.75,
         side: int = 64,
+        corrupt: bool = False,
     ) -> None:
         if not 4 <= things <= len(VOCABULARY):
             raise ValueError(f"things is {things}, but the vocabulary takes 4 to {len(VOCABULARY)}")
@@ -90,11 +95,12 @@ class World:
         self.photo_share = photo_share
         self.square_share = square_share
         self.side = side
+        self.corrupt = corrupt
 
     @cached_property
     def style(self) -> Style:
         """The style that is trained on."""
-        style = self._style(self.sprites)
+        style = _style(self.sprites, self.vocabulary)
         missing = [entry.name for entry in self.vocabulary if entry.name not in style.rows]
         if missing:
             raise ValueError(f"source of {self.sprites.style}: has no picture of {', '.join(missing)}")
@@ -103,11 +109,15 @@ class World:
     @cached_property
     def shifted(self) -> tuple[Style, ...]:
         """The other styles that are installed and show at least 8 of the things."""
-        styles = (self._style(source) for source in self.shift if source.available() is None)
-        return tuple(style for style in styles if len(style.entries) >= 8)
+        return self.looks(self.vocabulary)[1:]
+
+    def looks(self, vocabulary: Sequence[Entry]) -> tuple[Style, ...]:
+        """A vocabulary in the style that is trained on and, behind it, in every other that shows 8 of it."""
+        others = (_style(source, vocabulary) for source in self.shift if source.available() is None)
+        return _style(self.sprites, vocabulary), *(style for style in others if len(style.entries) >= 8)
 
     def words(self, language: str) -> dict[str, str]:
-        """See `Suite.words`: the names of things are those of the source."""
+        """See `Suite.words`: things are called as in the source, or by a plainer name (`EVERYDAY`)."""
         if language == "en":
             return {}
         known = [one for one in self.sprites.languages if one == "en" or one in WORDS]
@@ -116,23 +126,8 @@ class World:
                 f"captions in {language!r} are not known here; {' or '.join(known)} would be right"
             )
         names = self.sprites.names(language)
-        return WORDS[language] | {
-            entry.name: names[entry.code] for entry in self.vocabulary if entry.code in names
-        }
-
-    def _style(self, source: SpriteSource) -> Style:
-        sprites = source.load()
-        codes = {code: row for row, code in reversed(list(enumerate(sprites.codes)))}
-        names = {name: row for row, name in reversed(list(enumerate(sprites.names)))}
-        # The last word of a caption is what it is about: a red apple is an apple.
-        heads = {name.rsplit(" ", 1)[-1]: row for name, row in names.items()}
-        rows = {}
-        for entry in self.vocabulary:
-            row = codes.get(entry.code, names.get(entry.name, heads.get(entry.name)))
-            if row is not None:
-                rows[entry.name] = row
-        entries = tuple(entry for entry in self.vocabulary if entry.name in rows)
-        return Style(source.style, sprites, entries, rows)
+        found = {entry.name: names[entry.code] for entry in self.vocabulary if entry.code in names}
+        return WORDS[language] | found | EVERYDAY[language]
 
     def style_of(self, split: str, draw: Draw) -> Style:
         """The style of one item of a split."""
@@ -159,7 +154,8 @@ class World:
         """Whether a scene belongs to a split: by its pairs, and by a digest of its arrangement.
 
         Train, validation and test hold disjoint halves and quarters of all arrangements without a held-out
-        pair, shift those of test in another style; compositional holds arrangements with a held-out pair.
+        pair, shift and corrupt those of test in another style and spoilt; compositional holds arrangements
+        with a held-out pair.
         """
         pairs = word_pairs(things)
         held = any(self.held(one, other) for one, other in pairs)
@@ -167,7 +163,7 @@ class World:
             return held
         if held:
             return False
-        return split_of(arrangement(things)) == ("test" if split == "shift" else split)
+        return split_of(arrangement(things)) == ("test" if split in SPOILT else split)
 
     def backdrop(self, draw: Draw, width: int, height: int) -> Backdrop:
         """A light shade, or now and then a piece of a photograph."""
@@ -189,6 +185,21 @@ class World:
             return self.side, self.side
         longer = self.side * 3 // 2
         return (longer, self.side) if wide or draw.chance(0.5) else (self.side, longer)
+
+
+def _style(source: SpriteSource, vocabulary: Sequence[Entry]) -> Style:
+    sprites = source.load()
+    codes = {code: row for row, code in reversed(list(enumerate(sprites.codes)))}
+    names = {name: row for row, name in reversed(list(enumerate(sprites.names)))}
+    # The last word of a caption is what it is about: a red apple is an apple.
+    heads = {name.rsplit(" ", 1)[-1]: row for name, row in names.items()}
+    rows = {}
+    for entry in vocabulary:
+        row = codes.get(entry.code, names.get(entry.name, heads.get(entry.name)))
+        if row is not None:
+            rows[entry.name] = row
+    entries = tuple(entry for entry in vocabulary if entry.name in rows)
+    return Style(source.style, sprites, entries, rows)
 
 
 def word_pairs(things: Iterable[Thing]) -> set[tuple[str, str]]:

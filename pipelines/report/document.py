@@ -14,7 +14,7 @@ from vlmloom.pipelines.report.record import Answer, Comparison, Run
 
 FORMAT = 1
 VISUAL_MEAN = "visual mean"
-SPLITS = ("test", "shift", "compositional")
+SPLITS = ("test", "shift", "compositional", "corrupt")
 
 
 def build_document(

@@ -20,7 +20,7 @@ class Answer:
     Attributes:
         design: which design answered.
         seed: of its training.
-        split: test, shift, compositional, ...
+        split: test, shift, compositional, corrupt, ...
         category: the task.
         item: index of the item within its split and category; equal for every design and seed.
         scene: key of the scene; items that share one are not independent, intervals are clustered by it.

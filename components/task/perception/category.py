@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from vlmloom.components.task.base import Item, SceneTask, single
+from typing import ClassVar
+
+from vlmloom.components.task.base import Item, single
 from vlmloom.components.task.draw import Draw
+from vlmloom.components.task.perception.asked import PerceptionTask
 from vlmloom.registry import register
 
 
 @register("task/category")
-class Category(SceneTask):
+class Category(PerceptionTask):
     """Say which group the one thing in a picture belongs to."""
 
     name = "category"
+    asks: ClassVar = {
+        "en": "what kind is this?",
+        "es": "¿de qué tipo es?",
+        "de": "was für eine Art ist das?",
+        "zh": "这属于哪一类？",
+    }
     held = False
 
     def compose(self, draw: Draw, split: str) -> Item:
@@ -19,6 +28,4 @@ class Category(SceneTask):
         style = self.world.style_of(split, draw)
         entry = draw.choice(style.entries)
         picture, thing = single(self.world, draw, style, entry)
-        return Item(
-            "what kind is this?", entry.category, (thing,), (picture,), self.world.categories, style.name
-        )
+        return Item(self.ask(), entry.category, (thing,), (picture,), self.world.categories, style.name)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from vlmloom.components.task.base import Item, SceneTask, single
+from typing import ClassVar
+
+from vlmloom.components.task.base import Item, single
 from vlmloom.components.task.draw import Draw
+from vlmloom.components.task.perception.asked import PerceptionTask
 from vlmloom.registry import register
 
 
 @register("task/colour")
-class Colour(SceneTask):
+class Colour(PerceptionTask):
     """Name the colour of the one thing in a picture, drawn in shades of one hue."""
 
     name = "colour"
+    asks: ClassVar = {
+        "en": "what colour is this?",
+        "es": "¿de qué color es?",
+        "de": "welche Farbe hat das?",
+        "zh": "这是什么颜色？",
+    }
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """One thing in one hue; the colour is drawn first, so that every colour is asked for equally."""
@@ -24,4 +33,4 @@ class Colour(SceneTask):
         entry = draw.choice(entries)
         picture, thing = single(self.world, draw, style, entry, colour=colour)
         choices = tuple(self.world.colours)
-        return Item("what colour is this?", colour, (thing,), (picture,), choices, style.name)
+        return Item(self.ask(), colour, (thing,), (picture,), choices, style.name)

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from vlmloom.components.task.base import Item, SceneTask, cells, pair, placed
+from typing import ClassVar
+
+from vlmloom.components.task.base import Item, cells, pair, placed
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import Drawing
+from vlmloom.components.task.perception.asked import PerceptionTask
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
 
 
 @register("task/count")
-class Count(SceneTask):
+class Count(PerceptionTask):
     """Count the things of one name among others.
 
     Args:
         world: what is shared by the tasks of a suite.
         largest: the largest count.
         others: the largest number of other things beside them (all alike).
+        language: see `PerceptionTask`.
     """
 
     name = "count"
+    asks: ClassVar = {
+        "en": "how many: {0}?",
+        "es": "¿cuántos hay: {0}?",
+        "de": "wie viele: {0}?",
+        "zh": "有几个{0}？",
+    }
 
-    def __init__(self, *, world: World, largest: int = 4, others: int = 1) -> None:
-        super().__init__(world=world)
+    def __init__(self, *, world: World, largest: int = 4, others: int = 1, language: str = "en") -> None:
+        super().__init__(world=world, language=language)
         if largest < 2 or others < 0 or largest + others > 6:
             raise ValueError(
                 f"task/count: largest is {largest} and others {others}, but a picture takes 2 to 6 things"
@@ -54,5 +64,4 @@ class Count(SceneTask):
             things.append(thing)
         picture = Drawing(width, height, self.world.backdrop(draw, width, height), (tuple(layers),))
         choices = tuple(str(count) for count in range(1, self.largest + 1))
-        question = f"how many: {asked.name}?"
-        return Item(question, str(number), tuple(things), (picture,), choices, style.name)
+        return Item(self.ask(asked.name), str(number), tuple(things), (picture,), choices, style.name)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from vlmloom.components.task.base import Item, SceneTask, single
+from typing import ClassVar
+
+from vlmloom.components.task.base import Item, single
 from vlmloom.components.task.draw import Draw
+from vlmloom.components.task.perception.asked import PerceptionTask
 from vlmloom.registry import register
 
 
 @register("task/name")
-class Name(SceneTask):
+class Name(PerceptionTask):
     """Name the one thing in a picture."""
 
     name = "name"
+    asks: ClassVar = {
+        "en": "what is this?",
+        "es": "¿qué es esto?",
+        "de": "was ist das?",
+        "zh": "这是什么？",
+    }
     held = False
 
     def compose(self, draw: Draw, split: str) -> Item:
@@ -20,4 +29,4 @@ class Name(SceneTask):
         entry = draw.choice(style.entries)
         picture, thing = single(self.world, draw, style, entry)
         names = tuple(entry.name for entry in style.entries)
-        return Item("what is this?", entry.name, (thing,), (picture,), names, style.name)
+        return Item(self.ask(), entry.name, (thing,), (picture,), names, style.name)

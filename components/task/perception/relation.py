@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from vlmloom.components.task.base import Item, SceneTask, halves, pair, placed
+from typing import ClassVar
+
+from vlmloom.components.task.base import Item, halves, pair, placed
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import Drawing
+from vlmloom.components.task.perception.asked import PerceptionTask
 from vlmloom.registry import register
 
 SIDES = ("left", "right", "above", "below")
 
 
 @register("task/relation")
-class Relation(SceneTask):
+class Relation(PerceptionTask):
     """Say on which side of another thing a thing is: left, right, above or below."""
 
     name = "relation"
+    asks: ClassVar = {
+        "en": "where is the {0} from the {1}?",
+        "es": "¿dónde está ({0}) con respecto a ({1})?",
+        "de": "wo ist, von „{1}“ aus gesehen: {0}?",
+        "zh": "{0}在{1}的哪一边？",
+    }
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """Two things well apart along one axis."""
@@ -36,6 +45,4 @@ class Relation(SceneTask):
         )
         things = tuple(thing for _, thing in drawn)
         asked, other = both
-        return Item(
-            f"where is the {asked.name} from the {other.name}?", answer, things, (picture,), SIDES, style.name
-        )
+        return Item(self.ask(asked.name, other.name), answer, things, (picture,), SIDES, style.name)

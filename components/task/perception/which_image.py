@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from vlmloom.components.task.base import Item, SceneTask, pair, single
+from typing import ClassVar
+
+from vlmloom.components.task.base import Item, pair, single
 from vlmloom.components.task.draw import Draw
+from vlmloom.components.task.perception.asked import PerceptionTask
 from vlmloom.registry import register
 
 
 @register("task/which_image")
-class WhichImage(SceneTask):
+class WhichImage(PerceptionTask):
     """Say which of two pictures shows a named thing."""
 
     name = "which_image"
+    asks: ClassVar = {
+        "en": "which shows the {0}?",
+        "es": "¿qué imagen muestra: {0}?",
+        "de": "welches Bild zeigt: {0}?",
+        "zh": "哪张图里有{0}？",
+    }
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """Two pictures of one thing each."""
@@ -23,7 +32,7 @@ class WhichImage(SceneTask):
         asked = draw.below(2)
         choices = ("first", "second")
         return Item(
-            f"which shows the {both[asked].name}?",
+            self.ask(both[asked].name),
             choices[asked],
             tuple(thing for _, thing in drawn),
             tuple(picture for picture, _ in drawn),
