@@ -59,6 +59,12 @@ class Entry:
         return f"{self.module}.{self.qualname}"
 
     @property
+    def family(self) -> str:
+        """The folder within its kind's that it stands in, as tasks do; empty for one that stands in none."""
+        folder, above = self.file.parent, self.file.parent.parent
+        return folder.name if (above.parent.name, above.name) == ("components", self.kind) else ""
+
+    @property
     def place(self) -> str:
         """`file:line`."""
         return f"{show_path(self.file)}:{self.line}"

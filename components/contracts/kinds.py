@@ -454,12 +454,15 @@ class Task(ABC):
         family: perception, documents, reasoning, video or agentic.
         visual: whether its questions have pictures.
         knob: the constructor's argument that makes it harder.
+        steps: the most acts of an episode. A task of one is asked by `plan` and judged by `check`; one of
+            more is run by `open`, and the episode says how it went.
     """
 
     name: str
     family: ClassVar[str] = ""
     visual: bool = True
     knob: ClassVar[str] = ""
+    steps: int = 1
 
     @abstractmethod
     def plan(self, split: str, index: int) -> Sample:
@@ -487,7 +490,7 @@ class Task(ABC):
 
     @abstractmethod
     def open(self, split: str, index: int) -> Episode:
-        """The item as an episode of one step."""
+        """The item as an episode, of one step where `steps` is 1."""
 
 
 class Specialist(Component):

@@ -188,6 +188,13 @@ class Episode(ABC):
     def score(self) -> Reward:
         """How it went; called once it is done."""
 
+    def scripted(self) -> str | None:
+        """The next act of a policy that knows the way; None where nobody has written one."""
+        return None
+
+    def close(self) -> None:  # noqa: B027
+        """Give up what it holds, such as a browser's page; may be called twice."""
+
 
 @dataclass(frozen=True)
 class Reward:

@@ -172,6 +172,10 @@ class OneStep(Episode):
             return Reward(None, error="not answered yet")
         return self.task.check(self.sample, self.response)
 
+    def scripted(self) -> str | None:
+        """The gold answer."""
+        return self.sample.answer
+
 
 def placed(
     style: Style,

@@ -15,6 +15,7 @@ SUMMARY = "list components with one-line summaries"
 EPILOG = """examples:
   vlmloom ls                       all components
   vlmloom ls projector             those of a kind
+  vlmloom ls task                  tasks, each with its family
   vlmloom ls '*mtp*' --json        those whose names match, as JSON
   vlmloom ls --plugin my_parts.py  with those of a file
 """
@@ -30,7 +31,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--plugin", action="append", default=[], metavar="MODULE", help="a module or a .py file"
     )
     parser.add_argument(
-        "--json", action="store_true", help="a list of objects: name, kind, summary, class_path"
+        "--json", action="store_true", help="a list of objects: name, kind, family, summary, class_path"
     )
     parser.set_defaults(run=run)
     return parser
@@ -45,12 +46,13 @@ def run(args: argparse.Namespace) -> int:
         known.add_plugin(plugin, Path.cwd())
     entries = known.list(args.pattern)
     if args.json:
-        keys = ("name", "kind", "summary", "class_path")
+        keys = ("name", "kind", "family", "summary", "class_path")
         print(json.dumps([{key: getattr(entry, key) for key in keys} for entry in entries], indent=2))
         return 0
     margin = max((len(entry.name) for entry in entries), default=0) + 2
-    room = max(40, shutil.get_terminal_size((120, 24)).columns - margin)
+    family = max(len(entry.family) for entry in entries) + 2 if any(entry.family for entry in entries) else 0
+    room = max(40, shutil.get_terminal_size((120, 24)).columns - margin - family)
     for entry in entries:
         summary = entry.summary if len(entry.summary) <= room else entry.summary[: room - 3] + "..."
-        print(f"{entry.name:<{margin}}{summary}".rstrip())
+        print(f"{entry.name:<{margin}}{entry.family:<{family}}{summary}".rstrip())
     return 0

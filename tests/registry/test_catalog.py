@@ -47,7 +47,7 @@ def test_listing_imports_no_torch_and_takes_less_than_a_second() -> None:
         time.sleep(1)
     assert min(took) < 1, took
     listed = json.loads(done.stdout)
-    assert {tuple(entry) for entry in listed} == {("name", "kind", "summary", "class_path")}
+    assert {tuple(entry) for entry in listed} == {("name", "kind", "family", "summary", "class_path")}
     assert "projector/mlp" in {entry["name"] for entry in listed}
 
 
