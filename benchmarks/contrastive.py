@@ -52,13 +52,13 @@ def build_ours(shape: Shape, seed: int = 0) -> TwoTower:
     )
 
 
-def build_theirs(shape: Shape, side: int, context: int, pool: str) -> Any:
-    """CustomTextCLIP for squares of `side` x `side` patches and captions of at most `context` tokens."""
+def build_theirs(shape: Shape, size: tuple[int, int], context: int, pool: str) -> Any:
+    """CustomTextCLIP for pictures of one size in pixels and captions of at most `context` tokens."""
     from open_clip.model import CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
 
     vision = CLIPVisionCfg(
         layers=shape.vision_depth, width=shape.vision_width, mlp_ratio=4.0, patch_size=shape.patch,
-        head_width=shape.vision_width // shape.vision_heads, image_size=side * shape.patch,
+        head_width=shape.vision_width // shape.vision_heads, image_size=size,
         attentional_pool=pool == "attention pool", attn_pooler_queries=1,
         attn_pooler_heads=shape.vision_heads,
     )  # fmt: skip
@@ -96,18 +96,21 @@ def packed(ragged: Ragged, shape: Shape, model: TwoTower) -> Packed:
     )
 
 
-def padded(ragged: Ragged, shape: Shape) -> tuple[Tensor, Tensor]:
-    """Their batch: pictures resized to squares of no more patches in all, captions padded to the longest."""
+def pictures(ragged: Ragged, shape: Shape) -> dict[str, Tensor]:
+    """Their pictures, all of one size: squares of no more patches in all, or whole on the smallest canvas."""
     grids = [grid for own in ragged.grids for grid in own]
     areas = [rows * columns for _, rows, columns in grids]
-    side = int((sum(areas) / len(areas)) ** 0.5)
-    squares = []
-    for own, (_, rows, columns) in zip(in_raster(ragged.patches, grids).split(areas), grids, strict=True):
-        form = "(r c) (k y x) -> 1 k (r y) (c x)"
-        picture = rearrange(own, form, r=rows, c=columns, k=3, y=shape.patch)
-        squares.append(interpolate(picture, (side * shape.patch,) * 2, mode="bilinear", antialias=True))
-    texts = nn.utils.rnn.pad_sequence(captions(ragged, shape), batch_first=True)
-    return torch.cat(squares), texts
+    patches = in_raster(ragged.patches, grids).split(areas)
+    form = "(r c) (k y x) -> 1 k (r y) (c x)"
+    whole = [
+        rearrange(own, form, r=rows, c=columns, k=3, y=shape.patch)
+        for own, (_, rows, columns) in zip(patches, grids, strict=True)
+    ]
+    side = int((sum(areas) / len(areas)) ** 0.5) * shape.patch
+    squares = [interpolate(one, (side, side), mode="bilinear", antialias=True) for one in whole]
+    height, width = (max(one.shape[axis] for one in whole) for axis in (2, 3))
+    canvas = [nn.functional.pad(one, (0, width - one.shape[3], 0, height - one.shape[2])) for one in whole]
+    return {"squares": torch.cat(squares), "whole": torch.cat(canvas)}
 
 
 class Ours:
@@ -162,31 +165,43 @@ def run(
     count: int = 16,
     sides: tuple[int, int] = (3, 10),
 ) -> dict[str, Any]:
-    """Time both sides, each in its best precision, the peer with its quicker pooling."""
+    """Time both sides, each in its best precision, the peer with its quicker pooling, on both its pictures."""
     ragged = Ragged.draw(shape, count, tokens, pictures=(1, 1), sides=sides)
-    ours = build_ours(shape)
-    batch, (squares, texts) = packed(ragged, shape, ours), padded(ragged, shape)
-    side, context = squares.shape[-1] // shape.patch, texts.shape[1]
-    theirs = {pool: build_theirs(shape, side, context, pool) for pool in POOLS}
-    apart = max(losses_apart(ours.align, model, count) for model in theirs.values())
-
-    def sides_of(own: TwoTower, other: dict[str, Any]) -> tuple[dict[str, Ours], dict[str, Theirs]]:
-        return {cast: Ours(own, batch, cast) for cast in PRECISIONS}, {
-            f"{pool}, {cast}": Theirs(other[pool], (squares, texts), cast)
-            for pool, cast in product(POOLS, PRECISIONS)
-        }
-
-    # Trials train copies, so that all timed models start from the weights that were made.
-    trials = tuple(choose(runs) for runs in sides_of(copy.deepcopy(ours), copy.deepcopy(theirs)))
-    own_runs, peer_runs = sides_of(ours, theirs)
-    patches = len(ragged.patches)
-    return {
-        "parameters": {"ours": parameters(ours)} | {pool: parameters(theirs[pool]) for pool in POOLS},
-        "patches": {"ours": patches, "theirs": count * side**2},
+    ours, seen = build_ours(shape), pictures(ragged, shape)
+    batch, texts = (
+        packed(ragged, shape, ours),
+        nn.utils.rnn.pad_sequence(captions(ragged, shape), batch_first=True),
+    )
+    context = texts.shape[1]
+    found: dict[str, Any] = {
+        "parameters": {"ours": parameters(ours)},
+        "patches": {"ours": len(ragged.patches)},
         "tokens": {"real": len(batch.ids), "padded": texts.numel(), "context": context},
-        "apart": apart,
-        "contests": contests(
-            "contrastive step",
+        "apart": 0.0,
+        "contests": [],
+    }
+    for way, frames in seen.items():
+        height, width = frames.shape[2:]
+        theirs = {pool: build_theirs(shape, (height, width), context, pool) for pool in POOLS}
+        found["patches"][way] = count * (height // shape.patch) * (width // shape.patch)
+        found["parameters"] |= {pool: parameters(model) for pool, model in theirs.items()}
+        found["apart"] = max(
+            found["apart"], *(losses_apart(ours.align, model, count) for model in theirs.values())
+        )
+
+        def sides_of(
+            own: TwoTower, other: dict[str, Any], frames: Tensor = frames
+        ) -> tuple[dict[str, Ours], dict[str, Theirs]]:
+            return {cast: Ours(own, batch, cast) for cast in PRECISIONS}, {
+                f"{pool}, {cast}": Theirs(other[pool], (frames, texts), cast)
+                for pool, cast in product(POOLS, PRECISIONS)
+            }
+
+        # Trials train copies, so that all timed models start from the weights that were made.
+        trials = tuple(choose(runs) for runs in sides_of(copy.deepcopy(ours), copy.deepcopy(theirs)))
+        own_runs, peer_runs = sides_of(copy.deepcopy(ours), theirs)
+        found["contests"] += contests(
+            f"contrastive step, {way}",
             own_runs,
             peer_runs,
             repeats=repeats,
@@ -195,16 +210,18 @@ def run(
             goals=GOALS,
             peer="open_clip",
             trials=trials,
-        ),
-    }
+        )
+    return found
 
 
 def notes(found: dict[str, Any]) -> list[str]:
     sizes = {name: f"{count / 1e6:.2f} M" for name, count in found["parameters"].items()}
     patches, tokens = found["patches"], found["tokens"]
     return [
-        f"Ours sees {patches['ours']} patches at native aspect, the peer {patches['theirs']} and a class "
-        f"token each, in equal squares. {tokens['real']} caption tokens, of which the peer computes "
+        f"Ours sees {patches['ours']} patches at native aspect. The peer's pictures are all of one size: "
+        f"squares of as many patches ({patches['squares']}), which saves padding and distorts them, or whole, "
+        f"on the smallest canvas that holds all ({patches['whole']}).",
+        f"{tokens['real']} caption tokens, of which the peer computes "
         f"{tokens['padded']}: its context is the longest caption, {tokens['context']}; "
         f"{1 - tokens['real'] / tokens['padded']:.0%} of them are padding.",
         f"Parameters: {sizes['ours']}; {', '.join(f'{sizes[pool]} with {pool}' for pool in POOLS)}. Widths, "
