@@ -165,7 +165,7 @@ def run(
     count: int = 16,
     sides: tuple[int, int] = (3, 10),
 ) -> dict[str, Any]:
-    """Time both sides, each in its best precision, the peer with its quicker pooling, on both its pictures."""
+    """Time both sides, each in its best precision; the peer with its quicker pooling, on either pictures."""
     ragged = Ragged.draw(shape, count, tokens, pictures=(1, 1), sides=sides)
     ours, seen = build_ours(shape), pictures(ragged, shape)
     batch, texts = (
@@ -219,11 +219,10 @@ def notes(found: dict[str, Any]) -> list[str]:
     patches, tokens = found["patches"], found["tokens"]
     return [
         f"Ours sees {patches['ours']} patches at native aspect. The peer's pictures are all of one size: "
-        f"squares of as many patches ({patches['squares']}), which saves padding and distorts them, or whole, "
+        f"squares of as many patches ({patches['squares']}), distorted but without padding, or whole, "
         f"on the smallest canvas that holds all ({patches['whole']}).",
-        f"{tokens['real']} caption tokens, of which the peer computes "
-        f"{tokens['padded']}: its context is the longest caption, {tokens['context']}; "
-        f"{1 - tokens['real'] / tokens['padded']:.0%} of them are padding.",
+        f"{tokens['real']} caption tokens, of which the peer computes {tokens['padded']}: its context is the "
+        f"longest caption, {tokens['context']}; {1 - tokens['real'] / tokens['padded']:.0%} are padding.",
         f"Parameters: {sizes['ours']}; {', '.join(f'{sizes[pool]} with {pool}' for pool in POOLS)}. Widths, "
         "depths, heads, vocabulary and space are equal, and so are the parameters of an MLP: SwiGLU of 8/3 "
         "of the width, its activation on two of three matrices, beside GELU of four times.",

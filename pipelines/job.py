@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
 import sys
+import threading
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,9 +75,22 @@ def in_process(job: Job) -> None:
         )
 
 
+def end_with_parent() -> None:
+    """Interrupt this process, as by Ctrl-C, once the one that started it has ended, whatever ended it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _enter(job: Job) -> None:
     from vlmloom.pipelines.quiet import quiet
 
+    end_with_parent()
     quiet()
     console = Console(stderr=True, highlight=False)
     try:

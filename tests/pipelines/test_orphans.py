@@ -1,0 +1,43 @@
+"""A job does not outlive the command that started it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+COMMAND = """
+import multiprocessing, time
+from vlmloom.pipelines.job import end_with_parent
+
+
+def job():
+    end_with_parent()
+    print("ready", flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=job)
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_job_is_interrupted_when_its_command_is_ended(how, tmp_path):
+    script = tmp_path / "command.py"
+    script.write_text(COMMAND, encoding="utf-8")
+    command = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert command.stdout is not None
+    assert command.stdout.readline() == "ready\n"
+    os.kill(command.pid, how)
+    command.wait()
+    started = time.monotonic()
+    assert command.stdout.read() == "interrupted\n"  # Ends once the job, too, has let go of the pipe.
+    assert time.monotonic() - started < 30
