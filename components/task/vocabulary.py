@@ -101,3 +101,15 @@ EVERYDAY: dict[str, dict[str, str]] = {
     language: dict(pair.split(" ", 1) for pair in row.split(", ")) for language, row in _EVERYDAY.items()
 }
 """Plain names where a source names the drawing (a dog's face, high voltage) and not the thing."""
+
+
+def written(name: str, language: str) -> str:
+    """A source's name as the language writes it: sources lower German nouns, of which the last word is one.
+
+    >>> written("fliegende untertasse", "de"), written("platillo volante", "es")
+    ('fliegende Untertasse', 'platillo volante')
+    """
+    if language != "de":
+        return name
+    *before, noun = name.split(" ")
+    return " ".join([*before, noun[:1].upper() + noun[1:]])

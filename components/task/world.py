@@ -13,7 +13,15 @@ from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.contracts.sources import FontSource, PhotoSource, Sprites, SpriteSource, TableSource
 from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.drawing import Backdrop
-from vlmloom.components.task.vocabulary import CATEGORIES, COLOURS, EVERYDAY, VOCABULARY, WORDS, Entry
+from vlmloom.components.task.vocabulary import (
+    CATEGORIES,
+    COLOURS,
+    EVERYDAY,
+    VOCABULARY,
+    WORDS,
+    Entry,
+    written,
+)
 
 SPOILT = ("shift", "corrupt")
 """Splits of the test quarter's arrangements that look otherwise."""
@@ -126,7 +134,11 @@ class World:
                 f"captions in {language!r} are not known here; {' or '.join(known)} would be right"
             )
         names = self.sprites.names(language)
-        found = {entry.name: names[entry.code] for entry in self.vocabulary if entry.code in names}
+        found = {
+            entry.name: written(names[entry.code], language)
+            for entry in self.vocabulary
+            if entry.code in names
+        }
         return WORDS[language] | found | EVERYDAY[language]
 
     def style_of(self, split: str, draw: Draw) -> Style:
@@ -171,7 +183,8 @@ class World:
         if self.photos is None or not draw.chance(self.photo_share):
             return Backdrop(shade)
         name, photo = draw.choice(self._photos)
-        x, y = draw.below(photo.shape[1] - width + 1), draw.below(photo.shape[0] - height + 1)
+        x = draw.below(max(photo.shape[1] - width, 0) + 1)
+        y = draw.below(max(photo.shape[0] - height, 0) + 1)
         return Backdrop(shade, photo, name, x, y)
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
@@ -25,8 +25,8 @@ class PerceptionTask(SceneTask):
         language: of question and answer: en, es, de or zh.
     """
 
-    asks: ClassVar[dict[str, str]] = {}
-    corruptions = KINDS
+    asks: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
+    corruptions: ClassVar[tuple[str, ...]] = KINDS
 
     def __init__(self, *, world: World, language: str = "en") -> None:
         super().__init__(world=world)
@@ -49,17 +49,18 @@ class PerceptionTask(SceneTask):
         """A name, a colour or another known word in the language; what is not known stays as it is."""
         return self.words.get(english, english)
 
-    def ask(self, *english: str) -> str:
-        """The question, its gaps filled with words."""
-        return self.asks[self.language].format(*map(self.word, english))
+    def ask(self, *english: str, form: int = 0) -> str:
+        """The question, its gaps filled with words; `form` says which, where there are several."""
+        asks = self.asks[self.language]
+        return (asks if isinstance(asks, str) else asks[form]).format(*map(self.word, english))
 
     def listed(self, names: Sequence[str]) -> str:
         """Names in the language, with commas."""
         return ("、" if self.language == "zh" else ", ").join(map(self.word, names))
 
-    def either(self, names: Sequence[str], *more: str) -> str:
+    def either(self, names: Sequence[str], *more: str, form: int = 0) -> str:
         """The question, its first two gaps filled with all names but the last and with the last."""
-        return self.ask(self.listed(names[:-1]), names[-1], *more)
+        return self.ask(self.listed(names[:-1]), names[-1], *more, form=form)
 
     def _sample(self, item: Item, split: str, index: int) -> Sample:
         sample = super()._sample(item, split, index)

@@ -1,0 +1,295 @@
+"""Perception on scenes of several things: pure, distinct, fair items; the truth tells the one answer."""
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from tests.support import scenes
+from vlmloom.components.task.neighbours import NEIGHBOURS
+from vlmloom.components.task.vocabulary import VOCABULARY
+
+NAMES = [
+    "fine_grained_choice",
+    "attributes",
+    "count_where",
+    "referring",
+    "spot_difference",
+    "compare_size",
+    "compare_colour",
+    "matching",
+]
+CHOSEN = ["fine_grained_choice", "attributes", "count_where", "compare_size", "compare_colour", "matching"]
+
+
+def test_items_are_the_same_in_another_process_under_another_hash_seed():
+    assert scenes.digests_elsewhere(NAMES, "1") == {name: scenes.digest(name) for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_thousand_items_are_distinct(name):
+    items = {
+        (sample.prompt[-1], *(picture.key for picture in sample.pictures))
+        for sample in scenes.plans(name, "train", 1000)
+    }
+    assert len(items) == 1000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_scene_is_in_two_splits(name):
+    keys = [{sample.scene.key for sample in scenes.plans(name, split)} for split in scenes.splits(name)]
+    assert len(set.union(*keys)) == sum(map(len, keys)) and len(keys) >= 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gold_is_right_and_nothing_is_wrong(name):
+    task = scenes.task(name)
+    for split in scenes.splits(name):
+        for sample in scenes.plans(name, split)[:60]:
+            assert task.check(sample, sample.answer).value == 1
+            assert task.check(sample, "").value == 0
+            for choice in sample.choices:
+                assert task.check(sample, choice).value == float(choice == sample.answer)
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_guessing_gains_nothing(name):
+    samples = scenes.plans(name, "train", 1000)
+    chance = sum(1 / len(sample.choices) for sample in samples) / len(samples)
+    most = Counter(sample.answer for sample in samples).most_common(1)[0][1] / len(samples)
+    assert most < 1.2 * chance + 0.025
+    for place in range(min(len(sample.choices) for sample in samples)):
+        share = sum(sample.answer == sample.choices[place] for sample in samples) / len(samples)
+        assert share < 1.25 * chance + 0.03, (place, share, chance)
+
+
+def centre(box, axis):
+    return (box[axis] + box[axis + 2]) / 2
+
+
+def length(thing, picture):
+    x1, y1, x2, y2 = thing.box
+    return max((x2 - x1) * picture.width, (y2 - y1) * picture.height)
+
+
+SIDES = {"left of": (0, -1), "right of": (0, 1), "above": (1, -1), "below": (1, 1)}
+CATEGORY = {entry.name: entry.category for entry in VOCABULARY}
+
+
+def beside(thing, anchor, words):
+    """Whether a thing is on a side; one that is neither on it nor on the other makes the question unclear."""
+    axis, sign = SIDES[words]
+    near, far = thing.box[axis], thing.box[axis + 2]
+    assert far <= anchor.box[axis] + 1 or near >= anchor.box[axis + 2] - 1
+    return sign * (centre(thing.box, axis) - centre(anchor.box, axis)) > 0
+
+
+def count_where(sample):
+    question, picture, things = sample.prompt[-1], sample.pictures[0], sample.scene.things
+    if found := re.match(r"how many things are (left of|right of|above|below) the (\w+)\?", question):
+        (anchor,) = (thing for thing in things if thing.name == found[2])
+        return sum(beside(thing, anchor, found[1]) for thing in things if thing is not anchor)
+    if found := re.match(r"how many things are (smaller|larger) than the (\w+)\?", question):
+        (anchor,) = (thing for thing in things if thing.name == found[2])
+        ratios = [length(t, picture) / length(anchor, picture) for t in things if t is not anchor]
+        assert all(not 0.81 < ratio < 1.24 for ratio in ratios), "no two sizes are close"
+        return sum((ratio < 1) == (found[1] == "smaller") for ratio in ratios)
+    if found := re.match(r"how many things are (\w+)\?", question):
+        return sum(thing.colour == found[1] for thing in things)
+    colour, name = re.match(r"how many: (\w+) (\w+)\?", question).groups()
+    return sum((thing.colour, thing.name) == (colour, name) for thing in things)
+
+
+def referring(sample):
+    question, picture, things = sample.prompt[-1], sample.pictures[0], sample.scene.things
+    if found := re.match(r"box of the (\w+) (left of|right of|above|below) the (\w+)\?", question):
+        (anchor,) = (thing for thing in things if thing.name == found[3])
+        (one,) = (t for t in things if t.name == found[1] and beside(t, anchor, found[2]))
+        return one
+    word, name = re.match(r"box of the (\w+) (\w+)\?", question).groups()
+    named = [thing for thing in things if thing.name == name]
+    assert len(named) > 1
+    if word in ("largest", "smallest"):
+        ordered = sorted(named, key=lambda t: length(t, picture), reverse=word == "largest")
+        ratio = length(ordered[0], picture) / length(ordered[1], picture)
+        assert max(ratio, 1 / ratio) > 1.25
+        return ordered[0]
+    if word in ("leftmost", "rightmost", "topmost", "lowest"):
+        axis, last = int(word in ("topmost", "lowest")), word in ("rightmost", "lowest")
+        ordered = sorted(named, key=lambda t: centre(t.box, axis), reverse=last)
+        gap = ordered[1].box[axis] - ordered[0].box[axis + 2]
+        assert (ordered[0].box[axis] - ordered[1].box[axis + 2] if last else gap) >= -1
+        return ordered[0]
+    (one,) = (thing for thing in named if thing.colour == word)
+    return one
+
+
+def test_counts_by_condition_follow_from_the_truth():
+    for split in scenes.splits("count_where"):
+        for sample in scenes.plans("count_where", split):
+            assert count_where(sample) == int(sample.answer), sample.prompt[-1]
+
+
+def test_one_thing_alone_is_referred_to():
+    for split in scenes.splits("referring"):
+        for sample in scenes.plans("referring", split):
+            assert json.loads(sample.answer) == list(referring(sample).box)
+
+
+def test_attributes_are_those_of_the_thing():
+    for sample in scenes.plans("attributes", "test"):
+        question, things = sample.prompt[-1], sample.scene.things
+        name = re.search(r"is the (\w+)", question)[1]
+        (one,) = (thing for thing in things if thing.name == name)
+        if "colour" in question:
+            assert one.colour == sample.answer
+            assert [thing.colour for thing in things].count(one.colour) == 1
+        elif "corner" in question:
+            x, y = centre(one.box, 0), centre(one.box, 1)
+            assert sample.answer == f"{'top' if y < 500 else 'bottom'} {'left' if x < 500 else 'right'}"
+            assert min(x, 1000 - x) < 334 and min(y, 1000 - y) < 334, "it is in the corner, not in between"
+        else:
+            lengths = {thing.name: length(thing, sample.pictures[0]) for thing in things}
+            own = lengths.pop(name)
+            larger = [other for other in lengths.values() if other > 1.3 * own]
+            smaller = [other for other in lengths.values() if own > 1.3 * other]
+            assert (larger and not smaller) if sample.answer == "small" else (smaller and not larger)
+
+
+def test_the_larger_is_larger_by_the_ratio():
+    for ratio in (1.2, 1.8):
+        for sample in scenes.plans("compare_size", "test", 100, ratio=ratio):
+            shown = {t.name: length(t, sample.pictures[0]) for t in sample.scene.things}
+            named = {name: shown[name] for name in sample.choices}
+            small, large = sorted(named, key=named.get)
+            assert sample.answer == (large if "larger" in sample.prompt[-1] else small)
+            assert named[large] >= ratio * named[small] - 1e-6
+
+
+def test_one_thing_has_the_same_colour():
+    for sample in scenes.plans("compare_colour", "test"):
+        name = re.search(r"colour as the (\w+):", sample.prompt[-1])[1]
+        colours = {thing.name: thing.colour for thing in sample.scene.things}
+        assert [n for n in colours if n != name and colours[n] == colours[name]] == [sample.answer]
+        assert set(sample.choices) == set(colours) - {name}
+
+
+def test_a_caption_fits_where_it_is_said_to():
+    wrong = Counter()
+    for sample in scenes.plans("matching", "test", 400):
+        told = re.search(r'"(\w+) (\w+) (left of|above) (\w+) (\w+)"', sample.prompt[-1]).groups()
+        found = {(thing.colour, thing.name): thing for thing in sample.scene.things}
+        one, two = found.get(told[:2]), found.get(told[3:])
+        fits = one is not None and two is not None and beside(one, two, told[2])
+        assert sample.answer == ("yes" if fits else "no")
+        wrong[sample.truth["wrong"]] += 1
+        if sample.truth["wrong"].startswith("swapped"):
+            assert {told[0], told[3]} == {thing.colour for thing in sample.scene.things if thing.colour}
+    assert len(wrong) == 5
+
+
+def test_one_thing_differs_between_two_pictures():
+    changes = Counter()
+    for sample in scenes.plans("spot_difference", "test"):
+        first = {thing.box: thing for thing in sample.scene.things if thing.frame == 0}
+        second = {thing.box: thing for thing in sample.scene.things if thing.frame == 1}
+        gone = [
+            list(box)
+            for box, thing in first.items()
+            if box not in second or (second[box].name, second[box].colour) != (thing.name, thing.colour)
+        ]
+        assert gone == [json.loads(sample.answer)]
+        changes[sample.truth["change"]] += 1
+    assert len(changes) == 3
+
+
+def test_neighbours_are_of_one_group_and_no_name_holds_another():
+    group = {code: group for group, codes in NEIGHBOURS.items() for code in codes}
+    assert len(group) == sum(map(len, NEIGHBOURS.values())) > 250
+    codes = {entry.name: entry.code for entry in scenes.task("fine_grained_choice").entries}
+    for split in scenes.splits("fine_grained_choice"):
+        for sample in scenes.plans("fine_grained_choice", split):
+            assert len({group[codes[name]] for name in sample.choices}) == 1
+            words = [set(name.split()) for name in sample.choices]
+            assert not any(one <= other for one in words for other in words if one is not other)
+            assert sample.scene.things[0].name == sample.answer
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "fine_grained_choice"])
+def test_boxes_hold_what_is_drawn(name):
+    for sample in scenes.plans(name, "train")[:25]:
+        for number, picture in enumerate(sample.pictures):
+            scenes.check_boxes(picture, [thing for thing in sample.scene.things if thing.frame == number])
+
+
+HARDER = [
+    ("fine_grained_choice", {"options": 2}, {"options": 6}),
+    ("attributes", {"things": 2}, {"things": 9}),
+    ("count_where", {"things": 2}, {"things": 8}),
+    ("referring", {"things": 3}, {"things": 8}),
+    ("spot_difference", {"things": 2}, {"things": 9}),
+    ("compare_colour", {"options": 2}, {"options": 6}),
+    ("matching", {"others": 0}, {"others": 5}),
+]
+
+
+@pytest.mark.parametrize(("name", "easy", "hard"), HARDER)
+def test_the_knob_makes_items_harder(name, easy, hard):
+    """More to choose from, or more things among which to look."""
+
+    def measure(settings):
+        samples = scenes.plans(name, "test", 30, **settings)
+        assert set(settings) == {scenes.task(name).knob}
+        return sum(len(sample.choices) + len(sample.scene.things) for sample in samples)
+
+    assert measure(hard) > 1.4 * measure(easy)
+
+
+@pytest.mark.parametrize("side", [64, 96, 192])
+@pytest.mark.parametrize("name", NAMES)
+def test_other_sides_work(name, side):
+    from vlmloom.components.task.mixture import world_of
+    from vlmloom.registry import build
+
+    world = world_of(shift=[], side=side, things=64)
+    task = build({"use": f"task/{name}"}, world=world)
+    for index in range(6):
+        sample = task.plan("train", index)
+        assert task.check(sample, sample.answer).value == 1
+        assert all(min(p.render().shape[1:3]) == side for p in sample.pictures)
+
+
+@pytest.mark.parametrize("language", ["es", "de", "zh"])
+@pytest.mark.parametrize("name", NAMES)
+def test_items_in_other_languages_differ_by_their_words_alone(name, language):
+    questions = set()
+    task = scenes.task(name, language=language)
+    english = scenes.plans(name, "test", 60)
+    for one, two in zip(english, scenes.plans(name, "test", 60, language=language), strict=True):
+        assert one.scene == two.scene and one.prompt[-1] != two.prompt[-1]
+        assert not re.search(r"[{}]", two.prompt[-1])
+        assert two.answer == task.words.get(one.answer, one.answer)
+        assert len(set(two.choices)) == len(one.choices)
+        assert task.check(two, two.answer).value == 1
+        questions.add(two.prompt[-1])
+    assert len(questions) > 5 or name == "spot_difference"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "line"),
+    [
+        ("fine_grained_choice", {"options": 1}, "task/fine_grained_choice: options is 1; 2 to 7, of which"),
+        ("attributes", {"things": 1}, "task/attributes: things is 1, but a picture takes 2 to 9"),
+        ("count_where", {"things": 9}, "task/count_where: things is 9, but a picture takes 2 to 8"),
+        ("compare_size", {"ratio": 1}, "task/compare_size: ratio is 1.0; 1.15 to 2 would be right"),
+        ("compare_size", {"others": 8}, "task/compare_size: others is 8; 0 to 7 would be right"),
+        ("compare_colour", {"options": 9}, "task/compare_colour: options is 9; 2 to 8"),
+        ("matching", {"others": 6}, "task/matching: others is 6; 0 to 5 would be right"),
+    ],
+)
+def test_impossible_settings(name, settings, line):
+    from vlmloom.registry.errors import UserError
+
+    with pytest.raises((UserError, ValueError), match=re.escape(line)):
+        scenes.task(name, **settings)
