@@ -78,8 +78,10 @@ def standing_alone(model: Callable[..., nn.Module], objectives: Sequence[Objecti
         if parameter.kind not in variable
     }
     known = {key: value for key, value in offers.items() if key in parameters}
+    # Components among its arguments are built with it, and are no defaults of the template.
+    given = known.keys() | (part.arguments.keys() if part is not None else set())
     missing = [
-        key for key, default in parameters.items() if default is inspect.Parameter.empty and key not in known
+        key for key, default in parameters.items() if default is inspect.Parameter.empty and key not in given
     ]
     if missing:
         raise refuse(f"{name} needs a value for {', '.join(missing)}")

@@ -28,12 +28,13 @@ TrainerFlags = Annotated[
 ]
 """Arguments of Lightning's Trainer, with `precision: auto` besides."""
 
-View = Literal["question", "withheld", "described", "captions", "pictures", "scenes"]
+View = Literal["question", "withheld", "described", "captions", "pictures", "scenes", "preferences"]
 """What a stage sees of a sample.
 
 question: pictures, question, answer. withheld: the same without the pictures. described: the scene in words
 in place of the pictures. captions: a picture and its caption. pictures: its pictures alone, cut for each
-tower. scenes: whole pictures and the things in them.
+tower. scenes: whole pictures and the things in them. preferences: the question with its gold answer, and
+again with a worse one.
 """
 
 

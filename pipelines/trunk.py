@@ -43,7 +43,7 @@ class RunTrunk(Trunk):
         Raises:
             ValueError: it holds no finished run of an assembly.
         """
-        self.folder, experiment = _load(folder, alone=False)
+        self.folder, experiment = load(folder, alone=False)
         super().__init__(experiment.assembly)
         self.data = experiment.data
         self.tokenizer = words_folder(self.folder) / TOKENIZER
@@ -72,7 +72,7 @@ class RunTeacher(Teacher):
             ValueError: it holds no finished run, or one without a tower.
         """
         super().__init__()
-        path, training = _load(folder)
+        path, training = load(folder)
         subject = training.subject
         tower = subject if isinstance(subject, Vision) else getattr(subject, "vision", None)
         if tower is None:
@@ -131,7 +131,7 @@ class RunLanguage(Language):
 
     def __new__(cls, *, folder: str) -> Language:  # type: ignore[misc]
         """The part, so that it and its state are named as anywhere else."""
-        path, training = _load(folder)
+        path, training = load(folder)
         subject = training.subject
         language = subject if isinstance(subject, Language) else getattr(subject, "language", None)
         if language is None:
@@ -140,10 +140,10 @@ class RunLanguage(Language):
 
 
 @overload
-def _load(folder: str, alone: Literal[False]) -> tuple[Path, Experiment]: ...
+def load(folder: str, alone: Literal[False]) -> tuple[Path, Experiment]: ...
 @overload
-def _load(folder: str) -> tuple[Path, Training]: ...
-def _load(folder: str, alone: bool = True) -> tuple[Path, Training]:
+def load(folder: str) -> tuple[Path, Training]: ...
+def load(folder: str, alone: bool = True) -> tuple[Path, Training]:
     """A run with its weights; on the meta device its shapes alone. Random draws outside are not disturbed.
 
     Args:

@@ -18,6 +18,7 @@ from vlmloom.components.contracts.suite import Suite
 from vlmloom.components.media.cache_root import cache_root
 from vlmloom.pipelines.data.captions import ENGLISH, CaptionView
 from vlmloom.pipelines.data.packing import Draw, PackSampler
+from vlmloom.pipelines.data.preferences import PreferenceView
 from vlmloom.pipelines.data.views import Drawn, PictureView, SceneView, View
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError, one_line
@@ -232,6 +233,8 @@ def view_of(
         return CaptionView(suite, processor, intake, split=split, resolution=resolution, languages=languages)
     if name == "pictures":
         return PictureView(suite, processor, intake, split=split, resolution=resolution)
+    if name == "preferences":
+        return PreferenceView(suite, processor, intake, split=split, resolution=resolution)
     if name == "scenes":
         return SceneView(suite, processor, intake, split=split)
     pictures = {"question": "shown", "withheld": "withheld", "described": "described"}[name]
