@@ -161,7 +161,8 @@ class Page:
         path = (self._folder / unquote(urlsplit(url).path).lstrip("/")).resolve()
         if not path.is_relative_to(self._folder) or not path.is_file():
             return None
-        return path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        return path.read_bytes(), f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
     def evaluate(self, script: str) -> Any:
         """The value of an expression in the page, as JSON knows it; works where the page's scripts are off.
