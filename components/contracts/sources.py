@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,15 +76,17 @@ def unseen(code: str) -> bool:
 
 @dataclass(frozen=True)
 class Table:
-    """Numeric columns of a real table.
+    """Columns of a real table.
 
     Attributes:
         name: of the table.
-        columns: column name -> finite float64 values `[rows]`, all of one length.
+        columns: numeric column name -> finite float64 values `[rows]`, all of one length.
+        labels: name of another column -> texts `[rows]`, none of them empty.
     """
 
     name: str
     columns: dict[str, np.ndarray]
+    labels: dict[str, list[str]] = field(default_factory=dict)
 
 
 class SpriteSource(Source):
@@ -183,3 +186,80 @@ class TextSource(Source):
             what: `name`, `sentence`, `street_address`, `company`, `email` and what else the source knows.
             seed: 0 or more, below 2 to the 63.
         """
+
+
+class CodeSource(Source):
+    """Codes that machines read: QR codes and barcodes.
+
+    Attributes:
+        formats: their names.
+        shifted: names of other formats, for the shift split.
+    """
+
+    formats: Sequence[str]
+    shifted: Sequence[str]
+
+    @abstractmethod
+    def encode(self, form: str, text: str) -> np.ndarray:
+        """The modules of a code with the quiet zone around it, uint8 `[H, W]`: 0 is ink, 255 is paper."""
+
+
+class MoleculeSource(Source):
+    """Molecules that somebody has made."""
+
+    @abstractmethod
+    def load(self) -> list[str]:
+        """Canonical SMILES, all different, in a fixed order."""
+
+
+@dataclass(frozen=True)
+class Puzzle:
+    """A puzzle in words.
+
+    Attributes:
+        question: the whole of it.
+        answer: one that is right.
+        entry: what its own checker needs beside the answer to judge.
+    """
+
+    question: str
+    answer: str
+    entry: dict[str, Any]
+
+
+class PuzzleSource(Source):
+    """Generators of puzzles, by name."""
+
+    @abstractmethod
+    def make(self, name: str, seed: int, *, level: int | None = None, **settings: Any) -> Puzzle | None:
+        """One puzzle, the same for the same arguments in every process; None where a seed leads nowhere.
+
+        Args:
+            name: of the generator.
+            seed: 0 or more, below 2 to the 31.
+            level: how hard, from 0, where the generator knows levels.
+            settings: of the generator, in place of a level.
+        """
+
+
+Grid = tuple[tuple[int, ...], ...]
+
+
+class GridSource(Source):
+    """Tasks of grids: from some pairs of grids to the rule, and by it from one more grid to its partner."""
+
+    @abstractmethod
+    def load(self) -> dict[str, list[tuple[str, list[tuple[Grid, Grid]], list[tuple[Grid, Grid]]]]]:
+        """`training` and `evaluation` -> (name, pairs that show the rule, pairs that are asked for)."""
+
+
+class PositionSource(Source):
+    """Positions of a board game, reached by legal moves."""
+
+    @abstractmethod
+    def position(self, seed: int, moves: int) -> str:
+        """Where the pieces stand after so many moves, in Forsyth-Edwards notation."""
+
+    @abstractmethod
+    def piece(self, letter: str) -> str:
+        """The drawing of a piece (upper case is white) as SVG."""

@@ -47,12 +47,13 @@ class Tables(TableSource):
             missing = self.available()
             if missing:
                 raise SourceMissing(missing)
-            settings = {"format": 1, "rows": self.rows, "version": metadata.version("vega-datasets")}
+            settings = {"format": 2, "rows": self.rows, "version": metadata.version("vega-datasets")}
             folder = prepared("source-tables", settings, self._make)
             names = json.loads((folder / "tables.json").read_text(encoding="utf-8"))
+            labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
             with np.load(folder / "columns.npz") as columns:
                 self._tables = [
-                    Table(name, {column: columns[f"{name}/{column}"] for column in found})
+                    Table(name, {column: columns[f"{name}/{column}"] for column in found}, labels[name])
                     for name, found in names.items()
                 ]
         return self._tables
@@ -60,16 +61,21 @@ class Tables(TableSource):
     def _make(self, folder: Path, tick: Tick) -> None:
         columns: dict[str, np.ndarray] = {}
         names: dict[str, list[str]] = {}
+        labels: dict[str, dict[str, list[str]]] = {}
         files = _files()
         for number, file in enumerate(files):
             tick(number + 1, len(files))
-            for column, values in _numeric(_records(file)).items():
+            records = _records(file)
+            for column, values in _numeric(records).items():
                 if len(values) >= self.rows:
                     names.setdefault(file.stem, []).append(column)
                     columns[f"{file.stem}/{column}"] = values
+            if file.stem in names:
+                labels[file.stem] = _labels(records, names[file.stem])
         with (folder / "columns.npz").open("wb") as stream:
             np.savez(stream, allow_pickle=False, **columns)
         (folder / "tables.json").write_text(json.dumps(names), encoding="utf-8")
+        (folder / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_tables": None}
@@ -100,4 +106,14 @@ def _numeric(records: list[dict[str, object]]) -> dict[str, np.ndarray]:
             continue
         if np.isfinite(values).all() and np.ptp(values) > 0:
             columns[name] = values
+    return columns
+
+
+def _labels(records: list[dict[str, object]], numeric: list[str]) -> dict[str, list[str]]:
+    """The other columns that hold a text in every row."""
+    columns = {}
+    for name in records[0]:
+        values = [record.get(name) for record in records]
+        if name not in numeric and all(isinstance(value, str) and value.strip() for value in values):
+            columns[name] = [str(value).strip() for value in values]
     return columns

@@ -11,7 +11,7 @@ from vlmloom.components.contracts.sources import FontSource
 from vlmloom.components.task.base import Item, SceneTask
 from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.sheet import Face
-from vlmloom.components.task.world import World, split_of
+from vlmloom.components.task.world import SPOILT, World, split_of
 
 
 class ContentTask(SceneTask):
@@ -52,15 +52,19 @@ class ContentTask(SceneTask):
 
     def admits(self, split: str, item: Item) -> bool:
         """By a digest of the content."""
-        return split_of(self.digest(item)) == ("test" if split == "shift" else split)
+        return self.belongs(split, item.content)
 
-    def digest(self, item: Item) -> int:
-        """Of the content, the same under every name that the task is given."""
-        return stable_hash(self.salt or type(self).__name__, item.content)
+    def belongs(self, split: str, content: str) -> bool:
+        """Whether a content is one of the split's; may be asked before the work that an item takes."""
+        return split_of(self.digest(content)) == ("test" if split in SPOILT else split)
+
+    def digest(self, content: str) -> int:
+        """Of a content, the same under every name that the task is given."""
+        return stable_hash(self.salt or type(self).__name__, content)
 
     def scene_key(self, item: Item) -> str:
         """The content is the scene."""
-        return f"{item.source}:{self.digest(item):016x}"
+        return f"{item.source}:{self.digest(item.content):016x}"
 
     def _sample(self, item: Item, split: str, index: int) -> Sample:
         sample = super()._sample(item, split, index)

@@ -63,13 +63,18 @@ class Face:
 
     def length(self, text: str, size: int) -> int:
         """How wide a text is, in pixels."""
-        return int(_font(self.path, size).getlength(text)) + 1
+        return _length(self.path, size, text)
 
 
 @lru_cache(maxsize=512)
 def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
     # The plain layout is in every build of Pillow; the other one would shape text differently where it is.
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
+
+
+@lru_cache(maxsize=1 << 16)
+def _length(path: str, size: int, text: str) -> int:
+    return int(_font(path, size).getlength(text)) + 1
 
 
 class Sheet:
@@ -85,7 +90,7 @@ class Sheet:
     def __init__(self, width: int, height: int = 0, paper: RGB = WHITE, smooth: int = 1) -> None:
         self.width, self.height, self.paper, self.smooth = width, height, paper, smooth
         self.marks: list[tuple[Any, ...]] = []
-        self.written: list[tuple[str, str, tuple[float, float, float, float]]] = []
+        self.names: list[str] = []
 
     def text(
         self,
@@ -99,10 +104,18 @@ class Sheet:
     ) -> None:
         """Write one line; `anchor` as Pillow has it. `name` is what the thing is called."""
         self.marks.append(("text", at, text, face, size, ink, anchor))
-        self.written.append((name, text, face.font(size).getbbox(text, anchor=anchor)))
-        x, y = at
-        left, top, right, bottom = self.written[-1][2]
-        self.written[-1] = (name, text, (x + left, y + top, x + right, y + bottom))
+        self.names.append(name)
+
+    @property
+    def written(self) -> list[tuple[str, tuple[float, float, float, float]]]:
+        """Everything that is written, with its box in pixels."""
+        found = []
+        for kind, *mark in self.marks:
+            if kind == "text":
+                (x, y), text, face, size, _, anchor = mark
+                left, top, right, bottom = face.font(size).getbbox(text, anchor=anchor)
+                found.append((text, (x + left, y + top, x + right, y + bottom)))
+        return found
 
     def line(self, points: Sequence[Point], ink: RGB = BLACK, width: int = 1) -> None:
         """A stroke through points."""
@@ -145,7 +158,7 @@ class Sheet:
         """Everything that is written, with its box."""
         return tuple(
             Thing(name, "writing", permille(box, self.width, self.height), "", text, frame)
-            for name, text, box in self.written
+            for name, (text, box) in zip(self.names, self.written, strict=True)
         )
 
 

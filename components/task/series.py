@@ -1,0 +1,182 @@
+"""Labelled series of real tables: what charts, tables and comparisons are made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from vlmloom.components.contracts.sources import Table, TableSource
+from vlmloom.components.task.draw import Draw
+
+TIME = ("date", "year", "month")
+PLACES = ("longitude", "latitude")
+
+
+@dataclass(frozen=True)
+class Series:
+    """Some rows of a real table.
+
+    Attributes:
+        table: its name.
+        group: which rows of it, e.g. the symbol of a stock; empty where there are no groups.
+        label: what the rows are told apart by.
+        labels: one a row, all different.
+        values: column -> numbers, one a row, with three digits that count.
+        ordered: whether the rows follow each other in time.
+    """
+
+    table: str
+    group: str
+    label: str
+    labels: tuple[str, ...]
+    values: dict[str, tuple[float, ...]]
+    ordered: bool
+
+    @property
+    def title(self) -> str:
+        """What stands above a chart of it."""
+        return f"{self.table}: {self.group}" if self.group else self.table
+
+    @property
+    def content(self) -> str:
+        """All of it, as text."""
+        return repr((self.labels, self.values))
+
+
+class SeriesOf:
+    """Every series of a source of tables.
+
+    A table's rows are told apart by its time, else by the first column of mostly different texts; where
+    neither tells all rows apart, the rows of one group are taken, by the first column that repeats.
+
+    Args:
+        source: the tables.
+        least: rows that a series has at least.
+    """
+
+    def __init__(self, source: TableSource, *, least: int = 8) -> None:
+        self.source = source
+        self.least = least
+
+    @cached_property
+    def all(self) -> list[Series]:
+        """In the order of the tables, whole."""
+        return [series for table in self.source.load() for series in _series(table, self.least)]
+
+    @cached_property
+    def _tables(self) -> list[list[Series]]:
+        names = dict.fromkeys(series.table for series in self.all)
+        return [[series for series in self.all if series.table == name] for name in names]
+
+    def window(self, draw: Draw, rows: int, columns: int = 1) -> Series | None:
+        """Some rows, neighbours where they are ordered, of some columns; None where there are fewer."""
+        # By table first: a table of many groups would drown the others.
+        return cut_from(draw, draw.choice(draw.choice(self._tables)), rows, columns)
+
+
+def cut_from(draw: Draw, series: Series, rows: int, columns: int = 1) -> Series | None:
+    """Some rows and columns of a series, see `SeriesOf.window`."""
+    if len(series.labels) < rows or len(series.values) < columns:
+        return None
+    if series.ordered:
+        start = draw.below(len(series.labels) - rows + 1)
+        chosen = list(range(start, start + rows))
+    else:
+        chosen = draw.sample(range(len(series.labels)), rows)
+    names = draw.sample(list(series.values), columns)
+    return Series(
+        series.table,
+        series.group,
+        series.label,
+        tuple(series.labels[row] for row in chosen),
+        {name: tuple(series.values[name][row] for row in chosen) for name in names},
+        series.ordered,
+    )
+
+
+def _series(table: Table, least: int) -> Iterator[Series]:
+    texts = {name: _shared(column) for name, column in table.labels.items()}
+    times = {name: column for name, column in table.columns.items() if name.lower() in TIME}
+    texts |= {name: [f"{value:.0f}" for value in column] for name, column in times.items()}
+    numbers = {name: table.columns[name] for name in table.columns if name.lower() not in (*TIME, *PLACES)}
+    label, group = _telling(texts, least)
+    if not numbers or not label:
+        return
+    rows = range(len(texts[label]))
+    for which in dict.fromkeys(texts[group]) if group else [""]:
+        kept: dict[str, int] = {}
+        for row in rows:
+            if not group or texts[group][row] == which:
+                kept.setdefault(short(texts[label][row]), row)
+        if len(kept) >= least:
+            values = {
+                spaced(name): tuple(three(column[row]) for row in kept.values())
+                for name, column in numbers.items()
+            }
+            ordered = label.lower() in TIME
+            yield Series(spaced(table.name), which, spaced(label), tuple(kept), values, ordered)
+
+
+def _telling(texts: dict[str, list[str]], least: int) -> tuple[str, str]:
+    """The column that tells rows apart, and the one of the groups within which it does; empty where none."""
+    for label in sorted(texts, key=lambda name: name.lower() not in TIME):
+        for group in ("", *texts):
+            if group == label:
+                continue
+            groups = texts[group] if group else [""] * len(texts[label])
+            distinct = len(set(zip(groups, texts[label], strict=True)))
+            if distinct >= 0.9 * len(groups) and len(set(groups)) * least <= len(groups):
+                return label, group
+    return "", ""
+
+
+def _shared(column: list[str]) -> list[str]:
+    """Dates without the day, and the month, that all of them share.
+
+    >>> _shared(["2001-01-01", "2002-01-01"]), _shared(["2001-01-01", "2001-02-01"])
+    (['2001', '2002'], ['2001-01', '2001-02'])
+    """
+    for end in ("-01-01", "-01"):
+        if all(re.fullmatch(rf"\d{{4}}(-\d\d)?{end}", text) for text in column):
+            return [text.removesuffix(end) for text in column]
+    return column
+
+
+def short(label: str, longest: int = 18) -> str:
+    """A label that fits below a bar.
+
+    >>> short("Jan 1 2000"), short("2010/01/02 05:00:00"), short("a" * 40)
+    ('Jan 2000', '01/02 05:00', 'aaaaaaaaaaaaaaaaaa')
+    """
+    label = re.sub(r"^(\w{3}) 1 (\d{4})$", r"\1 \2", label)
+    label = re.sub(r"^\d{4}/(\d\d/\d\d) (\d\d:\d\d).*$", r"\1 \2", label)
+    return label[:longest].strip()
+
+
+def spaced(name: str) -> str:
+    """A column's name in words.
+
+    >>> spaced("Weight_in_lbs"), spaced("sepalLength"), spaced("seattle-weather")
+    ('weight in lbs', 'sepal length', 'seattle weather')
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).lower()
+
+
+def three(value: float) -> float:
+    """Rounded to three digits that count.
+
+    >>> three(12345.6), three(0.0123456), three(7.0)
+    (12300.0, 0.0123, 7.0)
+    """
+    return float(f"{value:.3g}")
+
+
+def shown(value: float) -> str:
+    """A number as it is written.
+
+    >>> shown(12300.0), shown(0.5)
+    ('12300', '0.5')
+    """
+    return f"{value:.0f}" if value == int(value) else f"{value:.6g}"
