@@ -6,6 +6,7 @@ the digest of what it is made of.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -131,16 +132,23 @@ class Drawing(Picture):
         height: in pixels.
         backdrop: behind every frame.
         frames: the layers of each frame, from back to front.
+        times: when each frame of a clip was taken, in seconds, where that is known.
     """
 
     def __init__(
-        self, width: int, height: int, backdrop: Backdrop, frames: tuple[tuple[Layer, ...], ...]
+        self,
+        width: int,
+        height: int,
+        backdrop: Backdrop,
+        frames: tuple[tuple[Layer, ...], ...],
+        times: Sequence[float] = (),
     ) -> None:
         self.width = width
         self.height = height
         self.backdrop = backdrop
         self.layers = frames
         self.frames = len(frames)
+        self.times = times
 
     @property
     def key(self) -> str:  # type: ignore[override]
