@@ -98,11 +98,17 @@ class Answerer:
         sampling = Sampling(forbidden=processor.never)
         return {"stop": processor.stops, "limit": self.limit, "sampling": sampling}
 
-    @torch.inference_mode()
     def answers(self, samples: Sequence[Sample]) -> list[str]:
         """The answers to one batch."""
-        ids = self.assembly.generate(self.prompts(samples), **self._how())  # type: ignore[operator]
-        return [self.view.processor.answer(tokens) for tokens in ids]
+        return [answer for answer, _, _ in self.counted(samples)]
+
+    @torch.inference_mode()
+    def counted(self, samples: Sequence[Sample]) -> list[tuple[str, int, int]]:
+        """The answers to one batch, each with the tokens of its prompt and its own."""
+        batch = self.prompts(samples)
+        ids = self.assembly.generate(batch, **self._how())  # type: ignore[operator]
+        answers = [self.view.processor.answer(tokens) for tokens in ids]
+        return list(zip(answers, batch.lengths, map(len, ids), strict=True))
 
     def acceptance(self, samples: Sequence[Sample], drafts: int) -> Acceptance:
         """What each forward pass gained with so many drafts."""

@@ -40,11 +40,15 @@ def evaluated_splits(suite: Suite) -> dict[str, list[str]]:
     return {split: tasks for split, tasks in splits.items() if split not in ("train", "validation") and tasks}
 
 
-def categories(suite: Suite) -> list[Category]:
-    """What the report is told about each task."""
+def categories(suite: Suite, split: str = "test") -> list[Category]:
+    """What the report is told about each task that has this split."""
     found = []
-    for name, task in suite.tasks.items():
-        sample = task.plan("test", 0)
+    for name in suite.splits().get(split, []):
+        task = suite.tasks[name]
+        if task.steps > 1:
+            found.append(Category(name, task.family, bool(task.visual)))
+            continue
+        sample = task.plan(split, 0)
         chance = 1 / len(sample.choices) if sample.choices else None
         found.append(Category(name, getattr(task, "family", ""), bool(task.visual), chance))
     return found

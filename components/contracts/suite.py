@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Reward, Sample
 
+FAMILIES = ("perception", "documents", "reasoning", "video", "agentic")
+"""The families of tasks, in the order of reports."""
+
 SPLITS = ("train", "validation", "test", "shift", "compositional", "corrupt")
 """Seen kinds of scenes; unseen scenes twice; another drawing style; pairs of things never seen together;
 pictures that were spoilt."""

@@ -65,3 +65,13 @@ def boxed(answer: str) -> str:
     '<think></think><answer><|begin_of_box|>7<|end_of_box|></answer>'
     """
     return f"<think></think><answer><|begin_of_box|>{answer}<|end_of_box|></answer>"
+
+
+def unboxed(response: str) -> str:
+    """What is in the box of an answer, or the answer itself where it has none.
+
+    >>> unboxed(boxed("7")), unboxed("7")
+    ('7', '7')
+    """
+    _, begun, rest = response.rpartition("<|begin_of_box|>")
+    return rest.partition("<|end_of_box|>")[0] if begun else response

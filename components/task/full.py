@@ -8,13 +8,12 @@ from typing import Any, Literal
 
 from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sources import FontSource, PhotoSource, SpriteSource, TableSource
+from vlmloom.components.contracts.suite import FAMILIES
 from vlmloom.components.task.boxed import Boxed
 from vlmloom.components.task.mixture import Mixture, world_of
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
-
-FAMILIES = ("perception", "documents", "reasoning", "video", "agentic")
 
 
 @register("suite/full")

@@ -8,13 +8,25 @@ from collections import defaultdict
 from itertools import combinations
 from typing import Any
 
+from vlmloom.components.contracts.suite import FAMILIES
 from vlmloom.pipelines.report import statistics
 from vlmloom.pipelines.report.measured import estimate, measures
 from vlmloom.pipelines.report.record import Answer, Comparison, Run
 
 FORMAT = 1
 VISUAL_MEAN = "visual mean"
+ALL_MEAN = "mean of all"
 SPLITS = ("test", "shift", "compositional", "corrupt")
+
+
+def family_mean(family: str) -> str:
+    """What the mean of a family's categories is called."""
+    return f"{family} mean"
+
+
+def is_mean(name: str) -> bool:
+    """Whether a row is a mean of categories and no category."""
+    return name in (VISUAL_MEAN, ALL_MEAN) or name in map(family_mean, FAMILIES)
 
 
 def build_document(
@@ -65,6 +77,12 @@ def _analyse_split(
     visual_names = {category.name for category in comparison.categories if category.visual}
     visual = [index for index, name in enumerate(scores.categories) if name in visual_names]
     columns: list[tuple[str, list[int]]] = [(VISUAL_MEAN, visual)] if visual else []
+    family_of = {category.name: category.family for category in comparison.categories}
+    if any(family_of.values()):
+        columns.append((ALL_MEAN, list(range(len(scores.categories)))))
+    for family in FAMILIES:
+        members = [index for index, name in enumerate(scores.categories) if family_of[name] == family]
+        columns += [(family_mean(family), members)] if members else []
     columns += [(name, [index]) for index, name in enumerate(scores.categories)]
 
     for category, members in columns:
@@ -78,7 +96,7 @@ def _analyse_split(
                 | {"items": int(items[row][:, members].sum(-1).max())}
                 | estimate("accuracy", mean)
             )
-            if category == VISUAL_MEAN:
+            if is_mean(category):
                 continue
             for place, seed in enumerate(scores.seeds):
                 single = drawn.estimate(row, members, seed)
@@ -97,8 +115,9 @@ def _analyse_split(
                     )
         found = _differences(comparison, split, category, members, pairs, drawn)
         tables["differences"].extend(found)
-        tables["error_split"].extend(_error_split(comparison, split, category, found, tables["summary"]))
-        if category != VISUAL_MEAN:
+        if category == VISUAL_MEAN or not is_mean(category):
+            tables["error_split"].extend(_error_split(comparison, split, category, found, tables["summary"]))
+        if not is_mean(category):
             tables["floor"].extend(
                 {key: row[key] for key in ("design", "split", "category", "difference", "low", "high")}
                 for row in found

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import difflib
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from vlmloom.components.contracts.suite import FAMILIES
 from vlmloom.pipelines.report import plots, wording
-from vlmloom.pipelines.report.document import VISUAL_MEAN
+from vlmloom.pipelines.report.document import VISUAL_MEAN, family_mean
 from vlmloom.pipelines.report.record import Example
 
 Row = dict[str, Any]
@@ -67,6 +69,7 @@ def render(document: Row, examples: Iterable[Example] = ()) -> str:
         tiles=_tiles(document),
         seeds_done=len({row["seed"] for row in document["results"]}),
         accuracy=_accuracy(document),
+        families_plot=_families_plot(document),
         table=_table(document),
         splits_plot=_splits_plot(document),
         splits_table=_splits_table(document),
@@ -78,7 +81,7 @@ def render(document: Row, examples: Iterable[Example] = ()) -> str:
         labels=plots.labels_seen(document),
         errors=_errors(document),
         costs=_costs(document),
-        examples=[_example(example) for example in examples],
+        examples=[illustrated(example) for example in examples],
         diffs=_diffs(document["configs"]),
         pretrained_columns=_columns(document["pretrained"]),
     )
@@ -109,7 +112,7 @@ def _accuracy(document: Row) -> list[Row]:
         present = {row["category"] for row in document["summary"] if row["split"] == name}
         rows = [
             (plots.readable(category["name"]), name, category["name"])
-            for category in sorted(document["categories"], key=lambda c: not c["visual"])
+            for category in plots.by_family(document["categories"])
             if category["name"] in present
         ]
         plot = plots.accuracy_dots(
@@ -117,6 +120,20 @@ def _accuracy(document: Row) -> list[Row]:
         )
         panels.append(split | {"plot": plot})
     return panels
+
+
+def _families_plot(document: Row) -> Markup | None:
+    """The mean of every family on the first split."""
+    split = _first_split(document)
+    means = [family_mean(family) for family in FAMILIES]
+    rows = [
+        (name.removesuffix(" mean"), split or "", name)
+        for name in means
+        if wording.find(document["summary"], split=split, category=name)
+    ]
+    if not rows:
+        return None
+    return plots.accuracy_dots(document, rows, "families", f"mean of every family by design, {split} split")
 
 
 def _splits_plot(document: Row) -> Markup | None:
@@ -148,8 +165,10 @@ def _splits_table(document: Row) -> list[Row]:
 def _table(document: Row) -> list[Row]:
     """Accuracies as numbers: one row a category, one cell a design."""
     split = _first_split(document)
-    names = [VISUAL_MEAN] + [category["name"] for category in document["categories"]]
-    kinds = {category["name"]: category for category in document["categories"]}
+    kinds = {category["name"]: category for category in plots.by_family(document["categories"])}
+    names = [VISUAL_MEAN]
+    for family, members in groupby(kinds.values(), key=lambda category: category["family"]):
+        names += [family_mean(family)] * bool(family) + [category["name"] for category in members]
     rows = []
     for name in names:
         cells = [
@@ -198,7 +217,7 @@ def _forests(document: Row) -> list[Row]:
     for design, against in pairs:
         rows = [
             (plots.readable(category["name"]), row)
-            for category in document["categories"]
+            for category in plots.by_family(document["categories"])
             if (row := wording.between(document, design, against, split, category["name"])) is not None
         ]
         if rows:
@@ -328,7 +347,8 @@ def _costs(document: Row) -> list[Row]:
     return table
 
 
-def _example(example: Example) -> Row:
+def illustrated(example: Example) -> Row:
+    """An example with its pictures as data URLs."""
     for picture in example.pictures:
         if not picture.startswith(PNG):
             raise ValueError(

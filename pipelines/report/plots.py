@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from vlmloom.components.contracts.suite import FAMILIES
 from vlmloom.pipelines.report import wording
 from vlmloom.pipelines.report.document import VISUAL_MEAN
 from vlmloom.pipelines.report.svg import Axis, Canvas
@@ -21,6 +22,12 @@ LETTER = 6.1
 def readable(name: str) -> str:
     """A name as a label."""
     return name.replace("_", " ")
+
+
+def by_family(categories: list[Row]) -> list[Row]:
+    """Categories in the order of their families; those without a family last."""
+    order = {family: place for place, family in enumerate(FAMILIES)}
+    return sorted(categories, key=lambda category: order.get(category["family"], len(order)))
 
 
 def label_width(names: list[str]) -> float:

@@ -1,42 +1,143 @@
-"""`vlmloom evaluate`: accuracy of a trained run or an imported model by split and category."""
+"""`vlmloom evaluate`: what a run, an endpoint or any other model answers, by split and category."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 from vlmloom.pipelines.arguments import verb_parser
 
-SUMMARY = "score a trained run or an imported model on every split and category"
+SUMMARY = "score a run, an import, an endpoint or another model by category"
 
-EPILOG = """examples:
+EPILOG = """targets:
+  the folder of a finished run or of an import; with --suite also the folder of a transformers
+  vision-language model, an OpenAI-compatible endpoint http://HOST/v1 (or http://HOST/v1#MODEL),
+  and the policies oracle, random and empty, which say what the numbers of others mean
+
+examples:
   vlmloom evaluate runs/native
-  vlmloom evaluate runs/native --items 200 --json > scores.json
+      a run on the suite that it was trained on, every split
+  vlmloom evaluate runs/native --suite full --out runs/full
+      on all categories; report.html, report.json and every answer in runs/full
+  vlmloom evaluate http://localhost:8000/v1 runs/native --model qwen --suite documents
+      an outside model and a run in the same table, paired
+  vlmloom evaluate runs/joint --against runs/plain --suite video --split corrupt
+      two runs, with a paired test
+  vlmloom evaluate oracle random empty --suite full --items 200
+      whether questions and verifiers can be trusted
+  vlmloom evaluate runs/native --suite full --set answers=boxed --set 'languages=[en, zh]'
+      another setting of the suite
+
+What is on disk is not asked again: the same command goes on where a killed one was, and asks again what
+failed. A failed item is told and counts neither as right nor as wrong; the exit status is then 1.
 """
+
+LEAST = {"items": 1, "other_items": 1, "batch": 1, "concurrency": 1, "tries": 1, "tokens": 1}
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = verb_parser(subparsers, "evaluate", SUMMARY, EPILOG)
-    parser.add_argument("folder", type=Path, help="the folder of a finished run or of an import")
-    parser.add_argument("--items", type=int, default=100, help="test items a category (default: 100)")
+    parser.add_argument("targets", nargs="+", metavar="TARGET", help="see below")
     parser.add_argument(
-        "--other-items", type=int, default=40, help="items a category of other splits (default: 40)"
+        "--suite", metavar="NAME|FILE", help="of configs/suites, or a YAML; else the run's own"
     )
+    parser.add_argument("--split", default="test", help="of the suite (default: test)")
+    parser.add_argument("--items", type=int, default=100, help="items a category (default: 100)")
+    parser.add_argument(
+        "--other-items",
+        type=int,
+        default=40,
+        help="without --suite, of splits other than test (default: 40)",
+    )
+    parser.add_argument("--against", metavar="TARGET", help="the one that the others are compared with")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder (default: runs/evaluate/SUITE)")
     parser.add_argument(
         "--oracle", action="store_true", help="a cascade with the truth in place of its perception"
     )
+    parser.add_argument("--tokens", type=int, help="the longest answer in tokens")
+    parser.add_argument("--batch", type=int, help="questions at a time of a model in this process")
+    parser.add_argument("--model", metavar="NAME", help="of an endpoint")
     parser.add_argument(
-        "--json", action="store_true", help="a list of {split, category, items, accuracy, low, high}"
+        "--key-env",
+        default="OPENAI_API_KEY",
+        metavar="VARIABLE",
+        help="holds an endpoint's key (default: OPENAI_API_KEY)",
     )
+    parser.add_argument("--concurrency", type=int, default=8, help="questions at an endpoint (default: 8)")
+    parser.add_argument(
+        "--timeout", type=float, default=120.0, metavar="S", help="of a try there (default: 120)"
+    )
+    parser.add_argument("--tries", type=int, default=5, help="of a question there (default: 5)")
+    parser.add_argument(
+        "--price", type=float, nargs=2, metavar=("IN", "OUT"), help="of a million tokens read and written"
+    )
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="give a setting of the suite another value",
+    )
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.set_defaults(run=run)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate."""
+    from vlmloom.pipelines.quiet import quiet
+    from vlmloom.registry.errors import UserError
+
+    quiet()
+    for option, least in LEAST.items():
+        if (value := getattr(args, option)) is not None and value < least:
+            raise UserError(f"evaluate: --{option.replace('_', '-')} is {value}; 1 or more would be right")
+    if args.timeout <= 0:
+        raise UserError(f"evaluate: --timeout is {args.timeout:g}; more than 0 would be right")
+    return _own_suite(args) if args.suite is None else _suite(args)
+
+
+def _suite(args: argparse.Namespace) -> int:
+    """Targets on a suite."""
+    from rich.console import Console
+
+    from vlmloom.pipelines.evaluate_suite.evaluation import Evaluation, open_suite
+    from vlmloom.pipelines.evaluate_suite.targets import Settings, named, target
+    from vlmloom.pipelines.evaluate_suite.told import bar, show
+    from vlmloom.pipelines.machine import machine, versions
+
+    texts = [*args.targets, *([args.against] if args.against and args.against not in args.targets else [])]
+    suite, composed = open_suite(args.suite, tuple(args.sets))
+    name = Path(args.suite).stem
+    shared = {key: getattr(args, key) for key in Settings.__dataclass_fields__}
+    made = [target(text, suite, Settings(**shared)) for text in texts]
+    targets = named(texts, made)
+    against = None if args.against is None else list(targets)[texts.index(args.against)]
+    out = args.out or Path("runs/evaluate") / name
+    price = None if args.price is None else (args.price[0], args.price[1])
+    evaluation = Evaluation(name, suite, composed, args.split, args.items, out, price, against)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for one, answering in targets.items():
+        with bar(console, one) as tick:
+            evaluation.ask(one, answering, tick)
+    command = shlex.join(["vlmloom", *sys.argv[1:]])
+    found = evaluation.report({"machine": machine(), "versions": versions(), "command": command})
+    if args.json:
+        print(json.dumps({key: found[key] for key in ("summary", "differences", "told", "faults")}, indent=1))
+    else:
+        show(found, Console(highlight=False, soft_wrap=True))
+    console.print(out / "report.html")
+    return 1 if found["faults"] else 0
+
+
+def _own_suite(args: argparse.Namespace) -> int:
+    """A run on every split of the suite that it was trained on."""
     from rich.console import Console
     from rich.progress import Progress
     from rich.table import Table
@@ -44,32 +145,30 @@ def run(args: argparse.Namespace) -> int:
     from vlmloom.pipelines.answering import Answerer
     from vlmloom.pipelines.evaluate import Items, categories, evaluate
     from vlmloom.pipelines.loading import load_run
-    from vlmloom.pipelines.quiet import quiet
     from vlmloom.pipelines.report.document import build_document
     from vlmloom.pipelines.report.record import Comparison
     from vlmloom.registry.errors import UserError
 
-    quiet()
-    for option, value in (("items", args.items), ("other-items", args.other_items)):
-        if value < 1:
-            raise UserError(f"evaluate: --{option} is {value}; 1 or more would be right")
-    experiment = load_run(args.folder)
+    if len(args.targets) > 1 or args.against is not None:
+        raise UserError("evaluate: several targets need --suite NAME, which they are all asked")
+    folder = Path(args.targets[0])
+    experiment = load_run(folder)
     if args.oracle and not hasattr(experiment.assembly, "descriptions"):
         raise UserError(
-            f"evaluate: --oracle replaces what specialists see, but {args.folder} has none; a cascade's run "
+            f"evaluate: --oracle replaces what specialists see, but {folder} has none; a cascade's run "
             "would be right"
         )
     answerer = Answerer(experiment, oracle=args.oracle)
     design = "oracle" if args.oracle else experiment.name
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(design, total=None)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(design, total=None)
         answers = evaluate(
             answerer,
-            args.folder,
+            folder,
             design=design,
             seed=experiment.seed,
             items=Items(args.items, args.other_items),
-            tick=lambda done, total: bar.update(task, completed=done, total=total),
+            tick=lambda done, total: progress.update(task, completed=done, total=total),
         )
     comparison = Comparison(
         budget={},
@@ -86,7 +185,7 @@ def run(args: argparse.Namespace) -> int:
         keys = ("split", "category", "items", "accuracy", "low", "high")
         print(json.dumps([{key: row[key] for key in keys} for row in rows], indent=1))
         return 0
-    table = Table(title=str(args.folder))
+    table = Table(title=str(folder))
     for column in ("split", "category", "items", "accuracy", "95 % interval"):
         table.add_column(column, justify="left" if column in ("split", "category") else "right")
     for row in rows:

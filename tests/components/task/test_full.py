@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
+from vlmloom.components.contracts.suite import FAMILIES
 from vlmloom.components.task.boxed import boxed
 from vlmloom.components.task.folder import FolderTask
-from vlmloom.components.task.full import FAMILIES, Full
+from vlmloom.components.task.full import Full
 from vlmloom.components.task.perception.count import Count
 from vlmloom.registry import build, catalog, compose
 from vlmloom.registry.errors import UserError

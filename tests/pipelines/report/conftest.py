@@ -15,16 +15,16 @@ CATEGORIES = [
     Category("name", "perception", True, 0.03),
     Category("multiple_choice", "perception", True, 0.25),
     Category("count", "perception", True, 0.25),
-    Category("relation", "reasoning", True, 0.25),
-    Category("box", "localisation", True, 0.02),
-    Category("odd_one_out", "reasoning", True, 0.25),
+    Category("relation", "perception", True, 0.25),
+    Category("box", "perception", True, 0.02),
+    Category("odd_one_out", "perception", True, 0.25),
     Category("colour", "perception", True, 0.125),
     Category("read", "documents", True, 0.0),
     Category("chart_value", "documents", True, 0.1),
     Category("table_cell", "documents", True, 0.05),
-    Category("which_image", "several pictures", True, 0.5),
+    Category("which_image", "perception", True, 0.5),
     Category("clip_order", "video", True, 0.17),
-    Category("arithmetic", "text", False, 0.06),
+    Category("arithmetic", "reasoning", False, 0.06),
 ]
 SKILL = {"native": 0.78, "adapter": 0.62, "cascade": 0.55, "blind": 0.24, "oracle": 0.9}
 AT_FLOOR = {

@@ -67,6 +67,27 @@ def test_categories_at_the_floor_are_listed(document):
     assert not any(category == "arithmetic" for _, category in listed)
 
 
+def test_a_family_is_the_mean_of_its_categories_and_has_paired_differences(document):
+    def accuracy(category):
+        (row,) = [
+            row
+            for row in document["summary"]
+            if (row["design"], row["split"], row["category"]) == ("native", "test", category)
+        ]
+        return row["accuracy"], row["items"]
+
+    names = ("read", "chart_value", "table_cell")
+    assert accuracy("documents mean")[0] == pytest.approx(sum(accuracy(name)[0] for name in names) / 3)
+    assert accuracy("documents mean")[1] == sum(accuracy(name)[1] for name in names)
+    assert accuracy("video mean") == accuracy("clip_order")
+    every = [accuracy(category["name"])[0] for category in document["categories"]]
+    assert accuracy("mean of all")[0] == pytest.approx(sum(every) / len(every))
+    found = between(document, "native", "blind", "test", "documents mean")
+    parts = [between(document, "native", "blind", "test", name)["difference"] for name in names]
+    assert found["difference"] == pytest.approx(sum(parts) / 3)
+    assert not [row for row in document["results"] if row["category"].endswith("mean")]
+
+
 def test_partial_comparison_says_what_is_missing(make_comparison):
     partial = make_comparison(done=[("native", 0), ("blind", 0), ("native", 1)], items=20, splits=("test",))
     document = build_document(partial, resamples=100)

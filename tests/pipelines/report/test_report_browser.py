@@ -33,6 +33,7 @@ PLOTS = {
     *(f"difference-{pair}" for pair in ("mean", *PAIRS)),
     *(f"curve-{y}-{x}" for y in ("accuracy", "loss") for x in ("flops", "seconds")),
     "splits",
+    "families",
     "labels",
     "error-cascade",
 }
@@ -160,7 +161,7 @@ def test_dark_scheme_has_contrast(browser, report):
 
 def test_sections_open_by_click(browser, report):
     with Visit(browser, report, 390) as visit:
-        cell = visit.page.locator("#accuracy tr.mean")
+        cell = visit.page.locator("#accuracy tr.mean").first
         assert not cell.is_visible()
         visit.page.get_by_text("The numbers of the test split").click()
         assert cell.is_visible()
