@@ -69,7 +69,7 @@ def test_a_task_that_lacks_its_source_is_left_out_and_told():
     ("settings", "message"),
     [
         ({"families": ["vision"]}, "families has 'vision'; families are perception, documents"),
-        ({"families": ["video"], "without": ["dance"]}, "without has 'dance', but tasks are order"),
+        ({"families": ["video"], "without": ["dance"]}, "without has 'dance', but tasks are .*order"),
         ({"languages": []}, r"languages is empty; \[en\] would be right"),
         ({"families": []}, "suite/full: tasks is empty"),
     ],
