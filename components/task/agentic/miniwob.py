@@ -10,25 +10,21 @@ import numpy as np
 from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Episode, Observation, Picture, Reward, Sample, Scene
 from vlmloom.components.sandbox.browsers import Browsers, browsers
-from vlmloom.components.sandbox.chromium import BrowserMissing, BrowserStopped, chromium
+from vlmloom.components.sandbox.chromium import BrowserStopped
 from vlmloom.components.sandbox.page import Page
 from vlmloom.components.task.agentic import wob
+from vlmloom.components.task.agentic.design2code import need_chromium
 from vlmloom.components.task.agentic.desktop import FORMS, Action, perform, read_action
 from vlmloom.components.task.agentic.wob_scripts import SCRIPTS
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
-from vlmloom.registry.errors import UserError
 
 SPLITS = ("train", "validation", "test", "shift")
 QUESTION = (
     "Do what is written at the top of the screen. You see a screenshot after every action. Answer with one "
     f"action: {FORMS}. Coordinates run from 0 to 999, from the top left corner."
 )
-
-
-class BrowserNeeded(UserError):
-    """The task needs a Chromium; the message says what to install."""
 
 
 @register("task/miniwob")
@@ -46,8 +42,7 @@ class MiniWoB(Task):
         pool: whose browsers are used; None is `browsers()`.
 
     Raises:
-        SourceMissing: the package miniwob is not installed.
-        BrowserNeeded: there is no Chromium here.
+        SourceMissing: the package miniwob is not installed, or there is no Chromium here.
 
     Reference: https://miniwob.farama.org
     """
@@ -68,10 +63,7 @@ class MiniWoB(Task):
         self.steps = steps
         self.pool = pool
         known = wob.names()
-        try:
-            chromium()
-        except BrowserMissing as error:
-            raise BrowserNeeded(f"task/miniwob: {error}") from None
+        need_chromium(self.name)
         for name in pages or ():
             if name not in known:
                 raise ValueError(

@@ -1,0 +1,100 @@
+"""Pages by what they look like."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import fsum
+
+from vlmloom.components.contracts.reward import OnError, Verifier
+from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.reward.blocks import apart, hue_likeness, match
+from vlmloom.components.reward.code import fenced
+from vlmloom.components.reward.pictures import clip, structure
+from vlmloom.components.sandbox.browsers import browsers
+from vlmloom.components.sandbox.chromium import BrowserStopped
+from vlmloom.components.sandbox.look import Look, look
+from vlmloom.registry import register
+
+
+@register("reward/html")
+class Html(Verifier):
+    """Design2Code's five terms for a page in HTML, rendered in a Chromium without network.
+
+    `block` is the area of matched blocks of text among all of both pages; `text`, `position` and `colour` are
+    the means over matched blocks of their texts' likeness, 1 - the distance of their middles, and CIEDE2000;
+    the last term compares the pictures without their text. The gold page is `sample.answer`, or
+    `truth["html"]`; `truth["viewport"]` is (width, height) of the window.
+
+    The part `design2code` is the mean of the five as published, a fifth of the last where no block is
+    matched. One word that resembles one word of the gold page brings that above a half. So in the value the
+    first four count by the share of text that is matched, on the page where that is less.
+
+    The last term is CLIP's where weights of it are given, and `image_clip` among the parts. Without, it
+    is structural similarity, and `image_ssim`; values of the two are not comparable.
+
+    A page that cannot be drawn, twice, is wrong where the gold page can be drawn after it; else judging
+    failed.
+
+    Args:
+        clip_model: the name of an open_clip model.
+        clip_weights: the file of its weights; empty takes structural similarity instead.
+        on_error: see `Verifier`.
+
+    Reference: arXiv:2403.03163; https://github.com/NoviScl/Design2Code
+    """
+
+    def __init__(
+        self, *, clip_model: str = "ViT-B-32", clip_weights: str = "", on_error: OnError = "skip"
+    ) -> None:
+        super().__init__(on_error=on_error)
+        self.clip_model = clip_model
+        self.clip_weights = clip_weights
+
+    def score(self, sample: Sample, response: str) -> Reward:
+        """Render both, match, compare."""
+        width, height = sample.truth.get("viewport", (640, 480))
+        page = sample.truth.get("html", sample.answer)
+        gold = rendered(page, width, height)
+        answer = fenced(response, "html")
+        if not answer.strip():
+            return Reward(0.0, reason="no page")
+        try:
+            found = browsers().run(lambda one: look(one, answer, width, height))
+        except BrowserStopped as error:
+            rendered.cache_clear()
+            rendered(page, width, height)
+            return Reward(0.0, reason=f"could not be drawn: {error}")
+        return self.compared(found, gold)
+
+    def compared(self, found: Look, gold: Look) -> Reward:
+        """The five terms of two pages that have been looked at."""
+        name = "image_clip" if self.clip_weights else "image_ssim"
+        likeness = clip(self.clip_model, self.clip_weights) if self.clip_weights else structure
+        image = likeness(found.bare, gold.bare)
+        pairs = match(gold.blocks, found.blocks)
+        parts = dict.fromkeys(("block", "text", "position", "colour"), 0.0)
+        if not pairs and (gold.blocks or found.blocks):
+            parts |= {name: image, "design2code": 0.2 * image}
+            return Reward(0.2 * image, parts, "no block of text is matched")
+        if pairs:
+            ours, theirs = fsum(a.area for a, _, _ in pairs), fsum(b.area for _, b, _ in pairs)
+            whole, other = (fsum(block.area for block in look.blocks) for look in (gold, found))
+            parts["block"] = min(1.0, (ours + theirs) / (whole + other))
+            covered = min(1.0, ours / whole, theirs / other)
+            parts["text"] = sum(same for _, _, same in pairs) / len(pairs)
+            parts["position"] = sum(1 - apart(a, b) for a, b, _ in pairs) / len(pairs)
+            parts["colour"] = sum(hue_likeness(a, b) for a, b, _ in pairs) / len(pairs)
+        else:
+            # Neither page has any text, so that only the pictures speak.
+            parts, covered = dict.fromkeys(parts, 1.0), 1.0
+        reason = ", ".join(f"{key} {value:.2f}" for key, value in (parts | {name: image}).items())
+        means = parts["text"] + parts["position"] + parts["colour"]
+        value = (covered * (1 + means) + image) / 5
+        parts |= {name: image, "design2code": (parts["block"] + means + image) / 5}
+        return Reward(value, parts, reason)
+
+
+@lru_cache(maxsize=64)
+def rendered(html: str, width: int, height: int) -> Look:
+    """A gold page as it looks; the same one judges many answers."""
+    return browsers().run(lambda page: look(page, html, width, height))
