@@ -19,11 +19,10 @@ from vlmloom.components.contracts.sample import Sample
 from vlmloom.components.task.pixels import as_pixels
 from vlmloom.components.task.sheet import Face
 from vlmloom.pipelines.evaluate import judged
+from vlmloom.pipelines.evaluate_suite.target import Target
 from vlmloom.pipelines.report.statistics import interval
 from vlmloom.registry.errors import UserError
 
-Answers = Callable[[Sequence[Sample]], Sequence[str]]
-"""Answers to samples, in their order."""
 Tick = Callable[[int, int], None]
 """Called with (done, total) answers."""
 TEXT = "text"
@@ -97,25 +96,26 @@ def _writable(sample: Sample, faces: Sequence[Face], sizes: Sequence[int]) -> bo
 
 
 def probe(
-    answers: Answers,
+    target: Target,
     tasks: Mapping[str, Task],
     samples: Sequence[Sample],
     faces: Sequence[Face],
     sizes: Sequence[int],
     *,
-    batch: int = 32,
     tick: Tick | None = None,
 ) -> list[Row]:
     """Ask every sample as text, and in every font and size.
 
     Args:
-        answers: of what is probed.
+        target: what is probed.
         tasks: by the name that the samples carry, for their verifiers.
         samples: of text alone.
         faces: the fonts.
         sizes: of letters in pixels.
-        batch: samples asked at a time.
         tick: told of progress.
+
+    Raises:
+        UserError: a question got no answer, or could not be judged.
     """
     ways: list[tuple[str, int, list[Sample]]] = [(TEXT, 0, list(samples))]
     ways += [
@@ -123,11 +123,13 @@ def probe(
     ]
     total, scores, words = len(ways) * len(samples), [], []
     for number, (_, _, asked) in enumerate(ways):
-        given: list[str] = []
-        for start in range(0, len(asked), batch):
-            given += answers(asked[start : start + batch])
+        given = [""] * len(asked)
+        for done, (place, reply) in enumerate(target.replies(asked), 1):
+            if reply.text is None:
+                raise UserError(f"probe-reading: {asked[place].task}#{asked[place].index}: {reply.error}")
+            given[place] = reply.text
             if tick is not None:
-                tick(number * len(samples) + len(given), total)
+                tick(number * len(samples) + done, total)
         scores.append([judged(tasks[one.task], one, text) for one, text in zip(asked, given, strict=True)])
         words.append([len(text.split()) for text in given])
     return list(_rows(ways, samples, np.array(scores, float), np.array(words, float)))

@@ -12,6 +12,7 @@ from vlmloom.components.task.reasoning.arithmetic import Arithmetic
 from vlmloom.components.task.sheet import Face
 from vlmloom.components.task.suite import Nano
 from vlmloom.pipelines.cli import main
+from vlmloom.pipelines.evaluate_suite.record import Reply
 from vlmloom.pipelines.reading_probe import TEXT, probe, questions
 from vlmloom.registry.errors import UserError
 
@@ -29,25 +30,31 @@ def tasks():
     return suite.tasks | hard.tasks
 
 
-def reader(samples):
+class Reader:
     """Right on text; on pixels in one font at one size, else for every second item."""
-    given = []
-    for number, sample in enumerate(samples):
-        picture = next((part for part in sample.prompt if isinstance(part, Picture)), None)
-        if picture is None:
-            given.append(sample.answer)
-            continue
-        (_, _, marks) = picture.what
-        face, size = marks[0][3], marks[0][4]
-        legible = (face.name, size) == ("DejaVuSans", 24)
-        given.append(sample.answer if legible or number % 2 == 0 else "no idea")
-    return given
+
+    def replies(self, samples):
+        """Backwards, as an endpoint may."""
+        for place, sample in reversed(list(enumerate(samples))):
+            picture = next((part for part in sample.prompt if isinstance(part, Picture)), None)
+            legible = picture is None or place % 2 == 0
+            if picture is not None:
+                (_, _, marks) = picture.what
+                legible = legible or (marks[0][3].name, marks[0][4]) == ("DejaVuSans", 24)
+            yield place, Reply(sample.answer if legible else "no idea")
+
+
+class Silent:
+    """Gives no answer."""
+
+    def replies(self, samples):
+        yield 0, Reply(None, error="refused")
 
 
 def test_what_is_lost_is_told_by_font_and_size(tasks):
     samples = questions(tasks, 20, FACES, [12, 24])
     told = []
-    rows = probe(reader, tasks, samples, FACES, [12, 24], batch=16, tick=lambda *at: told.append(at))
+    rows = probe(Reader(), tasks, samples, FACES, [12, 24], tick=lambda *at: told.append(at))
     found = {(row.category, row.font, row.size): row for row in rows}
     assert len(rows) == 3 * 5 and {row.category for row in rows} == {"arithmetic", "hard", "all"}
     assert found["all", TEXT, 0].accuracy == 1 and found["all", TEXT, 0].gap is None
@@ -59,6 +66,8 @@ def test_what_is_lost_is_told_by_font_and_size(tasks):
     words, _, high = found["all", "DejaVuSerif", 12].words_gap
     assert words == -0.5 and high < 0, "two words for one where it has no idea"
     assert told[-1] == (200, 200) and told == sorted(told)
+    with pytest.raises(UserError, match="probe-reading: arithmetic#0: refused"):
+        probe(Silent(), tasks, samples, FACES, [12])
 
 
 def test_questions_are_of_text_and_can_be_written(tasks):
@@ -101,7 +110,18 @@ def run(tmp_path_factory):
 
 
 def test_the_verb_asks_a_run(run, capsys):
-    ask = ["probe-reading", run, "--items", "3", "--fonts", "DejaVuSans", "--sizes", "12"]
+    ask = [
+        "probe-reading",
+        run,
+        "--tasks",
+        "arithmetic",
+        "--items",
+        "3",
+        "--fonts",
+        "DejaVuSans",
+        "--sizes",
+        "12",
+    ]
     assert main([*ask, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [(row["category"], row["font"], row["size"], row["items"]) for row in rows] == [
@@ -117,6 +137,7 @@ def test_the_verb_asks_a_run(run, capsys):
     [
         (["--fonts", "Arial"], "probe-reading: Arial is no font here; DejaVuSans, DejaVuSans-Bold"),
         (["--items", "0"], "probe-reading: --items is 0; 1 or more would be right"),
+        (["--tasks", "name"], "probe-reading: name is no task of text alone; arithmetic"),
         (["--sizes", "0"], "probe-reading: --sizes is 0; 1 or more would be right"),
     ],
 )
