@@ -1,0 +1,56 @@
+"""One of several options."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.reward.exact import normal
+from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown
+from vlmloom.registry import register
+
+LEAD = re.compile(
+    r"^(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)\s*(?:is|:|=)?\s*", re.I
+)
+"""What may stand before an answer and adds nothing to it."""
+
+
+@register("reward/choice")
+class Choice(Parsed):
+    """Full marks for the right option alone, by its letter, its words or both.
+
+    The options are `truth["options"]`, letter -> words, where the question has letters, else
+    `Sample.choices`, in words. An answer that names several, or a letter with the words of another, is wrong.
+
+    >>> from vlmloom.components.contracts.sample import Scene
+    >>> sample = Sample("t", "test", 0, [], "B", Scene(""), truth={"options": {"A": "cat", "B": "dog"}})
+    >>> [reward.value for reward in Choice().judge(sample, ["(b)", "B. dog", "dog", "A or B", "B. cat"])]
+    [1.0, 1.0, 1.0, 0.0, 0.0]
+    """
+
+    def read(self, text: str, sample: Sample) -> str:
+        """The letter, or the words where there are no letters."""
+        options: dict[str, Any] = sample.truth.get("options") or {}
+        language = sample.truth.get("language", "en")
+        words = {letter: normal(str(words), language) for letter, words in options.items()}
+        if not options:
+            words = {normal(choice, language): normal(choice, language) for choice in sample.choices}
+            if not words and re.fullmatch("[A-Z]", sample.answer.strip()):
+                words = {letter: "" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+        text = LEAD.sub("", folded(text[:2000]))
+        said = normal(text, language)
+        named = [letter for letter, one in words.items() if one and one == said]
+        if len(named) == 1:
+            return named[0]
+        match = re.fullmatch(r"\W{0,3}([A-Za-z])\W{0,3}(?:\s+(\S.*))?", text, re.S)
+        letter = match[1].upper() if match else ""
+        if match and letter in words:
+            rest = normal(match[2] or "", language)
+            if not rest or rest == words[letter]:
+                return letter
+        raise Unreadable(f"no single option in {shown(text)}")
+
+    def compare(self, found: str, gold: str, sample: Sample) -> Reward:
+        """1 or 0."""
+        return Reward(float(found == gold), reason=f"chose {found!r}, right is {gold!r}")

@@ -1,0 +1,90 @@
+"""Lists of words, with and without an order."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from vlmloom.components.contracts.reward import OnError
+from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.reward.parsed import Parsed, Unreadable, read_items, shown
+from vlmloom.registry import register
+
+MOST = 1000
+"""Items of one answer."""
+
+
+class Listed(Parsed):
+    """A verifier of lists: JSON, one item a line, or commas; items are compared as `reward/exact` does."""
+
+    def __init__(self, *, whole: bool = False, on_error: OnError = "skip") -> None:
+        super().__init__(on_error=on_error)
+        self.whole = whole
+
+    def read(self, text: str, sample: Sample) -> list[str]:
+        """The items."""
+        items = read_items(text, sample.truth.get("language", "en"))
+        if len(items) > MOST:
+            raise Unreadable(f"{len(items)} items; at most {MOST} are judged")
+        return items
+
+    def marked(self, right: int, total: int, found: list[str]) -> Reward:
+        """The share, or all or nothing."""
+        share = right / total
+        value = float(share == 1) if self.whole else share
+        return Reward(value, {"share": share}, f"{right} of {total} items in {shown(', '.join(found))}")
+
+
+@register("reward/set")
+class Set(Listed):
+    """The items that both lists have over those that either has, in any order; repeated items count apart.
+
+    Args:
+        whole: full marks or none.
+        on_error: see `Verifier`.
+
+    >>> from vlmloom.components.contracts.sample import Scene
+    >>> sample = Sample("t", "test", 0, [], "cat, dog", Scene(""))
+    >>> [reward.value for reward in Set().judge(sample, ["dog, cat", "cat", "cat, dog, cow, hen"])]
+    [1.0, 0.5, 0.5]
+    """
+
+    def compare(self, found: list[str], gold: list[str], sample: Sample) -> Reward:
+        """The share."""
+        one, other = Counter(found), Counter(gold)
+        return self.marked((one & other).total(), (one | other).total(), found)
+
+
+@register("reward/sequence")
+class Sequence(Listed):
+    """The longest common subsequence over the length of the longer list.
+
+    Args:
+        whole: full marks or none.
+        on_error: see `Verifier`.
+
+    >>> from vlmloom.components.contracts.sample import Scene
+    >>> sample = Sample("t", "test", 0, [], "cat, dog, cow", Scene(""))
+    >>> answers = ["Cat, Dog, Cow", "cat, cow, dog", "cow"]
+    >>> [round(reward.value, 2) for reward in Sequence().judge(sample, answers)]
+    [1.0, 0.67, 0.33]
+    """
+
+    def compare(self, found: list[str], gold: list[str], sample: Sample) -> Reward:
+        """The share."""
+        return self.marked(common(found, gold), max(len(found), len(gold)), found)
+
+
+def common(one: list[str], other: list[str]) -> int:
+    """The length of the longest common subsequence.
+
+    >>> common(list("abcd"), list("acbd"))
+    3
+    """
+    row = [0] * (len(other) + 1)
+    for item in one:
+        before = 0
+        for place, against in enumerate(other, 1):
+            here = row[place]
+            row[place] = before + 1 if item == against else max(here, row[place - 1])
+            before = here
+    return row[-1]

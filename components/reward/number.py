@@ -1,0 +1,153 @@
+"""Numbers with a tolerance."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from vlmloom.components.contracts.reward import OnError
+from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.reward.choice import LEAD
+from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown
+from vlmloom.registry import register
+
+DIGITS = r"(?:[0-9]{1,3}(?:[, ][0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{0,40})?|\.[0-9]{1,40}"
+QUANTITY = re.compile(
+    rf"""
+    \W{{0,3}}?(?P<before>[$€£¥])?\s*
+    (?P<sign>[-+−]?)\s*(?P<before2>[$€£¥])?\s*
+    (?P<digits>{DIGITS})
+    (?P<power>[eE][-+]?[0-9]{{1,2}}|\s*[x×*]\s*10\^?\{{?(?P<ten>[-+]?[0-9]{{1,2}})\}}?)?
+    (?:\s*/\s*(?P<below>[0-9]{{1,20}}))?
+    \s*(?P<unit>%|°?\s*[^\W\d_]+(?:[/^*·]*[^\W\d_]*[²³23]?)*(?:\s[^\W\d_]+)?|°)?
+    [\s.!$]*
+    """,  # noqa: RUF001
+    re.VERBOSE,
+)
+SCALES = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9}
+HEDGES = {
+    "or",
+    "and",
+    "to",
+    "more",
+    "less",
+    "plus",
+    "minus",
+    "not",
+    "about",
+    "maybe",
+    "than",
+    "least",
+    "most",
+}
+"""Words that make a number less than a number."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number as it was written.
+
+    Attributes:
+        value: finite.
+        unit: lower case, empty where none was given.
+        year: whether it may be one: four digits from 1000 to 2999 and nothing else.
+    """
+
+    value: float
+    unit: str = ""
+    year: bool = False
+
+
+@register("reward/number")
+class Number(Parsed):
+    """Full marks for the right number, within a tolerance.
+
+    Years are always exact, as in the published rewards for charts: a gold answer of four digits from 1000 to
+    2999, or as `truth["year"]` says. Where the gold answer, or `truth["unit"]`, has a unit, an answer may
+    leave it out but not give another. One number and nothing around it but a unit: a range is no number.
+
+    Args:
+        relative: of the gold value, e.g. 0.05 for charts.
+        absolute: what is allowed beside it; the larger of the two holds.
+        on_error: see `Verifier`.
+
+    Reference: arXiv 2507.01006, table 1 (charts: numbers with a tolerance, except years); arXiv 2203.10244
+        (relaxed accuracy, 5 %).
+
+    >>> from vlmloom.components.contracts.sample import Scene
+    >>> sample = Sample("t", "test", 0, [], "1,250 kg", Scene(""))
+    >>> answers = ["1250", "1.25e3 kg", "1240", "1250 m", "between 0 and 1250"]
+    >>> [reward.value for reward in Number(relative=0.05).judge(sample, answers)]
+    [1.0, 1.0, 1.0, 0.0, 0.0]
+    """
+
+    def __init__(self, *, relative: float = 0.0, absolute: float = 0.0, on_error: OnError = "skip") -> None:
+        super().__init__(on_error=on_error)
+        for name, value in (("relative", relative), ("absolute", absolute)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"reward/number: {name} is {value}; 0 or more would be right")
+        self.relative, self.absolute = relative, absolute
+
+    def read(self, text: str, sample: Sample) -> Quantity:
+        """The number."""
+        return read_quantity(text)
+
+    def compare(self, found: Quantity, gold: Quantity, sample: Sample) -> Reward:
+        """1 or 0."""
+        unit = str(sample.truth.get("unit") or gold.unit).lower()
+        off = abs(found.value - gold.value)
+        said = f"answered {found.value:g}, right is {gold.value:g}"
+        if unit and found.unit and singular(found.unit) != singular(unit):
+            return Reward(0.0, {"distance": off}, f"{said}; the unit is {found.unit!r}, right is {unit!r}")
+        exact = sample.truth.get("year", gold.year)
+        room = 0.0 if exact else max(self.relative * abs(gold.value), self.absolute)
+        # What binary fractions lose is no error of the answer.
+        right = off <= room + 1e-9 * max(abs(gold.value), abs(found.value))
+        right = found.value == gold.value if exact else right
+        return Reward(float(right), {"distance": off}, said)
+
+
+def singular(unit: str) -> str:
+    """A unit without the s of a plural and without spaces.
+
+    >>> singular("dogs"), singular("km/h")
+    ('dog', 'km/h')
+    """
+    unit = unit.replace(" ", "")
+    return unit[:-1] if len(unit) > 2 and unit.endswith("s") else unit
+
+
+def read_quantity(text: str) -> Quantity:
+    """The one number that a text is.
+
+    Raises:
+        Unreadable: it is none, several, a range, or has words around it.
+
+    >>> read_quantity("-3.5 °C"), read_quantity("1 250"), read_quantity("2 million").value
+    (Quantity(value=-3.5, unit='°c', year=False), Quantity(value=1250.0, unit='', year=False), 2000000.0)
+    """
+    short = LEAD.sub("", folded(text[:300]).strip("`* \t\n"))
+    match = QUANTITY.fullmatch(short) if len(text) <= 300 else None
+    if match is None:
+        raise Unreadable(f"no single number in {shown(text)}")
+    unit = (match["unit"] or "").lower().replace("° ", "°")
+    words = unit.split()
+    if HEDGES & set(words):
+        raise Unreadable(f"no single number in {shown(text)}")
+    value = float(match["digits"].replace(",", "").replace(" ", ""))
+    if match["power"]:
+        value *= 10.0 ** int(match["ten"] or match["power"].lower().lstrip("e"))
+    if match["below"]:
+        if not int(match["below"]):
+            raise Unreadable(f"a division by zero in {shown(text)}")
+        value /= int(match["below"])
+    if words and words[0] in SCALES:
+        value *= SCALES[words.pop(0)]
+        unit = " ".join(words)
+    if match["sign"] and match["sign"] != "+":
+        value = -value
+    if not math.isfinite(value):
+        raise Unreadable(f"a number beyond all bounds in {shown(text)}")
+    year = re.fullmatch(r"[12][0-9]{3}", short) is not None
+    return Quantity(value, unit or match["before"] or match["before2"] or "", year)
