@@ -44,7 +44,8 @@ class Cutout:
 
     def paint(self, canvas: np.ndarray) -> None:
         """Blend the sprite over the canvas."""
-        colour, keep = _scaled(self.sprites, self.row, self.size, self.hue, self.flip)
+        scaled = _scaled if self.size <= SMALL else _scaled_large
+        colour, keep = scaled(self.sprites, self.row, self.size, self.hue, self.flip)
         _blend(canvas, colour, keep, self.x, self.y)
 
 
@@ -186,19 +187,25 @@ def _ready(rgb: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return colour, np.ascontiguousarray(np.repeat((256 - weight)[..., None], 3, axis=2))
 
 
-@lru_cache(maxsize=8192)
-def _scaled(
+def _scale(
     sprites: Sprites, row: int, size: int, hue: RGB | None, flip: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     pixels = np.asarray(sprites.pixels[row])
     if hue is not None:
-        pixels = tinted(pixels, hue)
+        pixels = _in_shades(pixels, _shades_of(sprites, row), hue)
     picture = Image.fromarray(pixels, "RGBA").convert("RGBa")
     picture = picture.resize((size, size), Image.Resampling.BOX).convert("RGBA")
     pixels = np.asarray(picture)
     if flip:
         pixels = pixels[:, ::-1]
     return _ready(pixels[..., :3], pixels[..., 3])
+
+
+SMALL = 64
+"""Cut-outs up to this many pixels are kept in thousands; larger ones would fill every worker's memory."""
+
+_scaled = lru_cache(maxsize=8192)(_scale)
+_scaled_large = lru_cache(maxsize=1024)(_scale)
 
 
 def tinted(pixels: np.ndarray, hue: RGB) -> np.ndarray:
@@ -208,12 +215,25 @@ def tinted(pixels: np.ndarray, hue: RGB) -> np.ndarray:
         pixels: uint8 `[H, W, 4]`.
         hue: the colour of its lightest part.
     """
+    return _in_shades(pixels, _shades(pixels), hue)
+
+
+def _shades(pixels: np.ndarray) -> np.ndarray:
     light = pixels[..., :3] @ np.array([0.299, 0.587, 0.114])
     seen = light[pixels[..., 3] > 127]
     low, high = np.percentile(seen, (5, 95)) if seen.size else (0.0, 255.0)
-    shade = 0.5 + 0.5 * np.clip((light - low) / max(high - low, 32.0), 0.0, 1.0)
+    shades: np.ndarray = 0.5 + 0.5 * np.clip((light - low) / max(high - low, 32.0), 0.0, 1.0)
+    return shades
+
+
+@lru_cache(maxsize=256)
+def _shades_of(sprites: Sprites, row: int) -> np.ndarray:
+    return _shades(np.asarray(sprites.pixels[row]))
+
+
+def _in_shades(pixels: np.ndarray, shades: np.ndarray, hue: RGB) -> np.ndarray:
     out = pixels.copy()
-    out[..., :3] = (shade[..., None] * np.array(hue)).astype(np.uint8)
+    out[..., :3] = (shades[..., None] * np.array(hue)).astype(np.uint8)
     return out
 
 

@@ -11,7 +11,7 @@ from tests.support import scenes
 from vlmloom.components.contracts.sample import Sample, Scene
 from vlmloom.registry import build
 
-NAMES = ["motion_direction", "count_over_time", "needle", "event_summary"]
+NAMES = ["motion_direction", "count_over_time", "needle", "event_summary", "event_order"]
 CHOSEN = ["motion_direction", "count_over_time", "needle"]
 
 
@@ -90,6 +90,19 @@ def test_appearances_are_counted():
         runs = 1 + sum(two > one + 1 for one, two in pairwise(frames))
         assert runs == int(sample.answer)
         assert max(Counter(thing.frame for thing in sample.scene.things).values()) == 1
+
+
+def test_things_appear_in_the_order_that_is_said():
+    orders = Counter()
+    for sample in scenes.plans("event_order", "train", 1000)[:300]:
+        first = {}
+        for thing in sample.scene.things:
+            first.setdefault(thing.name, thing.frame)
+        ordered = sorted((name for name in first if first[name]), key=first.get)
+        assert sample.answer == ", ".join(ordered) and len(set(first.values())) == len(first) == 4
+        asked = re.search(r"appear: (.*)\?", sample.prompt[-1])[1].split(", ")
+        orders[tuple(asked.index(name) for name in ordered)] += 1
+    assert len(orders) == 6 and max(orders.values()) < 1.5 * 50
 
 
 def test_the_needle_is_in_one_frame():
@@ -181,6 +194,7 @@ def test_an_empty_clip_has_one_title():
     [
         ("motion_direction", {"others": 0}, {"others": 3}, lambda s: len({t.name for t in s.scene.things})),
         ("count_over_time", {"largest": 2}, {"largest": 5}, lambda s: len(s.choices)),
+        ("event_order", {"events": 2}, {"events": 5}, lambda s: s.answer.count(",")),
         ("needle", {"frames": 16}, {"frames": 48}, lambda s: s.pictures[0].frames),
         # An event that is there for fewer frames is easier to miss.
         (
@@ -214,6 +228,7 @@ def test_small_pictures_work(name):
         ("motion_direction", {"frames": 3}, "task/motion_direction: frames is 3; 4 to 64 would be right"),
         ("motion_direction", {"others": 4}, "task/motion_direction: others is 4; 0 to 3 would be right"),
         ("count_over_time", {"largest": 9}, "task/count_over_time: largest is 9; 2 to 5 (one in three"),
+        ("event_order", {"events": 6}, "task/event_order: events is 6; 2 to 5 would be right"),
         ("needle", {"rate": 0}, "task/needle: rate is 0; 1 to 30 frames a second would be right"),
         ("event_summary", {"lasting": 9}, "task/event_summary: lasting is 9; 1 to 8 frames would be right"),
     ],
