@@ -1,0 +1,79 @@
+"""Captions by what they mention."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from vlmloom.components.contracts.reward import OnError, Verifier
+from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.registry import register
+
+NO = re.compile(
+    r"\b(?:no|not|without|neither|nor|never|isn't|aren't|sin|ni|kein\w*|nicht|ohne)\W+(?:\w+\W+){0,2}$"
+)
+CLAUSE = re.compile(r"[.;:!?,\n。；，！？]|\b(?:and|but|with|while|y|und|aber)\b")  # noqa: RUF001
+
+
+@register("reward/attributes")
+class Attributes(Verifier):
+    """The share of attributes that a caption mentions, less what it mentions that is not there.
+
+    The truth of a sample is `attributes`, each one wording or a list of wordings of which any will do; and
+    `absent`, wordings of what is not there, each of which costs as much as one attribute earns. The words of
+    a wording stand together in one clause, in their order, with at most two others between; what is denied
+    ("no dog") is not mentioned. A caption of more words than it may have is worth nothing.
+
+    Args:
+        words: the most words of a caption, per attribute, and twenty more; lists of everything are longer.
+        on_error: see `Verifier`.
+
+    >>> from vlmloom.components.contracts.sample import Scene
+    >>> truth = {"attributes": ["red hat", ["sofa", "couch"]], "absent": ["dog", "blue hat"]}
+    >>> sample = Sample("t", "test", 0, [], "a red hat on a sofa", Scene(""), truth=truth)
+    >>> captions = ["A red hat lies on the couch, no dog.", "a hat on a sofa", "red hat, sofa, dog, blue hat"]
+    >>> [reward.value for reward in Attributes().judge(sample, captions)]
+    [1.0, 0.5, 0.0]
+    """
+
+    longest = 10_000
+
+    def __init__(self, *, words: int = 20, on_error: OnError = "skip") -> None:
+        super().__init__(on_error=on_error)
+        if words < 1:
+            raise ValueError(f"reward/attributes: words is {words}; 1 or more would be right")
+        self.words = words
+
+    def score(self, sample: Sample, response: str) -> Reward:
+        """Recall, less what is not there."""
+        attributes = [[one] if isinstance(one, str) else list(one) for one in sample.truth["attributes"]]
+        if not attributes:
+            raise ValueError("truth['attributes'] is empty")
+        most = self.words * len(attributes) + 20
+        if len(response.split()) > most:
+            return Reward(0.0, {"recall": 0.0}, f"{len(response.split())} words; at most {most} are judged")
+        clauses = [clause for clause in CLAUSE.split(response.lower()) if clause and clause.strip()]
+        missing = [one[0] for one in attributes if not any(mentioned(word, clauses) for word in one)]
+        wrong = [one for one in sample.truth.get("absent", ()) if mentioned(one, clauses)]
+        right = len(attributes) - len(missing)
+        value = max(0.0, (right - len(wrong)) / len(attributes))
+        reason = f"{right} of {len(attributes)} attributes"
+        reason += f"; not {', '.join(missing[:5])}" if missing else ""
+        reason += f"; not there: {', '.join(wrong[:5])}" if wrong else ""
+        return Reward(value, {"recall": right / len(attributes), "absent": float(len(wrong))}, reason)
+
+
+def mentioned(wording: str, clauses: Sequence[str]) -> bool:
+    """Whether a clause has the words of a wording, not denied.
+
+    >>> mentioned("red hat", ["a red old hat"]), mentioned("hat", ["there is no hat"])
+    (True, False)
+    """
+    if not wording.isascii() and not re.search(r"\s", wording) and re.search(r"[\u4e00-\u9fff]", wording):
+        denied = re.compile(f"[没无不]有?{re.escape(wording)}")
+        return any(wording in clause and not denied.search(clause) for clause in clauses)
+    words = [re.escape(word) for word in re.findall(r"\w+", wording.lower())]
+    pattern = re.compile(r"\b" + r"(?:s|es)?\W+(?:\w+\W+){0,2}?".join(words) + r"(?:s|es)?\b")
+    return any(
+        not NO.search(clause[: match.start()]) for clause in clauses for match in pattern.finditer(clause)
+    )

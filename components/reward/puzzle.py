@@ -1,0 +1,109 @@
+"""Puzzles of reasoning-gym by their own scoring."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from vlmloom.components.contracts.reward import OnError, Verifier
+from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.reward.bounded import Overran, bounded
+from vlmloom.components.reward.parsed import shown
+from vlmloom.registry import register
+from vlmloom.registry.errors import UserError
+
+FUNCTIONS = frozenset("sin cos tan asin acos atan sinh cosh tanh exp log ln sqrt abs Abs".split())
+CALL = re.compile(r"(\w+)\s*\(|[\])'\"]\s*\(")
+CODE = re.compile(r"\w_|_\w|\.\s*[^\W\d]|\b(?:lambda|import|yield|await)\b|[\\#]")
+
+
+@register("reward/puzzle")
+class Puzzle(Verifier):
+    """What reasoning-gym's own `score_answer` says, in a process of its own.
+
+    The truth of a sample is `dataset`, its name there, and `entry`, the entry as JSON has it. Some of these
+    scorers evaluate the answer as an expression: those are shown arithmetic alone, and an answer that looks
+    like code is wrong, unseen.
+
+    Args:
+        whole: full marks or none; else also what it gives for an answer of the right form.
+        seconds: CPU time for one answer.
+        on_error: see `Verifier`.
+
+    Raises:
+        UserError: reasoning-gym is not installed.
+    """
+
+    longest = 10_000
+
+    def __init__(self, *, whole: bool = True, seconds: float = 3.0, on_error: OnError = "skip") -> None:
+        super().__init__(on_error=on_error)
+        try:
+            from importlib.metadata import version
+
+            version("reasoning-gym")
+        except ImportError:
+            raise UserError(
+                "reward/puzzle: reasoning-gym is not installed; pip install 'vlmloom[tasks]'"
+            ) from None
+        self.whole, self.seconds = whole, seconds
+
+    def score(self, sample: Sample, response: str) -> Reward:
+        """What the puzzle's own scoring says."""
+        text = response.strip()
+        if not text:
+            return Reward(0.0, reason="an empty answer")
+        try:
+            value = bounded(self.seconds).ask(scored, sample.truth["dataset"], sample.truth["entry"], text)
+        except Overran as error:
+            return Reward(0.0, reason=f"{shown(text)}: {error}")
+        if value is None:
+            return Reward(0.0, reason=f"code, not an answer: {shown(text)}")
+        value = min(max(float(value), 0.0), 1.0)
+        return Reward(float(value == 1) if self.whole else value, {"score": value}, f"answered {shown(text)}")
+
+
+def looks_like_code(text: str) -> bool:
+    """Whether evaluating a text could do more than arithmetic.
+
+    >>> [looks_like_code(one) for one in ("(3 + 4) * sqrt(2)", "['a', 'b']", "open('x')", "[f][0](1)", "x.y")]
+    [False, False, True, True, True]
+    """
+    calls = (match[1] for match in CALL.finditer(text))
+    return bool(CODE.search(text)) or any(name is None or _unsafe(name) for name in calls)
+
+
+def _unsafe(name: str) -> bool:
+    # `2(3)` and `x(y)` are products to a person, and no callables to Python.
+    return not name.isdigit() and name not in FUNCTIONS
+
+
+@cache
+def _scorer(dataset: str) -> tuple[Any, bool]:
+    """The scorer of a dataset, and whether it evaluates answers."""
+    import inspect
+
+    import reasoning_gym
+    from reasoning_gym.factory import DATASETS
+
+    source = inspect.getsource(inspect.getmodule(DATASETS[dataset][0]))  # type: ignore[arg-type]
+    return reasoning_gym.get_score_answer_fn(dataset), re.search(
+        r"\b(?:eval|parse_expr)\(", source
+    ) is not None
+
+
+def scored(dataset: str, entry: dict[str, Any], answer: str) -> float | None:
+    """The score; None for an answer that is not shown to the scorer. Called in the bounded process."""
+    scorer, evaluates = _scorer(dataset)
+    if evaluates and looks_like_code(answer):
+        return None
+    return float(scorer(answer, entry))
+
+
+def prepare() -> None:
+    """Import what takes longer than an answer may."""
+    import reasoning_gym  # noqa: F401
+
+
+scored.prepare = prepare  # type: ignore[attr-defined]

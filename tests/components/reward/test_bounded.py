@@ -1,0 +1,86 @@
+"""Calls that are cut off, and verifiers that no answer stalls."""
+
+import os
+import time
+
+import pytest
+
+from vlmloom.components.contracts.sample import Sample, Scene
+from vlmloom.components.reward.bounded import Bounded, Overran
+from vlmloom.components.reward.expressions import verified
+from vlmloom.components.reward.puzzle import looks_like_code
+from vlmloom.registry import build
+
+
+@pytest.fixture(scope="module")
+def short():
+    bounded = Bounded(0.5)
+    yield bounded
+    bounded._stop()
+
+
+@pytest.mark.parametrize("name", ["spin", "long_in_c"])
+def test_a_call_is_cut_off(short, name, monkeypatch, tmp_path):
+    (tmp_path / "stalls.py").write_text(
+        "def spin():\n    while True: pass\ndef long_in_c():\n    return len(str(9 ** 9 ** 9))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import stalls
+
+    short._stop()  # it knows the paths of its start
+    began = time.monotonic()
+    with pytest.raises(Overran, match=r"0\.5 s of CPU time"):
+        short.ask(getattr(stalls, name))
+    assert time.monotonic() - began < 15
+    assert short.ask(os.path.basename, "a/b") == "b"
+
+
+def test_an_error_is_told(short):
+    with pytest.raises(RuntimeError, match="ValueError: the gold answer"):
+        short.ask(verified, "", "1", 1e-6)
+
+
+def test_a_lost_process_is_an_error_and_is_started_again(short):
+    assert short.ask(os.path.basename, "a/b") == "b"
+    with pytest.raises(RuntimeError, match="ended with status 3"):
+        short.ask(os._exit, 3)
+    assert short.ask(os.path.basename, "a/b") == "b"
+
+
+@pytest.mark.parametrize("bomb", ["9^{9^{9^{9}}}", "99999999999999!", r"\frac^{" * 400 + "1" + "}" * 400])
+def test_an_expression_that_takes_too_long_is_wrong_and_the_next_is_judged(bomb):
+    sample = Sample("t", "test", 0, [], "x^2 + 1", Scene(""))
+    math = build({"use": "reward/math", "seconds": 1.0})
+    values = [reward.value for reward in math.judge(sample, [bomb, "1 + x^2"])]
+    assert values == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "__import__('os')",
+        "open ('x')",
+        "(lambda: 1)()",
+        "[print][0](1)",
+        "x.y",
+        "(eval#\n('1'))",
+        "eval\\\n('1')",
+    ],
+)
+def test_code_is_not_shown_to_scorers_that_evaluate(code):
+    assert looks_like_code(code)
+
+
+def test_a_puzzle_is_scored_by_its_own_rule(tmp_path):
+    import json
+
+    import reasoning_gym
+
+    entry = json.loads(json.dumps(reasoning_gym.create_dataset("countdown", size=1, seed=3)[0]))
+    sample = Sample("t", "test", 0, [], "", Scene(""), truth={"dataset": "countdown", "entry": entry})
+    puzzle = build({"use": "reward/puzzle"})
+    gold, touched = entry["metadata"]["expression"], tmp_path / "touched"
+    attack = f"open('{touched}', 'w')"
+    right, wrong, code = puzzle.judge(sample, [gold, "1 + 1", attack])
+    assert (right.value, wrong.value, code.value) == (1, 0, 0)
+    assert "code" in code.reason and not touched.exists()
