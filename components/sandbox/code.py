@@ -123,23 +123,26 @@ class CodeRunner:
             "disk": self.disk,
             "weaker": self.weaker,
         }
-        stopped = self._ask(order)["stopped"]
-        printed = (top / "printed").read_bytes()[: self.longest].decode("utf-8", "replace")
-        try:
-            answer = json.loads((top / "results").read_bytes())
-        except ValueError:
-            return Run(error=stopped or "ended without a result", printed=printed)
-        if answer["refused"]:
+        state = self._ask(order)
+        if state["refused"]:
             raise SandboxRefused(
-                f"code sandbox: this machine has no {answer['refused']}; a Linux kernel with Landlock and "
+                f"code sandbox: this machine has no {state['refused']}; a Linux kernel with Landlock and "
                 "seccomp would be right, or `weaker: true` where the code is trusted"
             )
+        printed = (top / "printed").read_bytes()[: self.longest].decode("utf-8", "replace")
+        missing = tuple(state["missing"])
+        try:
+            # What the code has left is no more to be trusted than the code.
+            answer = json.loads((top / "results").read_bytes())
+            values, error = tuple(map(str, answer["values"])), str(answer["error"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return Run(error=state["stopped"] or "ended without a result", printed=printed, missing=missing)
         kept = {name: content for name in files if (content := _content(folder / name)) is not None}
-        return Run(
-            tuple(answer["values"]), stopped or answer["error"], printed, kept, tuple(answer["missing"])
-        )
+        if not error and len(values) != len(calls):
+            error = "the result was tampered with"
+        return Run(values, state["stopped"] or error, printed, kept, missing)
 
-    def _ask(self, order: dict[str, Any]) -> dict[str, str]:
+    def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
         for _ in range(2):
             server = self._serve()
             assert server.stdin is not None and server.stdout is not None
@@ -147,7 +150,7 @@ class CodeRunner:
                 server.stdin.write(json.dumps(order).encode() + b"\n")
                 server.stdin.flush()
                 if reply := server.stdout.readline():
-                    answer: dict[str, str] = json.loads(reply)
+                    answer: dict[str, Any] = json.loads(reply)
                     return answer
             except BrokenPipeError:
                 pass

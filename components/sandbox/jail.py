@@ -179,17 +179,21 @@ def lock_in(order: Order) -> list[str]:
     return missing
 
 
-def obey(order: Order, results: int) -> None:
-    """Lock in, run the code, and write what became of it; the child's whole life."""
-    answer: dict[str, Any] = {"values": [], "error": "", "refused": "", "missing": []}
+def obey(order: Order, results: int, locked: int) -> None:
+    """Lock in and say so, run the code, and write what became of it; the child's whole life."""
+    answer: dict[str, Any] = {"values": [], "error": ""}
     try:
         os.chdir(order["folder"])
         for name in ("HOME", "TMPDIR", "MPLCONFIGDIR"):
             os.environ[name] = order["folder"]
         try:
-            answer["missing"] = lock_in(order)
+            state = {"missing": lock_in(order), "refused": ""}
         except OSError as error:
-            answer["refused"] = str(error.strerror)
+            state = {"missing": [], "refused": str(error.strerror)}
+        # Said and closed before the first line of the code, which so cannot say it.
+        os.write(locked, json.dumps(state).encode())
+        os.close(locked)
+        if state["refused"]:
             return
         names: dict[str, Any] = {"__name__": "__main__"}
         for place, source in enumerate(order["sources"]):
@@ -205,10 +209,10 @@ def obey(order: Order, results: int) -> None:
 
 
 def size_of(folder: str) -> int:
-    """Bytes in a folder, and a kilobyte for each entry."""
+    """Bytes in a folder, and a block for each entry."""
     total = 0
     for root, folders, files in os.walk(folder):
-        total += 1024 * (len(folders) + len(files))
+        total += 4096 * (len(folders) + len(files))
         for name in files:
             try:
                 total += os.lstat(os.path.join(root, name)).st_blocks * 512
@@ -252,20 +256,24 @@ def main() -> None:
         order = json.loads(line)
         results = os.open(order["results"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         printed = os.open(order["printed"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        told, locked = os.pipe()
         child = os.fork()
         if child == 0:
+            os.close(told)
             libc.prctl(1, signal.SIGKILL)
             for handle, target in ((nothing, 0), (printed, 1), (printed, 2)):
                 os.dup2(handle, target)
             os.close(replies)
             sys.stdin = open(os.devnull, encoding="utf-8")
             try:
-                obey(order, results)
+                obey(order, results, locked)
             finally:
                 os._exit(0)
-        os.close(results)
-        os.close(printed)
-        os.write(replies, json.dumps({"stopped": attend(child, order)}).encode() + b"\n")
+        for handle in (results, printed, locked):
+            os.close(handle)
+        with os.fdopen(told, "rb") as state:
+            reply = json.loads(state.read())
+        os.write(replies, json.dumps(reply | {"stopped": attend(child, order)}).encode() + b"\n")
 
 
 if __name__ == "__main__":

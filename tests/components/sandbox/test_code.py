@@ -176,3 +176,17 @@ def test_a_missing_guard_is_refused_in_one_line_unless_it_is_allowed(monkeypatch
         CodeRunner().run(["x = 1"])
     allowed = CodeRunner(weaker=True).run(["import socket"], ["1"])
     assert allowed.values == ("1",) and "landlock" in allowed.missing[0]
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "import json\njson.dumps = lambda *a: '[[1]]'",
+        "import os, json\nfor n in range(3, 30):\n  try: os.write(n, json.dumps({'refused': 'x'}).encode())\n"
+        "  except OSError: pass\nos._exit(0)",
+        'import json\njson.dumps = lambda *a: \'{"values": [], "error": "", "refused": "seccomp"}\'',
+    ],
+)
+def test_a_forged_result_is_the_codes_fault(runner, attempt):
+    run = runner.run([attempt], ["1"])
+    assert run.error in ("ended without a result", "the result was tampered with")
