@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,8 +19,10 @@ from vlmloom.registry.errors import one_line
 Tick = Callable[[int, int, int], None]
 """Told (done, total, failed)."""
 
-TOGETHER = 4
-"""Episodes of several steps that are open at once: each may hold a page of a browser."""
+
+def together() -> int:
+    """Episodes of several steps that are open at once: each may hold one of the browsers that there are."""
+    return max(1, int(os.environ.get("VLMLOOM_BROWSERS", "2")))
 
 
 @dataclass(frozen=True)
@@ -132,19 +135,22 @@ def well_formed(sample: Sample, response: str, reward: Reward) -> bool:
 
 
 def _episodes(target: Target, questions: Questions, places: Sequence[tuple[str, str, int]]) -> Iterator[Item]:
-    """Several episodes side by side, a step of each at a time."""
-    waiting = iter(places)
-    while batch := list(islice(waiting, min(target.batch, TOGETHER))):
-        runs = [_Run(questions, *place) for place in batch]
-        try:
-            while going := [run for run in runs if run.going(target.scripted)]:
-                samples = [run.question for run in going]
-                for place, reply in target.replies(samples):
-                    going[place].act(reply)
-        finally:
-            for run in runs:
-                run.close()
-        yield from (item for run in runs if (item := run.item) is not None)
+    """Several episodes side by side, a step of each at a time; where one ends, the next begins."""
+    waiting, active = iter(places), list[_Run]()
+    try:
+        while True:
+            active += [_Run(questions, *place) for place in islice(waiting, together() - len(active))]
+            if not active:
+                return
+            # One by one: what an episode holds is given back before the next one asks for it.
+            going = [run for run in active if run.going(target.scripted)]
+            ended, active = [run for run in active if run.ended], going
+            yield from (run.item for run in ended if run.item is not None)
+            for place, reply in target.replies([run.question for run in going]):
+                going[place].act(reply)
+    finally:
+        for run in active:
+            run.close()
 
 
 class _Run:
@@ -194,6 +200,8 @@ class _Run:
         while not self.ended:
             if self._try(lambda: self._next(scripted)):
                 break
+        if self.ended:
+            self.close()
         return not self.ended
 
     def _next(self, scripted: bool) -> None:

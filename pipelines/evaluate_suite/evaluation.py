@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,15 @@ class Evaluation:
         kept = Kept(self.out / f"answers-{file_name(name)}-{self.split}.jsonl", key)
         self.found[name] = ask(target, Questions(self.suite, self.split, self.items), kept, tick)
 
+    def _unscripted(self) -> dict[str, dict[str, int]]:
+        """Target -> category -> episodes that it was not asked, since nobody has written them a script."""
+        found = {}
+        for name, items in self.found.items():
+            there = Counter(item.category for item in items)
+            missing = {one: self.items - there[one] for one in self.suite.splits()[self.split]}
+            found[name] = {category: count for category, count in missing.items() if count}
+        return {name: missing for name, missing in found.items() if missing}
+
     def report(self, facts: dict[str, Any]) -> dict[str, Any]:
         """Write `report.json` and `report.html`, and hand back what the first holds."""
         left_out = {
@@ -97,6 +107,7 @@ class Evaluation:
             "items": self.items,
             "categories": len(names),
             "left_out": left_out,
+            "unscripted": self._unscripted(),
         }
         made = document(
             self.found,

@@ -95,6 +95,9 @@ def show(document: Row, console: Console) -> None:
     for row in document["told"]:
         if row["category"] is None:
             console.print(_sentence(row))
+    for name, missing in suite["unscripted"].items():
+        told = ", ".join(f"{readable(category)} {count}" for category, count in missing.items())
+        console.print(f"{name}: no script for episodes of {told}")
     for name, lacks in suite["left_out"].items():
         console.print(f"left out: {name}: {lacks}")
 
