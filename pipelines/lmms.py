@@ -139,7 +139,7 @@ def _model() -> type:
 def _spare_filelock() -> None:
     """lmms-eval 0.7.3 patches `filelock._api`, which filelock 4 no longer has; it is told not to.
 
-    The patch lets one process hold a lock twice under two classes, which filelock below 4 takes for a deadlock.
+    The patch lets a process hold a lock under two classes, which filelock 3 takes for a deadlock.
     """
     import importlib.util
 
