@@ -48,7 +48,7 @@ def test_dependencies_have_lower_bounds_and_no_pins() -> None:
     extras = PROJECT["optional-dependencies"]
     for requirement in [*PROJECT["dependencies"], *(line for lines in extras.values() for line in lines)]:
         if not requirement.startswith("vlmloom["):
-            assert re.fullmatch(r"[A-Za-z0-9_.-]+(\[[a-z,]+\])?>=[0-9.]+", requirement), requirement
+            assert re.fullmatch(r"[A-Za-z0-9_.-]+(\[[a-z0-9_,]+\])?>=[0-9.]+", requirement), requirement
 
 
 def test_megablocks_is_an_extra_of_its_own() -> None:
