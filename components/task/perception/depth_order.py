@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.corrupt import TONAL
@@ -73,6 +73,10 @@ class DepthOrder(ScatteredTask):
         asked = draw.sample([entry.name for entry in entries], len(entries))
         truth = {"order": [entry.name for entry in reversed(entries)]}
         return Item(self.either(asked), ", ".join(names), things, (picture,), source=style.name, truth=truth)
+
+    def judge(self) -> dict[str, Any]:
+        """The names in order, all of them."""
+        return {"use": "reward/sequence", "whole": True}
 
 
 def _order_is_seen(style: Style, spots: list[Spot], width: int, height: int) -> bool:

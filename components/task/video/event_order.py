@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.draw import Draw
@@ -53,3 +53,7 @@ class EventOrder(ClipTask):
         names = [entry.name for entry in entries[:-1]]
         question = f"in which order do they appear: {', '.join(draw.sample(names, len(names)))}?"
         return Item(question, ", ".join(names), things, (picture,), source=style.name)
+
+    def judge(self) -> dict[str, Any]:
+        """The names in order, all of them."""
+        return {"use": "reward/sequence", "whole": True}

@@ -22,6 +22,9 @@ NAMES = [
     "compare_colour",
     "matching",
     "depth_order",
+    "detect",
+    "point",
+    "anomaly",
 ]
 CHOSEN = ["fine_grained_choice", "attributes", "count_where", "compare_size", "compare_colour", "matching"]
 
@@ -225,6 +228,62 @@ def test_who_is_in_front_is_seen():
             assert changed.sum() > 0.02 * min(layers[one].size, layers[other].size) ** 2
 
 
+def test_a_point_is_within_the_thing_and_no_other():
+    for sample in scenes.plans("point", "test"):
+        name = re.search(r"at the (\w+):", sample.prompt[-1])[1]
+        x, y = json.loads(sample.answer)
+        hit = [t.name for t in sample.scene.things if t.box[0] <= x <= t.box[2] and t.box[1] <= y <= t.box[3]]
+        assert hit == [name] and sample.truth["box"] == next(
+            thing.box for thing in sample.scene.things if thing.name == name
+        )
+    centre_hits = sum(
+        scenes.task("point").check(sample, "[500,500]").value for sample in scenes.plans("point", "test")
+    )
+    assert centre_hits < 20, "the middle of the picture is no answer"
+
+
+def test_all_of_two_names_are_to_be_found():
+    task = scenes.task("detect")
+    for sample in scenes.plans("detect", "test"):
+        names = re.match(r"find every (\w+) and every (\w+):", sample.prompt[-1]).groups()
+        gold = json.loads(sample.answer)
+        boxes = sorted(list(thing.box) for thing in sample.scene.things if thing.name in names)
+        assert sorted(one["bbox_2d"] for one in gold) == boxes and {one["label"] for one in gold} == {*names}
+        assert any(thing.name not in names for thing in sample.scene.things)
+        assert task.check(sample, "[]").value == 0
+        if len(gold) > 2:
+            assert 0 < task.check(sample, json.dumps(gold[:-1])).value < 1
+
+
+def test_damage_is_where_it_is_said_to_be():
+    """The last picture differs from itself without the damage within the mask alone, and the box holds it."""
+    from vlmloom.components.task.drawing import Drawing
+
+    kinds = Counter()
+    for sample in scenes.plans("anomaly", "train", 1000)[:120]:
+        last = sample.pictures[-1]
+        kinds[sample.truth["kind"]] += 1
+        if not sample.truth["kind"]:
+            assert sample.answer == "[]" and "mask" not in sample.truth
+            continue
+        height, width = sample.truth["mask"]["size"]
+        counts = sample.truth["mask"]["counts"]
+        flat = np.repeat(np.arange(len(counts)) % 2, counts)
+        mask = flat.reshape(width, height).T.astype(bool)
+        sound = Drawing(last.width, last.height, last.backdrop, (last.layers[0][:1],)).render()[0].astype(int)
+        changed = np.abs(last.render()[0] - sound).max(axis=2) > 24
+        assert not (changed & ~mask).any() and changed.sum() > 0.5 * mask.sum()
+        (found,) = json.loads(sample.answer)
+        x1, y1, x2, y2 = found["bbox_2d"]
+        rows, columns = np.nonzero(mask)
+        assert abs(columns.min() - x1 * width / 1000) < 1 and abs(columns.max() + 1 - x2 * width / 1000) < 1
+        assert abs(rows.min() - y1 * height / 1000) < 1 and abs(rows.max() + 1 - y2 * height / 1000) < 1
+        assert scenes.task("anomaly").check(sample, "[]").value == 0
+        whole = '[{"label": "damage", "bbox_2d": [0, 0, 1000, 1000]}]'
+        assert scenes.task("anomaly").check(sample, whole).value == 0
+    assert len(kinds) == 5 and 40 < kinds[""] < 80
+
+
 def test_neighbours_are_of_one_group_and_no_name_holds_another():
     group = {code: group for group, codes in NEIGHBOURS.items() for code in codes}
     assert len(group) == sum(map(len, NEIGHBOURS.values())) > 250
@@ -255,6 +314,8 @@ HARDER = [
     ("compare_colour", {"options": 2}, {"options": 6}),
     ("matching", {"others": 0}, {"others": 5}),
     ("depth_order", {"things": 2}, {"things": 4}),
+    ("point", {"things": 2}, {"things": 8}),
+    ("detect", {"things": 3}, {"things": 8}),
 ]
 
 
@@ -268,6 +329,18 @@ def test_the_knob_makes_items_harder(name, easy, hard):
         return sum(len(sample.choices) + len(sample.scene.things) for sample in samples)
 
     assert measure(hard) > 1.4 * measure(easy)
+
+
+def test_less_damage_is_harder():
+    areas = [
+        sum(
+            sum(sample.truth["mask"]["counts"][1::2])
+            for sample in scenes.plans("anomaly", "test", 40, extent=extent)
+            if sample.truth["kind"]
+        )
+        for extent in (0.15, 0.45)
+    ]
+    assert areas[0] < 0.3 * areas[1]
 
 
 @pytest.mark.parametrize("side", [64, 96, 192])
@@ -292,8 +365,12 @@ def test_items_in_other_languages_differ_by_their_words_alone(name, language):
     english = scenes.plans(name, "test", 60)
     for one, two in zip(english, scenes.plans(name, "test", 60, language=language), strict=True):
         assert one.scene == two.scene and one.prompt[-1] != two.prompt[-1]
-        assert not re.search(r"[{}]", two.prompt[-1])
-        assert two.answer == ", ".join(task.words.get(word, word) for word in one.answer.split(", "))
+        assert not re.search(r"\{\d", two.prompt[-1])
+        if name == "detect":
+            told = [task.words[thing["label"]] for thing in json.loads(one.answer)]
+            assert [thing["label"] for thing in json.loads(two.answer)] == told
+        else:
+            assert two.answer == ", ".join(task.words.get(word, word) for word in one.answer.split(", "))
         assert len(set(two.choices)) == len(one.choices)
         assert task.check(two, two.answer).value == 1
         questions.add(two.prompt[-1])
@@ -310,6 +387,7 @@ def test_items_in_other_languages_differ_by_their_words_alone(name, language):
         ("compare_size", {"others": 8}, "task/compare_size: others is 8; 0 to 7 would be right"),
         ("compare_colour", {"options": 9}, "task/compare_colour: options is 9; 2 to 8"),
         ("depth_order", {"things": 5}, "task/depth_order: things is 5, but a picture takes 2 to 4"),
+        ("anomaly", {"extent": 0.9}, "task/anomaly: extent is 0.9; 0.12 to 0.5 would be right"),
         ("matching", {"others": 6}, "task/matching: others is 6; 0 to 5 would be right"),
     ],
 )

@@ -11,7 +11,15 @@ from tests.support import scenes
 from vlmloom.components.contracts.sample import Sample, Scene
 from vlmloom.registry import build
 
-NAMES = ["motion_direction", "count_over_time", "needle", "event_summary", "event_order"]
+NAMES = [
+    "motion_direction",
+    "count_over_time",
+    "needle",
+    "event_summary",
+    "event_order",
+    "temporal_grounding",
+    "track",
+]
 CHOSEN = ["motion_direction", "count_over_time", "needle"]
 
 
@@ -105,6 +113,29 @@ def test_things_appear_in_the_order_that_is_said():
     assert len(orders) == 6 and max(orders.values()) < 1.5 * 50
 
 
+def test_a_thing_is_there_when_it_is_said_to_be():
+    task = scenes.task("temporal_grounding")
+    for sample in scenes.plans("temporal_grounding", "train", 1000)[:200]:
+        name = re.search(r"is the (\w+) there", sample.prompt[-1])[1]
+        times = [sample.pictures[0].times[thing.frame] for thing in track(sample, name)]
+        assert json.loads(sample.answer) == [min(times), max(times)]
+        assert len(times) == (max(times) - min(times)) * task.rate + 1, "without a gap"
+        whole = f"[0,{sample.pictures[0].times[-1]}]"
+        assert task.check(sample, whole).value == 0
+
+
+def test_a_thing_is_followed_second_by_second():
+    task = scenes.task("track")
+    for sample in scenes.plans("track", "train", 1000)[:200]:
+        name = re.search(r"box of the (\w+) at", sample.prompt[-1])[1]
+        boxes = {sample.pictures[0].times[thing.frame]: thing.box for thing in track(sample, name)}
+        found = json.loads(sample.answer)
+        assert set(found) == {f"{time:g}" for time in boxes if time % 1 == 0} and len(found) == 4
+        assert all(found[key] == [{"label": name, "bbox_2d": list(boxes[float(key)])}] for key in found)
+        still = {key: found["0"] for key in found}
+        assert task.check(sample, json.dumps(still)).value < 1, "it has moved"
+
+
 def test_the_needle_is_in_one_frame():
     for sample in scenes.plans("needle", "test"):
         shown = Counter(thing.name for thing in sample.scene.things)
@@ -195,6 +226,8 @@ def test_an_empty_clip_has_one_title():
         ("motion_direction", {"others": 0}, {"others": 3}, lambda s: len({t.name for t in s.scene.things})),
         ("count_over_time", {"largest": 2}, {"largest": 5}, lambda s: len(s.choices)),
         ("event_order", {"events": 2}, {"events": 5}, lambda s: s.answer.count(",")),
+        ("temporal_grounding", {"frames": 8}, {"frames": 32}, lambda s: s.pictures[0].frames),
+        ("track", {"others": 0}, {"others": 2}, lambda s: len(s.scene.things)),
         ("needle", {"frames": 16}, {"frames": 48}, lambda s: s.pictures[0].frames),
         # An event that is there for fewer frames is easier to miss.
         (
@@ -229,6 +262,8 @@ def test_small_pictures_work(name):
         ("motion_direction", {"others": 4}, "task/motion_direction: others is 4; 0 to 3 would be right"),
         ("count_over_time", {"largest": 9}, "task/count_over_time: largest is 9; 2 to 5 (one in three"),
         ("event_order", {"events": 6}, "task/event_order: events is 6; 2 to 5 would be right"),
+        ("temporal_grounding", {"others": 5}, "task/temporal_grounding: others is 5; 0 to 4 would be"),
+        ("track", {"others": 3}, "task/track: others is 3; 0 to 2 would be right"),
         ("needle", {"rate": 0}, "task/needle: rate is 0; 1 to 30 frames a second would be right"),
         ("event_summary", {"lasting": 9}, "task/event_summary: lasting is 9; 1 to 8 frames would be right"),
     ],
