@@ -1,0 +1,234 @@
+"""Verifiers in processes that may hang, crash or be killed: nothing but their own answer is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from vlmloom.components.contracts.reward import Verifier
+from vlmloom.components.contracts.sample import Reward
+from vlmloom.components.reward.judge_endpoint import EndpointJudge
+from vlmloom.pipelines.score_line import Line, Scorer, failed, suite_of
+
+STARTING = 120.0
+"""Seconds that a worker may take to be ready, for the first line or with a question."""
+TRIES = 2
+"""How often an answer is judged whose worker died; one that runs out of time is not tried again."""
+
+
+@dataclass
+class Job:
+    """A line under way.
+
+    Attributes:
+        seconds: that each of its answers may take.
+        together: whether its answers are judged at once, and then share their seconds and their fate.
+        done: gets its rewards.
+        rewards: so far.
+        died: how many workers died on the next answer.
+    """
+
+    line: Line
+    seconds: float
+    together: bool = False
+    done: Future[list[Reward]] = field(default_factory=Future)
+    rewards: list[Reward] = field(default_factory=list)
+    died: int = 0
+
+
+class Pool:
+    """So many worker processes, a thread beside each, and the lines that wait for them.
+
+    A worker is killed and replaced when an answer takes too long. That answer is then a failure of judging,
+    and the rest of its line goes on in the new process, as it does where a worker dies by itself.
+    """
+
+    def __init__(self, workers: int, suite: str | None, verifiers: Mapping[str, Any]) -> None:
+        """Start the processes.
+
+        Args:
+            workers: how many.
+            suite: its name or path.
+            verifiers: see `Scorer`.
+        """
+        # A fork of a process that has imported everything is ready at once; the server itself has threads.
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["vlmloom.pipelines.serve.pool"])
+        self._made_of = (suite, dict(verifiers))
+        self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self.replaced = 0
+        self.ready = 0
+        self.busy = 0
+        self.pids: dict[int, int] = {}
+        self._threads = [threading.Thread(target=self._serve, args=(n,), daemon=True) for n in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, line: Line, seconds: float, together: bool = False) -> Future[list[Reward]]:
+        """Queue a line; its rewards, one an answer, whatever happens."""
+        job = Job(line, seconds, together)
+        self._waiting.put(job)
+        return job.done
+
+    def close(self) -> None:
+        """Finish what is queued, and end the processes."""
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _count(self, **changes: int) -> None:
+        with self._lock:
+            for name, change in changes.items():
+                setattr(self, name, getattr(self, name) + change)
+
+    def _fresh(self, number: int) -> Worker:
+        """A worker that is ready."""
+        while True:
+            worker = Worker(self._context, self._made_of)
+            self.pids[number] = worker.pid
+            if worker.hear(STARTING) is None:
+                self._count(ready=1)
+                return worker
+            worker.kill()
+            time.sleep(1)
+
+    def _serve(self, number: int) -> None:
+        """One worker's side in the server: jobs one by one, a new process whenever the old one is gone."""
+        worker = self._fresh(number)
+        while (job := self._waiting.get()) is not None:
+            if not job.done.set_running_or_notify_cancel():
+                continue
+            self._count(busy=1)
+            while len(job.rewards) < len(job.line.responses):
+                if not self._go_on(worker, job):
+                    self._count(replaced=1, ready=-1)
+                    worker.kill()
+                    worker = self._fresh(number)
+            self._count(busy=-1)
+            job.done.set_result(job.rewards)
+        worker.kill()
+
+    def _go_on(self, worker: Worker, job: Job) -> bool:
+        """Judge what is left of a job; whether the worker is still good."""
+        left = len(job.line.responses) - len(job.rewards)
+        seconds = job.seconds * left if job.together else job.seconds
+        lost = worker.ask(replace(job.line, responses=job.line.responses[-left:]))
+        limit = STARTING
+        while lost is None and len(job.rewards) < len(job.line.responses):
+            found = worker.hear(limit)
+            if isinstance(found, str):
+                lost = found
+                break
+            limit = seconds
+            if isinstance(found, Reward):
+                job.rewards.append(found)
+                job.died = 0
+        if lost is None:
+            return True
+        job.died += 1
+        if lost == OVERTIME or job.died >= TRIES:
+            said = f"no reward within {limit:g} seconds" if lost == OVERTIME else lost
+            left = len(job.line.responses) - len(job.rewards)
+            job.rewards += [Reward(None, error=said)] * (left if job.together else 1)
+            job.died = 0
+        return False
+
+
+OVERTIME = "over time"
+
+
+class Worker:
+    """A process and the pipe to it."""
+
+    def __init__(self, context: Any, made_of: tuple[str | None, dict[str, Any]]) -> None:
+        self._pipe, far = context.Pipe()
+        self._process = context.Process(target=work, args=(far, *made_of), daemon=False)
+        self._process.start()
+        far.close()
+        self.pid = self._process.pid
+
+    def ask(self, line: Line) -> str | None:
+        """Hand over a line; how the worker died where it is dead."""
+        try:
+            self._pipe.send(line)
+        except OSError:
+            return self._death()
+        return None
+
+    def hear(self, seconds: float) -> Any:
+        """The next that the worker says, `OVERTIME`, or how it died."""
+        try:
+            if not self._pipe.poll(seconds):
+                return OVERTIME
+            return self._pipe.recv()
+        except (EOFError, OSError):
+            return self._death()
+
+    def _death(self) -> str:
+        self._process.join(5)
+        code = self._process.exitcode
+        how = signal.Signals(-code).name if code and code < 0 else f"status {code}"
+        return f"the worker process died ({how})"
+
+    def kill(self) -> None:
+        """End it and whatever it has started, now."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+
+def work(pipe: Connection, suite: str | None, verifiers: dict[str, Any]) -> None:
+    """A worker process: None once it is ready; of every line None once it is planned, then its rewards."""
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow, daemon=True).start()
+    torch.set_num_threads(1)
+    scorer = Scorer(None if suite is None else suite_of(suite), verifiers)
+    pipe.send(None)
+    while True:
+        try:
+            line = pipe.recv()
+        except (EOFError, OSError):
+            return
+        told = 0
+        while told < len(line.responses):
+            rest = replace(line, responses=line.responses[told:])
+            try:
+                ready = scorer.ready(rest)
+                pipe.send(None)
+                for reward in scorer.judged(rest, *ready):
+                    pipe.send(reward)
+                    told += 1
+            except Exception as error:
+                pipe.send(failed(error))
+                told += 1
+
+
+def _follow() -> None:
+    """Whatever becomes of the server, no worker and nothing that it has started is left behind."""
+    server = multiprocessing.parent_process()
+    if server is not None:
+        server.join()
+        os.killpg(0, signal.SIGKILL)
+
+
+def waits(verifier: Verifier) -> bool:
+    """Whether a verifier waits for another machine: it needs no process, and has limits of its own."""
+    held = (one for one in vars(verifier).values() if isinstance(one, Verifier))
+    return isinstance(verifier, EndpointJudge) or any(map(waits, held))

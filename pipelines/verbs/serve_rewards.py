@@ -1,0 +1,136 @@
+"""`vlmloom serve-rewards`: verifiers, learned rewards and judges over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import Any
+
+from vlmloom.pipelines.arguments import verb_parser
+
+SUMMARY = "serve verifiers, learned rewards and judges over HTTP"
+
+EPILOG = """examples:
+  vlmloom serve-rewards --suite suites/nano --workers 4
+      the tasks of a suite, and every verifier that needs no argument
+  vlmloom serve-rewards --verifier learned=reward/run,folder=runs/reward_model
+  vlmloom serve-rewards --verifier 'judge={use: reward/rule_then_judge, rule: {use: reward/exact},
+      judge: {use: reward/judge_endpoint, url: "http://localhost:8000/v1", model: qwen}}'
+  vlmloom serve-rewards --suite suites/nano --seconds 10 --limit reward/code=60
+
+  curl -s localhost:8711/score -d '{"task": "count", "split": "test", "index": 0, "responses": ["3", "4"]}'
+  curl -s localhost:8711/score -d '{"verifier": "reward/exact", "question": "2 + 2?", "answer": "4",
+      "responses": ["4", "5"], "source": "run 7", "group": "item 12"}'
+  curl -s localhost:8711/metrics
+
+POST /score gives {"rewards": [{value, parts, reason, error}, ...]} in the order of the answers; a value is
+null where judging failed, and `error` says why. A line that is wrong is a 400, a full queue a 429 with
+Retry-After. The service has no passwords: it belongs on a machine's own address or behind a proxy.
+"""
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """The verb's options."""
+    parser = verb_parser(subparsers, "serve-rewards", SUMMARY, EPILOG)
+    parser.add_argument("--suite", help="a suite's name or path, for lines that name a task")
+    parser.add_argument(
+        "--verifier",
+        action="append",
+        default=[],
+        metavar="NAME=KIND/NAME[,KEY=VALUE]",
+        help="a verifier with arguments, or `NAME={use: ...}`; lines know it by NAME",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8711, help="port; 0 takes a free one (default: 8711)")
+    parser.add_argument("--workers", type=int, default=2, help="processes for rules (default: 2)")
+    parser.add_argument("--queue", type=int, default=256, help="lines under way at most (default: 256)")
+    parser.add_argument("--judges", type=int, default=16, help="lines that wait for judges (default: 16)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="for one answer (default: 30)")
+    parser.add_argument(
+        "--limit", action="append", default=[], metavar="NAME=SECONDS", help="of one verifier or task"
+    )
+    parser.add_argument("--drain", type=int, default=60, help="seconds to finish when stopped (default: 60)")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM; what is queued by then is answered."""
+    import socket
+    import sys
+
+    from vlmloom.pipelines.score_line import suite_of
+    from vlmloom.registry.errors import UserError
+
+    try:
+        import uvicorn
+
+        from vlmloom.pipelines.serve.app import Service, make_app
+    except ImportError as error:
+        raise UserError(
+            f"serve-rewards: {error.name} is not installed; pip install 'vlmloom[serve]' would be right"
+        ) from None
+    for name, least in (("workers", 1), ("queue", 1), ("judges", 1), ("drain", 0), ("port", 0)):
+        if getattr(args, name) < least:
+            raise UserError(
+                f"serve-rewards: --{name} is {getattr(args, name)}; {least} or more would be right"
+            )
+    limits = {}
+    for text in (f"seconds={args.seconds}", *args.limit):
+        name, _, value = text.rpartition("=")
+        try:
+            limits[name] = float(value)
+        except ValueError:
+            limits[name] = math.nan
+        if not name or not 0 < limits[name] < math.inf:
+            raise UserError(f"serve-rewards: --limit {text}: NAME=SECONDS, above 0, would be right")
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        held.bind((args.host, args.port))
+    except OSError as error:
+        raise UserError(f"serve-rewards: {args.host}:{args.port}: {error.strerror}") from None
+    suite = None
+    if args.suite is not None:
+        suite = suite_of(args.suite)
+        suite.prepare()
+    service = Service(
+        suite=args.suite,
+        built=suite,
+        verifiers=dict(map(named, args.verifier)),
+        workers=args.workers,
+        capacity=args.queue,
+        seconds=limits.pop("seconds"),
+        limits=limits,
+        judges=args.judges,
+    )
+    host, port = held.getsockname()[:2]
+    print(f"serving rewards on http://{host}:{port}", file=sys.stderr, flush=True)
+    config = uvicorn.Config(
+        make_app(service), log_level="warning", timeout_graceful_shutdown=args.drain, backlog=2048
+    )
+    uvicorn.Server(config).run(sockets=[held])
+    return 0
+
+
+def named(text: str) -> tuple[str, Any]:
+    """A verifier and its name, from `NAME=KIND/NAME[,KEY=VALUE]` or `NAME={use: ...}`.
+
+    Raises:
+        UserError: it is neither.
+    """
+    import yaml
+
+    from vlmloom.registry.errors import UserError, one_line
+
+    name, equals, node = text.partition("=")
+    if not name or not equals or not node:
+        raise UserError(f"serve-rewards: --verifier {text}: NAME=KIND/NAME[,KEY=VALUE] would be right")
+    if not node.startswith("{"):
+        use, *pairs = node.split(",")
+        keys = (pair.partition("=")[::2] for pair in pairs)
+        return name, {"use": use} | {key: yaml.safe_load(value) for key, value in keys}
+    try:
+        return name, yaml.safe_load(node)
+    except yaml.YAMLError as error:
+        raise UserError(f"serve-rewards: --verifier {name}: {one_line(error)}") from None
