@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from importlib import util
 from typing import Any
@@ -62,7 +63,16 @@ class ReasoningGym(PuzzleSource):
         except RuntimeError:
             # Some generators give up after so many attempts.
             return None
-        return Puzzle(str(entry["question"]), str(entry["answer"]), {**entry, "dataset": name})
+        return Puzzle(
+            str(entry["question"]), str(entry["answer"]), json.loads(json.dumps(entry, default=_plain))
+        )
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know: numbers of numpy, sets, and what can only be told."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return sorted(value, key=str) if isinstance(value, set | frozenset) else str(value)
 
 
 @lru_cache(maxsize=512)

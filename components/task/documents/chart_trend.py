@@ -1,0 +1,78 @@
+"""Where does the series go?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from vlmloom.components.task.base import Item
+from vlmloom.components.task.chart import chart, kind_of, look
+from vlmloom.components.task.documents.charts import ChartTask
+from vlmloom.components.task.draw import Draw
+from vlmloom.registry import register
+
+TRENDS = ("rises", "falls", "rises, then falls", "falls, then rises")
+STEP = 0.06
+"""The smallest step from one value to the next that counts, in parts of what the axis spans."""
+
+
+@register("task/chart_trend")
+class ChartTrend(ChartTask):
+    """Say whether a series of a real table rises, falls, or turns once; each is as frequent as the others.
+
+    Args:
+        world: what is shared by the tasks of a suite.
+        tables: what is charted; None is the world's, else `source/tables`.
+        points: the most values along the axis; there are at least 4.
+    """
+
+    name = "chart_trend"
+    kinds = ("bar", "line", "scatter")
+
+    def judge(self) -> dict[str, Any]:
+        """One of four."""
+        return {"use": "reward/choice"}
+
+    def compose(self, draw: Draw, split: str) -> Item | None:
+        """Neighbouring rows of an ordered table that go the way that was drawn first."""
+        wanted = draw.choice(TRENDS)
+        for _ in range(400):
+            series = self.series.window(draw, draw.between(4, self.points))
+            if series is None or not series.ordered:
+                continue
+            ((column, values),) = series.values.items()
+            if trend(values) == wanted:
+                break
+        else:
+            return None
+        kind = kind_of(draw, series, self.kinds)
+        if kind is None:
+            return None
+        return Item(
+            f"From left to right, how does the {column} go? Answer with one of: {'; '.join(TRENDS)}.",
+            wanted,
+            (),
+            (chart(draw, kind, series, look(draw, split, zero=False)),),
+            TRENDS,
+            "tables",
+            content=series.content,
+        )
+
+
+def trend(values: Sequence[float]) -> str | None:
+    """Which way a series goes; None where it goes none of the four, or a step is hard to see.
+
+    >>> trend([1, 2, 3]), trend([1, 3, 2]), trend([1, 2, 1, 2]), trend([1, 100, 101, 90])
+    ('rises', 'rises, then falls', None, None)
+    """
+    steps = [after - before for before, after in pairwise(values)]
+    if min(map(abs, steps)) < STEP * (max(values) - min(values)) or not any(steps):
+        return None
+    ways = [step > 0 for step in steps]
+    turns = [number for number in range(1, len(ways)) if ways[number] != ways[number - 1]]
+    if len(turns) > 1:
+        return None
+    if not turns:
+        return TRENDS[0] if ways[0] else TRENDS[1]
+    return TRENDS[2] if ways[0] else TRENDS[3]

@@ -1,0 +1,39 @@
+"""What the questions about charts share: a window of a real table, drawn in a style of the split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vlmloom.components.contracts.kinds import Source
+from vlmloom.components.contracts.sources import TableSource
+from vlmloom.components.task.chart import KINDS
+from vlmloom.components.task.content import ContentTask, by_name
+from vlmloom.components.task.series import SeriesOf
+from vlmloom.components.task.world import World
+
+
+class ChartTask(ContentTask):
+    """A task about charts of real tables.
+
+    Args:
+        world: what is shared by the tasks of a suite.
+        tables: what is charted; None is the world's, else `source/tables`.
+        points: the most values along the axis; there are at least 4.
+    """
+
+    family = "documents"
+    knob = "points"
+    salt = "chart"
+    kinds: tuple[str, ...] = KINDS
+
+    def __init__(self, *, world: World, tables: TableSource | None = None, points: int = 6) -> None:
+        super().__init__(world=world)
+        if not 4 <= points <= 12:
+            raise ValueError(f"task/{self.name}: points is {points}, but a chart has 4 to 12")
+        self.tables: TableSource = by_name(tables or world.tables, "source/tables")
+        self.points = points
+        self.series = SeriesOf(self.tables, least=max(points, 8))
+
+    def sources(self) -> Sequence[Source]:
+        """The tables."""
+        return (self.tables,)

@@ -1,0 +1,176 @@
+"""Charts and tables: their numbers, their series, what is written in them, and what of ARC stays apart."""
+
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from vlmloom.components.contracts.sources import Table
+from vlmloom.components.task.documents.chart_table import ChartTable
+from vlmloom.components.task.documents.chart_trend import TRENDS, ChartTrend
+from vlmloom.components.task.documents.chart_value import ChartValue
+from vlmloom.components.task.documents.key_value import KeyValue
+from vlmloom.components.task.documents.table_html import TableHTML
+from vlmloom.components.task.draw import Draw
+from vlmloom.components.task.reasoning.arc import ARCGrid
+from vlmloom.components.task.reasoning.compare_pictures import ComparePictures
+from vlmloom.components.task.series import SeriesOf
+from vlmloom.components.task.suite import Nano
+
+
+@pytest.fixture(scope="module")
+def world():
+    return Nano(shift=[]).world
+
+
+def charted(picture):
+    """Kind, labels and columns of a chart."""
+    kind, _, _, labels, values, _ = picture.what
+    return kind, labels, dict(values)
+
+
+class Two:
+    """A table whose rows only a group tells apart, and one of places, which are no series."""
+
+    def load(self):
+        years = np.array([2001.0, 2002.0, 2003.0] * 2)
+        grown = Table(
+            "grown", {"year": years, "tons": np.arange(6.0) * 1111.11}, {"field": ["a"] * 3 + ["b"] * 3}
+        )
+        spots = Table("spots", {"latitude": np.arange(4.0)}, {"name": list("wxyz")})
+        return [grown, spots]
+
+
+def test_series_are_rows_that_a_label_tells_apart():
+    found = SeriesOf(Two(), least=3).all
+    assert [(one.table, one.group, one.label, one.labels, one.ordered) for one in found] == [
+        ("grown", "a", "year", ("2001", "2002", "2003"), True),
+        ("grown", "b", "year", ("2001", "2002", "2003"), True),
+    ]
+    assert found[1].values == {"tons": (3330.0, 4440.0, 5560.0)}
+    assert SeriesOf(Two(), least=3).window(Draw("w"), 4) is None
+    cut = SeriesOf(Two(), least=3).window(Draw("w"), 2)
+    assert cut.labels in (("2001", "2002"), ("2002", "2003")) and len(cut.values["tons"]) == 2
+
+
+def test_the_answer_is_the_number_that_is_drawn(world):
+    task = ChartValue(world=world)
+    for index in range(80):
+        sample = task.plan("train", index)
+        kind, labels, columns = charted(sample.pictures[0])
+        label = next(label for label in sorted(labels, key=len, reverse=True) if label in sample.prompt[-1])
+        name = next(name for name in sorted(columns, key=len, reverse=True) if name in sample.prompt[-1])
+        value = columns[name][labels.index(label)]
+        if kind == "pie":
+            value = 100 * value / sum(columns[name])
+        else:
+            assert value >= 0.3 * max(max(column) for column in columns.values())
+        assert float(sample.answer) == pytest.approx(value, rel=0.01)
+        assert (
+            task.check(sample, str(value * 1.03)).value == 1
+            and task.check(sample, str(value * 1.2)).value == 0
+        )
+
+
+def test_every_trend_is_as_frequent_as_the_others_and_is_seen(world):
+    task, counts = ChartTrend(world=world), dict.fromkeys(TRENDS, 0)
+    for index in range(160):
+        sample = task.plan("test", index)
+        _, _, columns = charted(sample.pictures[0])
+        (values,) = columns.values()
+        ways = "".join("+" if after > before else "-" for before, after in pairwise(values))
+        form = re.sub(r"(.)\1+", r"\1", ways)
+        assert {"+": "rises", "-": "falls", "+-": "rises, then falls", "-+": "falls, then rises"}[
+            form
+        ] == sample.answer
+        assert min(abs(np.diff(values))) >= 0.05 * np.ptp(values)
+        counts[sample.answer] += 1
+    assert max(counts.values()) < 0.38 * 160
+
+
+def test_a_chart_as_a_table_has_every_number(world):
+    task = ChartTable(world=world)
+    for index in range(30):
+        sample = task.plan("shift", index)
+        _, labels, columns = charted(sample.pictures[0])
+        found = json.loads(sample.answer)
+        assert list(found) == list(labels)
+        for row, label in enumerate(labels):
+            assert found[label] == {name: column[row] for name, column in columns.items()}
+        found[labels[0]] = dict.fromkeys(found[labels[0]], -1)
+        assert 0 < task.check(sample, json.dumps(found)).value < 1
+
+
+def test_the_right_picture_is_right_by_far(world):
+    task = ComparePictures(world=world)
+    for index in range(40):
+        sample = task.plan("test", index)
+        values = [next(iter(charted(picture)[2].values())) for picture in sample.pictures]
+        smallest = "smallest" in sample.prompt[-1]
+        best = [min(one) if smallest else max(one) for one in values]
+        first, second = sorted(best, reverse=not smallest)[:2]
+        assert sample.choices[best.index(first)] == sample.answer
+        assert max(first, second) >= 1.15 * min(first, second)
+
+
+class Cells(HTMLParser):
+    """Counts what the cells of a table cover."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.covered, self.texts = 0, []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "td":
+            found = dict(attrs)
+            self.covered += int(found.get("colspan", 1)) * int(found.get("rowspan", 1))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_tables_are_whole_and_say_what_is_drawn(world):
+    task, spanning = TableHTML(world=world), 0
+    for index in range(60):
+        sample = task.plan("train", index)
+        cells = Cells(sample.answer)
+        assert cells.texts == [thing.text for thing in sample.scene.things]
+        rows = sample.answer.count("<tr>")
+        assert cells.covered % rows == 0, "every cell of the grid is covered once"
+        spanning += "span" in sample.answer
+    assert 15 < spanning < 45
+
+
+def test_fields_are_printed_on_the_sheet(world):
+    task = KeyValue(world=world)
+    for index in range(40):
+        sample = task.plan("train", index)
+        written = " ".join(thing.text for thing in sample.scene.things)
+        record = json.loads(sample.answer)
+        schema = json.loads(sample.prompt[-1].split("schema: ")[1])["properties"]
+        assert list(schema) == list(record)
+        for key, value in record.items():
+            if key == "goods":
+                for line in value:
+                    assert f"{line['quantity']} x {line['item']}" in written
+                    assert f"{line['amount']:.2f}" in written
+            else:
+                assert (value if isinstance(value, str) else f"{value:.2f}") in written
+
+
+def test_tasks_of_arc_are_in_one_split_and_come_turned_and_recoloured(world):
+    task = ARCGrid(world=world)
+    names = {
+        split: {task.plan(split, i).truth["arc"] for i in range(80)}
+        for split in ("train", "validation", "test")
+    }
+    assert not (names["train"] & names["test"] or names["validation"] & names["test"])
+    assert all(len(found) > 40 for found in names.values())
+    samples = [task.plan("train", index) for index in range(400)]
+    first = max({s.truth["arc"] for s in samples}, key=[s.truth["arc"] for s in samples].count)
+    alike = [sample for sample in samples if sample.truth["arc"] == first]
+    assert len({sample.answer for sample in alike}) == len(alike) > 1
