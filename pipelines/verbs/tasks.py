@@ -1,0 +1,66 @@
+"""`vlmloom tasks`: look at what the tasks of a suite ask."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from vlmloom.pipelines.arguments import verb_parser
+
+SUMMARY = "draw items of every task on a page, with what their verifiers say"
+
+EPILOG = """examples:
+  vlmloom tasks preview --out runs/preview
+      four items of each category of suite full
+  vlmloom tasks preview --out runs/preview --task count relation --split corrupt
+      two categories, with spoilt pictures
+  vlmloom tasks preview --out runs/preview --suite documents --set answers=boxed
+      a family, in the format of thoughts and a box
+
+`vlmloom ls task` lists the tasks.
+"""
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """The verb's options."""
+    parser = verb_parser(subparsers, "tasks", SUMMARY, EPILOG)
+    parser.add_argument("what", choices=["preview"], help="preview: a page of items")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where preview.html goes")
+    parser.add_argument("--suite", default="full", metavar="NAME|FILE", help="(default: full)")
+    parser.add_argument("--task", nargs="+", metavar="NAME", help="these alone")
+    parser.add_argument("--split", default="test", help="(default: test)")
+    parser.add_argument("--items", type=int, default=4, help="of each category (default: 4)")
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="give a setting of the suite another value",
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page."""
+    from rich.console import Console
+
+    from vlmloom.pipelines.evaluate_suite.evaluation import open_suite
+    from vlmloom.pipelines.evaluate_suite.preview import preview
+    from vlmloom.pipelines.files import open_folder, write_text
+    from vlmloom.pipelines.quiet import quiet
+    from vlmloom.registry.errors import UserError
+
+    quiet()
+    if args.items < 1:
+        raise UserError(f"tasks preview: --items is {args.items}; 1 or more would be right")
+    suite, _ = open_suite(args.suite, tuple(args.sets))
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with console.status("") as status:
+        page = preview(suite, Path(args.suite).stem, args.split, args.items, args.task, status.update)
+    path = open_folder(args.out) / "preview.html"
+    write_text(path, page)
+    print(path)
+    return 0
