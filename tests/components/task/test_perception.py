@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ NAMES = [
     "detect",
     "point",
     "anomaly",
+    "describe",
 ]
 CHOSEN = ["fine_grained_choice", "attributes", "count_where", "compare_size", "compare_colour", "matching"]
 
@@ -284,6 +285,26 @@ def test_damage_is_where_it_is_said_to_be():
     assert len(kinds) == 5 and 40 < kinds[""] < 80
 
 
+def test_captions_mention_what_is_there():
+    task = scenes.task("describe")
+    for sample in scenes.plans("describe", "train", 1000)[:150]:
+        things, detailed = sample.scene.things, "detail" in sample.prompt[-1]
+        said = [f"a {thing.colour} {thing.name}" for thing in things]
+        beside = "left of" if "left of" in sample.prompt[-1] else "above"
+        axis = int(beside == "above")
+        if detailed:
+            assert all(one.box[axis + 2] <= other.box[axis] + 1 for one, other in pairwise(things))
+            assert len(sample.truth["attributes"]) == 2 * len(things) - 1
+            plain = ". ".join(f"{one} {beside} {other}" for one, other in pairwise(said))
+            wrong = ". ".join(f"{other} {beside} {one}" for one, other in pairwise(said))
+        else:
+            plain, wrong = ", ".join(said), ", ".join(said[1:])
+        assert task.check(sample, plain).value == 1, plain
+        assert task.check(sample, wrong).value <= 2 / 3
+        everything = ", ".join(entry.name for entry in VOCABULARY)
+        assert task.check(sample, everything).value == 0
+
+
 def test_neighbours_are_of_one_group_and_no_name_holds_another():
     group = {code: group for group, codes in NEIGHBOURS.items() for code in codes}
     assert len(group) == sum(map(len, NEIGHBOURS.values())) > 250
@@ -315,6 +336,7 @@ HARDER = [
     ("matching", {"others": 0}, {"others": 5}),
     ("depth_order", {"things": 2}, {"things": 4}),
     ("point", {"things": 2}, {"things": 8}),
+    ("describe", {"things": 2}, {"things": 4}),
     ("detect", {"things": 3}, {"things": 8}),
 ]
 
@@ -366,7 +388,9 @@ def test_items_in_other_languages_differ_by_their_words_alone(name, language):
     for one, two in zip(english, scenes.plans(name, "test", 60, language=language), strict=True):
         assert one.scene == two.scene and one.prompt[-1] != two.prompt[-1]
         assert not re.search(r"\{\d", two.prompt[-1])
-        if name == "detect":
+        if name == "describe":
+            assert all(any(word in two.answer for word in words) for words in two.truth["attributes"])
+        elif name == "detect":
             told = [task.words[thing["label"]] for thing in json.loads(one.answer)]
             assert [thing["label"] for thing in json.loads(two.answer)] == told
         else:
@@ -374,7 +398,7 @@ def test_items_in_other_languages_differ_by_their_words_alone(name, language):
         assert len(set(two.choices)) == len(one.choices)
         assert task.check(two, two.answer).value == 1
         questions.add(two.prompt[-1])
-    assert len(questions) > 5 or name == "spot_difference"
+    assert len(questions) > 5 or name in ("spot_difference", "describe")
 
 
 @pytest.mark.parametrize(
