@@ -20,6 +20,7 @@ PARTS = (
     "experts",
     "mfu",
     "memory",
+    "tasks",
 )
 
 

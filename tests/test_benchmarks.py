@@ -22,6 +22,7 @@ from benchmarks import (
     prefill,
     report,
     speculative,
+    tasks,
     timing,
     training,
     vision,
@@ -273,6 +274,26 @@ def test_memory():
     notes = memory.notes(found)
     assert len(notes) == len(memory.POLICIES)
     assert "recompute {vision: full}" in notes[1]
+
+
+def test_items_of_tasks_are_counted(monkeypatch):
+    from vlmloom.components.task.suite import Nano
+
+    suite = Nano(shift=[])
+    monkeypatch.setattr(tasks, "ITEMS", 3)
+    monkeypatch.setattr(tasks, "WARM", 1)
+    planned = []
+    plan = suite.tasks["name"].plan
+    monkeypatch.setattr(suite.tasks["name"], "plan", lambda *place: planned.append(place) or plan(*place))
+    assert tasks._rate(suite.tasks["name"], 1) > 0
+    assert planned == [("train", index) for index in range(4, 8)]
+    rates = {"a": {"family": "video", "per_second": 150.0}, "b": {"family": "video", "per_second": 1500.0}}
+    found = {"side": 128, "rates": rates, "absent": {"x": "ready", "y": "source/y: pip install y"}}
+    assert tasks.notes(found) == [
+        "video, items a second and core at 128 px: a 150, b 1,500",
+        "video: goal 200: missed by a",
+        "not measured: source/y: pip install y",
+    ]
 
 
 def test_living_counts_what_is_held():
