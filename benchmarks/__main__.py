@@ -21,6 +21,7 @@ PARTS = (
     "mfu",
     "memory",
     "tasks",
+    "rewards",
 )
 
 
