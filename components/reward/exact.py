@@ -13,14 +13,29 @@ from vlmloom.registry import register
 class Exact(Verifier):
     """Full marks for the gold answer, whatever its case, spaces and punctuation.
 
-    `truth["language"]` says whose articles may lead an answer: en (the default), es or de.
+    `truth["language"]` says whose articles may lead an answer: en (the default), es or de. Signs that carry a
+    meaning are no punctuation (C is not C++, < not >), and where the gold answer is punctuation alone, it has
+    to be that.
+
+    >>> from vlmloom.components.contracts.sample import Scene
+    >>> golds = [("dog", "The **Dog**."), ("C++", "C"), ("<", ">"), ("?", ""), ("?", " ?")]
+    >>> [Exact().score(Sample("t", "test", 0, [], gold, Scene("")), found).value for gold, found in golds]
+    [1.0, 0.0, 0.0, 0.0, 1.0]
     """
 
     def score(self, sample: Sample, response: str) -> Reward:
         """1 or 0."""
         language = sample.truth.get("language", "en")
         found, gold = normal(response, language), normal(sample.answer, language)
-        return Reward(float(found == gold), reason=f"answered {found!r}, right is {gold!r}")
+        right = found == gold and signs(response, sample.answer) == signs(sample.answer, sample.answer)
+        if not gold:
+            right = response.strip() == sample.answer.strip()
+        return Reward(float(right), reason=f"answered {found!r}, right is {gold!r}")
+
+
+def signs(text: str, gold: str) -> list[str]:
+    """The signs of a text that carry a meaning; those of Markdown only where the gold answer has them."""
+    return re.findall(r"[+<>=/^&|~*#]" if re.search(r"[*#>]", gold) else r"[+<=/^&|~]", text)
 
 
 ARTICLES = {

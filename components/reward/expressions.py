@@ -17,6 +17,10 @@ from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
 WRAPS = re.compile(r"\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\{(.*)\}", re.S)
+OPEN = re.compile(
+    r"[0-9)}]\s*(?:[-+*×·−]|\\times|\\cdot|\\div|\^(?<!10\^))\s*[\\({0-9]"  # noqa: RUF001
+)
+"""Numbers with an operation between them; fractions, roots and powers of ten are numbers themselves."""
 FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|log|ln|exp|pi|infty|theta"
 
 
@@ -25,7 +29,8 @@ class Math(Verifier):
     r"""Full marks for an equal expression, set, interval, matrix or equation, in LaTeX or in plain signs.
 
     Numbers are compared at once, with the tolerance; equal texts are equal; anything else is left to
-    math-verify, in a process of its own. An answer that takes longer there than it may is wrong.
+    math-verify, in a process of its own. An answer that takes longer there than it may is wrong. Where the
+    gold answer is a number, a calculation that is not carried out, such as the question's own, is wrong.
 
     Args:
         relative: tolerance of numbers, of the gold value.
@@ -69,6 +74,8 @@ class Math(Verifier):
             return Reward(float(abs(one.value - other.value) <= room), reason=said)
         if "".join(found.split()) == "".join(gold.split()):
             return Reward(1.0, reason=said)
+        if other is not None and OPEN.search(found):
+            return Reward(0.0, reason=f"{said}; the calculation is not carried out")
         try:
             equal = bounded(self.seconds).ask(verified, latex(gold), latex(found), self.relative)
         except Overran as error:

@@ -88,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         held.bind((args.host, args.port))
+        # Whoever comes before all is ready waits, and is not refused.
+        held.listen(2048)
     except OSError as error:
         raise UserError(f"serve-rewards: {args.host}:{args.port}: {error.strerror}") from None
     suite = None

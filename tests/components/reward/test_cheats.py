@@ -1,0 +1,110 @@
+"""Answers that try to be right without being so, verifier by verifier, and honest ones beside them."""
+
+import pytest
+
+from vlmloom.components.contracts.reward import Verifier, VerifierFailed
+from vlmloom.components.contracts.sample import Reward, Sample, Scene
+from vlmloom.registry import build
+
+CHEATS = {
+    "reward/exact": [
+        *(("?", ""), ("+", "-"), (">", "<"), ("C++", "C"), ("C", "C++"), ("C#", "C"), ("x=1", "x 1")),
+        *(("-3", "3"), ("3.5", "35"), ("dog", "dog/cat"), ("dog", "dog cat"), ("yes", "yes no"), ("a", "")),
+    ],
+    "reward/number": [
+        *(("7", "7 or 8"), ("7", "7 8"), ("12", "1 2"), ("7", "6-7"), ("7", "7, 8"), ("7", "0 to 99")),
+        *(("7", "nan"), ("7", "inf"), ("7", "7 maybe"), ("2020", "2021"), ("3 m", "3 km"), ("7", "-7")),
+    ],
+    "reward/choice": [("B", "A B"), ("B", "B, or A"), ("B", "not B"), ("B", "ABCD"), ("B", "")],
+    "reward/point": [("[50, 60]", "[50, 60] or [70, 80]"), ("[50, 60]", "[50, 60, 50, 60]")],
+    "reward/box": [("[0, 0, 10, 10]", "0 0 1000 1000"), ("[0, 0, 10, 10]", "0 0 10 10 0 0 1000 1000")],
+    "reward/grid": [("0 1\n2 3", "0 1"), ("0 1\n2 3", "0 1\n2 3\n0 1"), ("0 1\n2 3", "01\n2x")],
+    "reward/math": [
+        *(("42", "17+25"), ("42", "50 - 8"), ("42", r"6 \cdot 7"), ("32", "2^5"), ("42", "6*(7)")),
+        *(("2", "{2,3}"), ("2", "1 or 2"), ("2", r"\boxed{2}\boxed{3}"), ("(1,2)", "(2,1)")),
+    ],
+    "reward/smiles": [("CCO", "CCO.C"), ("CCO", "CCO CCO"), ("CCO", "C")],
+}
+HONEST = {
+    "reward/exact": [("dog", "**Dog**."), ("C++", "c++"), ("?", " ? "), ("dog", "# The dog"), ("-3", "-3")],
+    "reward/number": [("7", "７"), ("1000", "1 000"), ("0.5", "1/2"), ("50%", "50 %")],  # noqa: RUF001
+    "reward/choice": [("B", "(b)"), ("B", "The answer is B.")],
+    "reward/math": [
+        ("0.5", r"\frac{1}{2}"),
+        ("1000", "10^3"),
+        ("-2", "x = -2"),
+        ("x+1", "1 + x"),
+        ("4", "4"),
+    ],
+    "reward/smiles": [("CCO", "OCC")],
+}
+PAIRS = [(name, *pair) for name, pairs in CHEATS.items() for pair in pairs]
+GOOD = [(name, *pair) for name, pairs in HONEST.items() for pair in pairs]
+
+
+def judged(name: str, gold: str, answer: str) -> Reward:
+    (reward,) = build({"use": name}).judge(Sample("t", "test", 0, [], gold, Scene("")), [answer])
+    assert reward.error is None
+    return reward
+
+
+@pytest.mark.parametrize(("name", "gold", "answer"), PAIRS)
+def test_a_cheat_is_worth_nothing(name, gold, answer):
+    assert judged(name, gold, answer).value == 0.0
+
+
+@pytest.mark.parametrize(("name", "gold", "answer"), GOOD)
+def test_an_honest_answer_is_worth_all(name, gold, answer):
+    assert judged(name, gold, answer).value == 1.0
+
+
+class Given(Verifier):
+    """Fails on `fail`, else gives the same value."""
+
+    def __init__(self, value: float, on_error) -> None:
+        super().__init__(on_error=on_error)
+        self.value = value
+
+    def score(self, sample, response):
+        if response == "fail":
+            raise OSError("broken")
+        return Reward(self.value)
+
+
+def wholes(part, other, policy) -> dict[str, Verifier]:
+    from vlmloom.components.reward.boxed import Boxed
+    from vlmloom.components.reward.combine import All, First, Mean, Product
+    from vlmloom.components.reward.rule_then_judge import RuleThenJudge
+
+    parts = {"one": part, "other": other}
+    part.on_error = policy if part.on_error is None else part.on_error
+    return {
+        "all": All(parts=parts, on_error=policy),
+        "mean": Mean(parts=parts, on_error=policy),
+        "product": Product(parts=parts, on_error=policy),
+        "first": First(parts=parts, on_error=policy),
+        "rule then judge": RuleThenJudge(rule=Given(0.5, "skip"), judge=part),
+        "boxed": Boxed(verifier=part, strict=False, on_error=policy),
+    }
+
+
+@pytest.mark.parametrize("name", ["all", "mean", "product", "first", "rule then judge", "boxed"])
+@pytest.mark.parametrize("inner", ["skip", "raise", 0.25])
+@pytest.mark.parametrize("outer", ["skip", "raise", 0.25])
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_a_failure_is_told_by_every_whole_and_is_never_a_verdict(name, inner, outer, value):
+    """Whatever the two policies are, the value is none or theirs, and its neighbours are as they were."""
+    whole = wholes(Given(value, inner), Given(0.5, inner), outer)[name]
+    sample = Sample("t", "test", 0, [], "x", Scene(""))
+    wrap = "<|begin_of_box|>{}<|end_of_box|>".format if name == "boxed" else str
+    answers = [wrap("good"), wrap("fail"), wrap("good")]
+    alone = [whole.judge(sample, [answer])[0] for answer in answers[::2]]
+    assert all(reward.error is None for reward in alone)
+    try:
+        found = whole.judge(sample, answers)
+    except VerifierFailed as error:
+        assert "raise" in (inner, outer) and "broken" in str(error)
+        return
+    assert [found[0], found[2]] == alone
+    assert "broken" in found[1].error
+    assert found[1].value in (None, 0.25) and (found[1].value is None or 0.25 in (inner, outer))
