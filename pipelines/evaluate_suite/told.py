@@ -23,7 +23,7 @@ from vlmloom.pipelines.evaluate_suite.ask import Tick
 from vlmloom.pipelines.evaluate_suite.page import names
 from vlmloom.pipelines.report.document import is_mean
 from vlmloom.pipelines.report.plots import readable
-from vlmloom.pipelines.report.wording import duration, find, span
+from vlmloom.pipelines.report.wording import chance_of, duration, find, span
 
 Row = dict[str, Any]
 PLAIN_LINES = 10
@@ -88,7 +88,7 @@ def show(document: Row, console: Console) -> None:
     for row in document["differences"]:
         if row["category"] == "mean of all":
             reach = span(row["low"], row["high"], signed=True)
-            p = "" if row["p"] is None else f", p {row['p']:.3f}"
+            p = "" if row["p"] is None else f", {chance_of(row['p'])}"
             console.print(
                 f"{row['design']} minus {row['against']}: {100 * row['difference']:+.1f} points ({reach}){p}"
             )

@@ -44,6 +44,7 @@ def environment(*folders: Path) -> Environment:
         "readable": plots.readable,
         "number": wording.number,
         "change": wording.change,
+        "chance_of": wording.chance_of,
     }
     style = (HERE / "style.css").read_text(encoding="utf-8")
     made.globals |= {"span": wording.span, "style": Markup(style)}

@@ -208,6 +208,15 @@ def change(value: float) -> str:
     return f"{value:+.3f}".replace("-", MINUS)
 
 
+def chance_of(p: float) -> str:
+    """A p value.
+
+    >>> chance_of(0.0321), chance_of(0.0002)
+    ('p 0.032', 'p < 0.001')
+    """
+    return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
+
+
 def _against_reference(document: Row, name: str, split: str) -> str | None:
     reference = document["reference"]
     gain = between(document, name, reference, split) if reference else None
