@@ -249,10 +249,12 @@ def pair(world: World, draw: Draw, style: Style, split: str) -> tuple[Entry, Ent
     return None
 
 
-def halves(draw: Draw, width: int, height: int, side: int, upright: bool) -> list[tuple[int, int, int]]:
+def halves(
+    draw: Draw, width: int, height: int, side: int, upright: bool, smallest: int = 24
+) -> list[tuple[int, int, int]]:
     """Two places (x, y, size) well apart: beside each other, or `upright` one above the other."""
     along, across = (height, width) if upright else (width, height)
-    size = spread(draw, 24, 28, side)
+    size = spread(draw, smallest, 28, side)
     near, far = draw.below(along // 2 - size + 1), along // 2 + draw.below(along - along // 2 - size + 1)
     middle = draw.below(across - size - side // 8 + 1)
     places = []

@@ -22,6 +22,9 @@ KINDS = (*TONAL, "patch", "word")
 """And what hides a part of one thing, or names it wrongly (a typographic attack: Goh et al., "Multimodal
 neurons in artificial neural networks", Distill 2021)."""
 
+SIZES_STAY = (*TONAL, "word")
+"""What leaves every thing its size: for questions about sizes."""
+
 STRENGTHS = 3
 
 NOISE = (24, 48, 80)

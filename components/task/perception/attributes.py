@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from vlmloom.components.task.base import Item
+from vlmloom.components.task.corrupt import SIZES_STAY
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.perception.scattered import ScatteredTask
 from vlmloom.components.task.scatter import clearly_larger, drawn, hues, lattice, team
@@ -28,6 +29,7 @@ class Attributes(ScatteredTask):
     """
 
     name = "attributes"
+    corruptions = SIZES_STAY
     asks: ClassVar = {
         "en": (
             "what colour is the {2}: {0} or {1}?",

@@ -25,6 +25,7 @@ class BoxOf(PerceptionTask):
     """
 
     name = "box"
+    knob = "alone"
     asks: ClassVar = {
         "en": "box of the {0}?",
         "es": "¿caja de: {0}?",

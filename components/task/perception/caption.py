@@ -41,6 +41,7 @@ class Caption(SceneTask):
 
     name = "caption"
     held = False
+    knob = "pairs"
     styled = False
 
     def __init__(self, *, world: World, pairs: float = 0.5, longest: float = 2.0) -> None:

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from vlmloom.components.task.base import Item, single
 from vlmloom.components.task.draw import Draw
-from vlmloom.components.task.perception.asked import PerceptionTask
+from vlmloom.components.task.perception.alone import AloneTask
 from vlmloom.registry import register
 
 
 @register("task/category")
-class Category(PerceptionTask):
+class Category(AloneTask):
     """Say which group the one thing in a picture belongs to."""
 
     name = "category"
@@ -27,5 +27,5 @@ class Category(PerceptionTask):
         """One thing anywhere in the picture."""
         style = self.world.style_of(split, draw)
         entry = draw.choice(style.entries)
-        picture, thing = single(self.world, draw, style, entry)
+        picture, thing = single(self.world, draw, style, entry, sizes=self.sizes)
         return Item(self.ask(), entry.category, (thing,), (picture,), self.world.categories, style.name)

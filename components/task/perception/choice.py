@@ -24,6 +24,7 @@ class Choice(PerceptionTask):
     name = "choice"
     asks: ClassVar = {"en": "{0} or {1}?", "es": "¿{0} o {1}?", "de": "{0} oder {1}?", "zh": "{0}还是{1}？"}
     held = False
+    knob = "options"
 
     def __init__(self, *, world: World, options: int = 4, language: str = "en") -> None:
         super().__init__(world=world, language=language)

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from vlmloom.components.task.base import Item, single
 from vlmloom.components.task.draw import Draw
-from vlmloom.components.task.perception.asked import PerceptionTask
+from vlmloom.components.task.perception.alone import AloneTask
 from vlmloom.registry import register
 
 
 @register("task/colour")
-class Colour(PerceptionTask):
+class Colour(AloneTask):
     """Name the colour of the one thing in a picture, drawn in shades of one hue."""
 
     name = "colour"
@@ -31,6 +31,6 @@ class Colour(PerceptionTask):
         if not entries:
             return None
         entry = draw.choice(entries)
-        picture, thing = single(self.world, draw, style, entry, colour=colour)
+        picture, thing = single(self.world, draw, style, entry, sizes=self.sizes, colour=colour)
         choices = tuple(self.world.colours)
         return Item(self.ask(), colour, (thing,), (picture,), choices, style.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from vlmloom.components.task.base import Item
+from vlmloom.components.task.corrupt import SIZES_STAY
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.perception.asked import PerceptionTask
 from vlmloom.components.task.scatter import clearly_larger, drawn, lattice, team
@@ -24,6 +25,7 @@ class CompareSize(PerceptionTask):
     """
 
     name = "compare_size"
+    corruptions = SIZES_STAY
     held = False
     knob = "ratio"
     asks: ClassVar = {

@@ -24,6 +24,7 @@ class Count(PerceptionTask):
     """
 
     name = "count"
+    knob = "largest"
     asks: ClassVar = {
         "en": "how many: {0}?",
         "es": "¿cuántos hay: {0}?",

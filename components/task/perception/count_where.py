@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.task.base import Item
+from vlmloom.components.task.corrupt import SIZES_STAY
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import Drawing
 from vlmloom.components.task.perception.scattered import ScatteredTask
@@ -33,6 +34,7 @@ class CountWhere(ScatteredTask):
     """
 
     name = "count_where"
+    corruptions = SIZES_STAY
     most = 8
     asks: ClassVar = {
         "en": (

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from vlmloom.components.task.base import Item, single
 from vlmloom.components.task.draw import Draw
-from vlmloom.components.task.perception.asked import PerceptionTask
+from vlmloom.components.task.perception.alone import AloneTask
 from vlmloom.registry import register
 
 
 @register("task/name")
-class Name(PerceptionTask):
+class Name(AloneTask):
     """Name the one thing in a picture."""
 
     name = "name"
@@ -27,6 +27,6 @@ class Name(PerceptionTask):
         """One thing anywhere in the picture."""
         style = self.world.style_of(split, draw)
         entry = draw.choice(style.entries)
-        picture, thing = single(self.world, draw, style, entry)
+        picture, thing = single(self.world, draw, style, entry, sizes=self.sizes)
         names = tuple(entry.name for entry in style.entries)
         return Item(self.ask(), entry.name, (thing,), (picture,), names, style.name)

@@ -23,6 +23,7 @@ class OddOneOut(PerceptionTask):
     """
 
     name = "odd_one_out"
+    knob = "alike"
     asks: ClassVar = {
         "en": "which is the odd one?",
         "es": "¿cuál es diferente de los demás?",

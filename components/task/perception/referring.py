@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.task.base import Item
+from vlmloom.components.task.corrupt import SIZES_STAY
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import Drawing
 from vlmloom.components.task.perception.scattered import ScatteredTask
@@ -30,6 +31,7 @@ class Referring(ScatteredTask):
     """
 
     name = "referring"
+    corruptions = SIZES_STAY
     fewest = 3
     most = 8
     asks: ClassVar = {

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from vlmloom.components.task.base import Item, pair, single
 from vlmloom.components.task.draw import Draw
-from vlmloom.components.task.perception.asked import PerceptionTask
+from vlmloom.components.task.perception.alone import AloneTask
 from vlmloom.registry import register
 
 
 @register("task/which_image")
-class WhichImage(PerceptionTask):
+class WhichImage(AloneTask):
     """Say which of two pictures shows a named thing."""
 
     name = "which_image"
@@ -28,7 +28,10 @@ class WhichImage(PerceptionTask):
         both = pair(self.world, draw, style, split)
         if both is None:
             return None
-        drawn = [single(self.world, draw, style, entry, frame=number) for number, entry in enumerate(both)]
+        drawn = [
+            single(self.world, draw, style, entry, sizes=self.sizes, frame=number)
+            for number, entry in enumerate(both)
+        ]
         asked = draw.below(2)
         choices = ("first", "second")
         return Item(

@@ -22,6 +22,7 @@ class Order(SceneTask):
 
     name = "order"
     family = "video"
+    knob = "frames"
 
     def __init__(self, *, world: World, frames: int = 4) -> None:
         super().__init__(world=world)

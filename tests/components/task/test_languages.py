@@ -70,6 +70,18 @@ def test_a_suite_pairs_a_category_with_itself_in_another_language():
     assert np.array_equal(one.pictures[0].render(), two.pictures[0].render())
 
 
+@pytest.mark.parametrize("name", ["name", "category", "colour", "which_image", "relation"])
+def test_smaller_things_are_smaller(world, name):
+    def areas(smallest):
+        task = NANO[name](world=world, smallest=smallest)
+        things = [thing for index in range(40) for thing in task.plan("train", index).scene.things]
+        return sum((t.box[2] - t.box[0]) * (t.box[3] - t.box[1]) for t in things) / len(things)
+
+    assert NANO[name].knob == "smallest" and areas(12) < 0.93 * areas(28)
+    with pytest.raises(ValueError, match=f"task/{name}: smallest is 8; 12 to "):
+        NANO[name](world=world, smallest=8)
+
+
 def test_an_unknown_language_is_refused(world):
     line = "task/name: language is 'eo'; one of en, es, de, zh would be right"
     with pytest.raises(ValueError, match=line):
