@@ -111,7 +111,9 @@ def _layout(text: str) -> tuple[Any, ...] | None:
     except (ValueError, RecursionError):
         return None
     signs = sorted(
-        (font.fname, size, sign, round(100 * x), round(100 * y)) for font, size, sign, x, y in set_.glyphs
+        # From matplotlib 3.11 a glyph's index stands between its sign and its place.
+        (font.fname, size, sign, round(100 * x), round(100 * y))
+        for font, size, sign, *_, x, y in set_.glyphs
     )
     lines = sorted(tuple(round(100 * one) for one in line) for line in set_.rects)
     return (tuple(signs), tuple(lines)) if signs else None
