@@ -92,5 +92,9 @@ class ChatServer:
         return self
 
     def __exit__(self, *_) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Nobody listens any more; twice is as once."""
         self._server.shutdown()
         self._server.server_close()

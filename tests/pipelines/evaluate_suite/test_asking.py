@@ -1,6 +1,7 @@
 """Policies, judges that fail, and episodes of several steps: what is counted, retried and kept."""
 
 import pytest
+from chat_server import ChatServer
 
 from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.reward import Verifier
@@ -12,6 +13,7 @@ from vlmloom.pipelines.evaluate_suite.ask import Questions, ask
 from vlmloom.pipelines.evaluate_suite.record import Kept, Reply
 from vlmloom.pipelines.evaluate_suite.report import document
 from vlmloom.pipelines.evaluate_suite.target import Policy
+from vlmloom.registry import build
 
 COUNTING = {"count": Count, "arithmetic": Arithmetic}
 
@@ -109,6 +111,28 @@ def test_a_value_for_failed_judgements_is_no_score_here(suite, tmp_path):
     suite.tasks["count"].verifier = Raising(on_error="raise")
     (again, *_) = ask(Counting(), Questions(suite, "test", 3), Kept(tmp_path / "b.jsonl", {}))
     assert again.fault == "judge" and "no judgement" in again.error
+
+
+@pytest.mark.parametrize("how", ["down", "garbage", "slow", "500"])
+def test_a_judge_behind_an_endpoint_that_fails_loses_no_other_item(suite, tmp_path, how):
+    with ChatServer(lambda question, times: how) as server:
+        url = server.url
+        judge = {"use": "reward/judge_endpoint", "url": url, "model": "m", "attempts": 2, "pause": 0.01}
+        suite.tasks["count"].verifier = build(judge | {"seconds": 0.5})
+        if how == "down":
+            server.stop()
+        target = Counting(
+            lambda sample: f"about {sample.answer}" if sample.task == "count" else sample.answer
+        )
+        items = ask(target, Questions(suite, "test", 3), kept(tmp_path))
+    failed = [item for item in items if item.value is None]
+    assert len(failed) == 3 and {(item.category, item.fault) for item in failed} == {("count", "judge")}
+    assert all(item.error for item in failed)
+    assert [item.value for item in items if item.category == "arithmetic"] == [1, 1, 1]
+    # The judge is back: what was answered is judged, and nobody is asked again.
+    suite.tasks["count"].verifier = Raising()
+    ask(target, Questions(suite, "test", 3), kept(tmp_path))
+    assert len(target.asked) == 6
 
 
 def test_a_target_that_breaks_in_a_batch_loses_no_other_item(suite, tmp_path):
