@@ -85,7 +85,7 @@ class LocalJudge(Verifier):
 
     It is shown the pictures, and asked as `reward/judge_endpoint` asks. The reward is
     `p(yes) / (p(yes) + p(no))`, both taken whole, so that no text of the judge is parsed and nothing that
-    an answer says can break a format. What the answer says can still sway the model; see docs/rewards.md.
+    an answer says can break a format. What it says can still sway the model; see docs/reward_service.md.
 
     Args:
         folder: of the run or the import.
