@@ -119,9 +119,10 @@ class Backdrop:
         canvas[:] = self.shade
         if self.photo is not None:
             piece = self.photo[self.y : self.y + height, self.x : self.x + width]
-            canvas[: piece.shape[0], : piece.shape[1]] = (canvas[: piece.shape[0], : piece.shape[1]] >> 1) + (
-                piece >> 1
-            )
+            if piece.shape[:2] != (height, width):
+                # A photograph that is smaller than the picture is enlarged to it.
+                piece = np.asarray(Image.fromarray(piece).resize((width, height)))
+            canvas = (canvas >> 1) + (piece >> 1)
         return canvas
 
 

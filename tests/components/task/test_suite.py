@@ -11,7 +11,7 @@ from vlmloom import registry
 from vlmloom.components.source.openmoji import OpenMoji
 from vlmloom.components.source.photos import Photos
 from vlmloom.components.task.draw import Draw, stable_hash
-from vlmloom.components.task.drawing import tinted
+from vlmloom.components.task.drawing import Backdrop, tinted
 from vlmloom.components.task.perception.count import Count
 from vlmloom.components.task.perception.name import Name
 from vlmloom.components.task.suite import NANO, Nano
@@ -136,6 +136,13 @@ def test_larger_settings_work():
             for picture in sample.pictures:
                 assert picture.render().shape[1:3] == (picture.height, picture.width)
                 assert name in ("order", "table_cell") or max(picture.height, picture.width) == 144
+
+
+def test_a_photograph_fills_the_picture_behind_the_things():
+    photo = np.full((40, 50, 3), 9, np.uint8)
+    for width, height in ((30, 20), (64, 96), (96, 30)):
+        canvas = Backdrop((255, 255, 255), photo, "dark").canvas(height, width)
+        assert canvas.shape == (height, width, 3) and (canvas == 127 + 4).all()
 
 
 def test_the_suite_travels_to_a_worker(suite):
