@@ -263,3 +263,30 @@ class PositionSource(Source):
     @abstractmethod
     def piece(self, letter: str) -> str:
         """The drawing of a piece (upper case is white) as SVG."""
+
+
+@dataclass(frozen=True)
+class PageView:
+    """A window on a real page.
+
+    Attributes:
+        page: which page it is, the same in every window on it.
+        path: of the screenshot, a PNG.
+        width: in pixels.
+        height: in pixels.
+        elements: what can be clicked and is told apart by its words: (words, kind, x1, y1, x2, y2 in pixels).
+    """
+
+    page: str
+    path: Path
+    width: int
+    height: int
+    elements: tuple[tuple[str, str, float, float, float, float], ...]
+
+
+class PageSource(Source):
+    """Real pages as they look in a browser."""
+
+    @abstractmethod
+    def load(self) -> list[PageView]:
+        """Windows on the pages, in a fixed order."""

@@ -182,23 +182,23 @@ class Page:
         """The pixels, uint8 `[height, width, 3]`.
 
         Args:
-            box: x1, y1, x2, y2 of a part.
+            box: x1, y1, x2, y2 of a part of the window.
             whole: the page down to its end (`TALLEST` at most) instead of the window.
         """
-        width, height = self.size
+        more: dict[str, Any] = {}
         if whole:
+            width, height = self.size
             script = "Math.max(document.documentElement.scrollHeight, document.body?.scrollHeight ?? 0)"
             height = max(height, min(TALLEST, int(self.evaluate(script) or 0)))
-        x1, y1, x2, y2 = box or (0, 0, width, height)
-        shot = self.call(
-            "Page.captureScreenshot",
-            format="png",
-            optimizeForSpeed=True,
-            captureBeyondViewport=y2 > self.size[1],
-            clip={"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1, "scale": 1},
-        )
+            more["captureBeyondViewport"] = True
+            more["clip"] = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        shot = self.call("Page.captureScreenshot", format="png", optimizeForSpeed=True, **more)
         with Image.open(io.BytesIO(base64.b64decode(shot["data"]))) as picture:
-            return np.asarray(picture.convert("RGB"))
+            pixels = np.asarray(picture.convert("RGB"))
+        if box is None:
+            return pixels
+        x1, y1, x2, y2 = box
+        return pixels[y1:y2, x1:x2]
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
         """One event of the mouse: mouseMoved, mousePressed, mouseReleased or mouseWheel."""

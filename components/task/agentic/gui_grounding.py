@@ -1,0 +1,99 @@
+"""Where to click on a real page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from vlmloom.components.contracts.boxes import GUI, permille
+from vlmloom.components.contracts.kinds import Source
+from vlmloom.components.contracts.sample import Picture, Thing
+from vlmloom.components.contracts.sources import PageSource, PageView, SourceMissing
+from vlmloom.components.task.agentic.desktop import click_at
+from vlmloom.components.task.base import Item
+from vlmloom.components.task.content import ContentTask, by_name
+from vlmloom.components.task.draw import Draw
+from vlmloom.components.task.world import World
+from vlmloom.registry import register
+
+NARROW = 600
+"""Windows that are narrower are for the shift split."""
+
+
+@register("task/gui_grounding")
+class GuiGrounding(ContentTask):
+    """Click on what an instruction names, on screenshots of real pages; right inside the element's box.
+
+    An element of a page is in one split alone, in whatever window it shows; the shift split is narrow.
+
+    Args:
+        world: what is shared by the tasks of a suite.
+        pages: the pages; None is `source/web_pages`.
+        smallest: elements are at least so many pixels high.
+    """
+
+    name = "gui_grounding"
+    family: ClassVar[str] = "agentic"
+    knob: ClassVar[str] = "smallest"
+
+    def __init__(self, *, world: World, pages: PageSource | None = None, smallest: int = 8) -> None:
+        super().__init__(world=world)
+        self.pages: PageSource = by_name(pages, "source/web_pages")
+        self.smallest = smallest
+        self._views: dict[bool, list[PageView]] = {}
+        if missing := self.pages.available():
+            raise SourceMissing(missing)
+
+    def sources(self) -> Sequence[Source]:
+        """The pages."""
+        return (self.pages,)
+
+    def judge(self) -> dict[str, Any]:
+        """Inside the box."""
+        return {"use": "reward/point"}
+
+    def compose(self, draw: Draw, split: str) -> Item | None:
+        """An element of a window."""
+        narrow = split == "shift"
+        if narrow not in self._views:
+            views = [view for view in self.pages.load() if (view.width < NARROW) == narrow]
+            self._views[narrow] = views
+        view = draw.choice(self._views[narrow])
+        words, kind, *box = draw.choice(view.elements)
+        x1, y1, x2, y2 = box
+        if y2 - y1 < self.smallest:
+            return None
+        inside = permille((x1, y1, x2, y2), view.width, view.height, last=GUI)
+        return Item(
+            question=(
+                f"Click on the {kind} “{words}”. Answer with left_click(start_box='[x,y]'), x and y from 0 "
+                "to 999 from the top left corner."
+            ),
+            answer=click_at((x1 + x2) / 2, (y1 + y2) / 2, view.width, view.height),
+            things=(Thing(kind, "element", inside, "", words),),
+            pictures=(Shot(view),),
+            source=view.page.partition("/")[0],
+            content=f"{view.page} {words}",
+            truth={"box": inside, "window": view.path.name},
+        )
+
+    def scene_key(self, item: Item) -> str:
+        """An element in a window."""
+        return f"{super().scene_key(item)}:{item.truth['window']}"
+
+
+class Shot(Picture):
+    """A screenshot that a source keeps."""
+
+    def __init__(self, view: PageView) -> None:
+        self.width, self.height = view.width, view.height
+        self.path = view.path
+        self.key = f"{view.page} {view.path.name}"
+
+    def render(self) -> np.ndarray:
+        """The pixels, uint8 `[1, height, width, 3]`."""
+        with Image.open(self.path) as picture:
+            return np.asarray(picture.convert("RGB"))[None]
