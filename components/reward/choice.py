@@ -40,15 +40,16 @@ class Choice(Parsed):
                 words = {letter: "" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
         text = LEAD.sub("", folded(text[:2000]))
         said = normal(text, language)
+        match = re.fullmatch(r"\W{0,3}([A-Za-z])(\W{0,3})(?:\s+(\S.*))?", text, re.S)
+        # "A dog" has an article, "A. dog" a letter.
+        if match and match[1].upper() in words and (match[2].strip() or not match[3]):
+            letter, rest = match[1].upper(), normal(match[3] or "", language)
+            if not rest or rest == words[letter]:
+                return letter
+            raise Unreadable(f"the letter of one option with other words in {shown(text)}")
         named = [letter for letter, one in words.items() if one and one == said]
         if len(named) == 1:
             return named[0]
-        match = re.fullmatch(r"\W{0,3}([A-Za-z])\W{0,3}(?:\s+(\S.*))?", text, re.S)
-        letter = match[1].upper() if match else ""
-        if match and letter in words:
-            rest = normal(match[2] or "", language)
-            if not rest or rest == words[letter]:
-                return letter
         raise Unreadable(f"no single option in {shown(text)}")
 
     def compare(self, found: str, gold: str, sample: Sample) -> Reward:

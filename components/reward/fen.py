@@ -9,6 +9,9 @@ from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown
 from vlmloom.registry import register
 
+FEN = re.compile(r"(\S+)(?:\s+[wb](?:\s+[KQkq-]{1,4}(?:\s+(?:-|[a-h][36])(?:\s+[0-9]+){0,2})?)?)?")
+"""The placement, and what may follow it."""
+
 
 @register("reward/fen")
 class Fen(Parsed):
@@ -51,8 +54,8 @@ def squares(text: str) -> str:
     Raises:
         Unreadable: it is none.
     """
-    field = folded(text[:200]).strip("`").split(maxsplit=1)
-    ranks = field[0].split("/") if field and len(text) <= 200 else []
+    match = FEN.fullmatch(folded(text).strip("`")) if len(text) <= 200 else None
+    ranks = match[1].split("/") if match else []
     rows = ["".join("." * int(sign) if sign.isdigit() else sign for sign in rank) for rank in ranks]
     if len(rows) != 8 or not all(re.fullmatch("[prnbqkPRNBQK.]{8}", row) for row in rows):
         raise Unreadable(f"no position in FEN: {shown(text)}")

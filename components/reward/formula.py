@@ -31,9 +31,10 @@ SAME = {
 class Latex(Parsed):
     r"""Full marks for LaTeX that sets the same formula, as for reading one from a picture.
 
-    Texts that differ in spaces, braces and names of one sign are the same; else both are set by matplotlib's
-    mathtext, in a process of its own, and have to put the same signs in the same places. A formula that is
-    equal by calculation alone is another one. `parts["edit"]` is the similarity of the tokens.
+    Texts that differ in spaces, braces, the order of scripts and names of one sign are the same; else both
+    are set by matplotlib's mathtext, in a process of its own, and have to put the same signs in the same
+    places. A formula that is equal by calculation alone is another one. `parts["edit"]` is the similarity of
+    the tokens.
 
     Args:
         whole: full marks or none; else the similarity of the tokens where the formulas differ.
@@ -91,7 +92,33 @@ def tokenised(text: str) -> list[str]:
         found.append(token)
         if len(found) >= 3 and found[-1] == "}" and found[-3] == "{" and found[-2] not in ("{", "}"):
             found[-3:] = [found[-2]]
+    return ordered(found)
+
+
+def ordered(tokens: list[str]) -> list[str]:
+    """Tokens with what stands below before what stands above: `x^2_1` is `x_1^2`.
+
+    >>> "".join(ordered(list("x^2_{1}")))
+    'x_{1}^2'
+    """
+    found = list(tokens)
+    for at, token in enumerate(found):
+        if token == "^":
+            above = _end(found, at + 1)
+            if found[above : above + 1] == ["_"]:
+                below = _end(found, above + 1)
+                found[at:below] = [*found[above:below], *found[at:above]]
     return found
+
+
+def _end(tokens: list[str], at: int) -> int:
+    """Where the token or the group in braces that begins at a place is over."""
+    depth = 0
+    for place in range(at, len(tokens)):
+        depth += (tokens[place] == "{") - (tokens[place] == "}")
+        if depth <= 0:
+            return place + 1
+    return len(tokens)
 
 
 def set_alike(found: str, gold: str) -> bool:

@@ -54,6 +54,8 @@ class Parsed(Verifier):
         except Unreadable as error:
             raise ValueError(f"the gold answer: {error}") from None
         try:
+            if "<|begin_of_box|>" in response or "<|end_of_box|>" in response:
+                raise Unreadable("signs of a box within the answer; reward/boxed takes the box off")
             found = self.read(response, sample)
         except Unreadable as error:
             return Reward(0.0, reason=str(error))

@@ -17,6 +17,9 @@ FUNCTIONS = frozenset("sin cos tan asin acos atan sinh cosh tanh exp log ln sqrt
 CALL = re.compile(r"(\w+)\s*\(|[\])'\"]\s*\(")
 CODE = re.compile(r"\w_|_\w|\.\s*[^\W\d]|\b(?:lambda|import|yield|await)\b|[\\#]")
 
+TOWER = re.compile(r"(?:\*\*|\^)\s*[-(]*\s*(?:[0-9]{3,}|[0-9.]+\s*(?:\*\*|\^|!))|[0-9]{4,}\s*!|[0-9]{30,}")
+"""Powers and factorials that no puzzle asks for and that take for ever."""
+
 
 @register("reward/puzzle")
 class Puzzle(Verifier):
@@ -65,13 +68,17 @@ class Puzzle(Verifier):
 
 
 def looks_like_code(text: str) -> bool:
-    """Whether evaluating a text could do more than arithmetic.
+    """Whether evaluating a text could do more than arithmetic, or take for ever.
 
     >>> [looks_like_code(one) for one in ("(3 + 4) * sqrt(2)", "['a', 'b']", "open('x')", "[f][0](1)", "x.y")]
     [False, False, True, True, True]
+    >>> looks_like_code("9**9**9"), looks_like_code("x**2 + 3*x")
+    (True, False)
     """
     calls = (match[1] for match in CALL.finditer(text))
-    return bool(CODE.search(text)) or any(name is None or _unsafe(name) for name in calls)
+    return bool(CODE.search(text) or TOWER.search(text)) or any(
+        name is None or _unsafe(name) for name in calls
+    )
 
 
 def _unsafe(name: str) -> bool:

@@ -1,0 +1,91 @@
+"""`vlmloom trust`: what the verifiers make of right, wrong and adversarial answers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from vlmloom.pipelines.arguments import verb_parser
+
+SUMMARY = "measure verifiers on labelled answers: right ones, wrong ones and attacks"
+
+EPILOG = """examples:
+  vlmloom trust
+  vlmloom trust reward/number reward/table
+  vlmloom trust reward/math --json > math.json
+
+The exit status is 1 where a verifier accepts a wrong answer or an attack, cannot judge one, misses 1 % of the
+right answers or more, or pays more for a worse answer.
+"""
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """The verb's options."""
+    parser = verb_parser(subparsers, "trust", SUMMARY, EPILOG)
+    parser.add_argument(
+        "verifiers", nargs="*", metavar="VERIFIER", help="such as reward/number (default: all)"
+    )
+    parser.add_argument("--json", action="store_true", help="every number, and every answer that went wrong")
+    parser.add_argument("--markdown", action="store_true", help="the table as it stands in docs/rewards.md")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, and print the table."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from vlmloom.pipelines.trust.table import labelled, measure
+    from vlmloom.registry.errors import UserError
+
+    sets = labelled()
+    for name in args.verifiers:
+        if name not in sets:
+            raise UserError(f"trust: {name} has no labelled answers; those that have are {', '.join(sets)}")
+    rows = []
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        for name in args.verifiers or sets:
+            task = bar.add_task(name, total=len(sets[name]))
+            rows.append(measure(name, sets[name], lambda task=task: bar.advance(task)))  # type: ignore[misc]
+            bar.remove_task(task)
+    if args.json:
+        print(json.dumps([asdict(row) | {"sound": row.sound} for row in rows], indent=1))
+    else:
+        _print(rows, args.markdown)
+    return int(not all(row.sound for row in rows))
+
+
+COLUMNS = ("verifier", "right", "missed", "wrong", "passed", "attacks", "accepted", "errors", "slowest")
+
+
+def _print(rows: list[Any], markdown: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    cells = [
+        (
+            f"`{row.verifier}`" if markdown else row.verifier,
+            str(row.right), f"{len(row.missed) / max(row.right, 1):.1%}",
+            str(row.wrong), f"{len(row.passed) / max(row.wrong, 1):.1%}",
+            str(row.attacks), str(len(row.accepted)), str(len(row.errors)), f"{row.slowest:.2f} s",
+        )
+        for row in rows
+    ]  # fmt: skip
+    if markdown:
+        for line in (COLUMNS, ("---", *["---:"] * 8), *cells):
+            print(f"| {' | '.join(line)} |")
+        return
+    table = Table(title="labelled answers")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == "verifier" else "right")
+    for line in cells:
+        table.add_row(*line)
+    console = Console()
+    console.print(table)
+    for row in rows:
+        for kind in ("missed", "passed", "accepted", "errors", "unordered"):
+            for one in getattr(row, kind)[:3]:
+                console.print(f"{row.verifier} {kind}: {one}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,89 @@
+"""Verifiers and what they make of answers whose worth is known."""
+
+from pathlib import Path
+
+import pytest
+
+from vlmloom.components.contracts.reward import Verifier
+from vlmloom.components.contracts.sample import Reward
+from vlmloom.pipelines.cli import main
+from vlmloom.pipelines.trust import table
+from vlmloom.pipelines.trust.labelled import Labelled
+from vlmloom.registry import catalog
+
+SETS = table.labelled()
+ROOT = Path(__file__).parents[2]
+CARRIED = {
+    "reward/code": "tests/components/reward/test_code.py",
+    "reward/html": "tests/components/reward/test_html.py",
+    "reward/judge_endpoint": "tests/components/reward/test_judges.py",
+    "reward/judge_local": "tests/pipelines/test_reward_model.py",
+    "reward/model": "tests/components/reward/test_model.py",
+    "reward/plot_code": "tests/components/reward/test_plot_code.py",
+    "reward/rule_then_judge": "tests/components/reward/test_judges.py",
+    "reward/run": "tests/pipelines/test_reward_model.py",
+    "reward/svg": "tests/components/reward/test_svg.py",
+    "reward/tool_call": "tests/components/reward/test_tool_call.py",
+}
+"""Verifiers that need a browser, a sandbox or a model: the tests that hold their own labelled answers."""
+
+
+def test_every_verifier_has_labelled_answers():
+    names = {entry.name for entry in catalog().list() if entry.kind == "reward"}
+    assert names == SETS.keys() | CARRIED.keys()
+    for name, file in CARRIED.items():
+        assert name.partition("/")[2] in (ROOT / file).read_text(encoding="utf-8"), file
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_is_large_enough_and_the_verifier_sound(name):
+    row = table.measure(name, SETS[name])
+    assert not row.accepted and not row.errors and not row.unordered and not row.passed
+    assert len(row.missed) < 0.01 * row.right
+    assert row.right >= 20 and row.wrong >= 20 and row.attacks >= 100
+    assert row.slowest < 20
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(
+    "name", ["reward/edit", "reward/boxes", "reward/json", "reward/table", "reward/interval"]
+)
+def test_other_draws_are_ordered_too(name, seed):
+    row = table.measure(name, table.labelled(seed)[name][:5])
+    assert row.sound
+
+
+class Easy(Verifier):
+    """Believes everybody."""
+
+    def score(self, sample, response):
+        if response == "nan":
+            raise RuntimeError("out of order")
+        return Reward(0.9 if response == "seven" else 1.0)
+
+
+def test_a_verifier_that_believes_everybody_is_found_out(monkeypatch):
+    monkeypatch.setattr(table, "build", lambda node: Easy())
+    case = Labelled({"use": "reward/easy"}, "7", right=("seven",), wrong=("8", "nan"), worse=("seven", "8"))
+    row = table.measure("reward/easy", [case])
+    assert not row.sound
+    assert row.missed == ["'seven' for '7'"] and row.passed == ["'8' for '7'"]
+    assert len(row.accepted) == row.attacks - 2 > 20  # a megabyte is not read
+    assert row.errors == ["wrong: RuntimeError: out of order: 'nan'"]
+    assert row.unordered == ["'8' at 1.000 above 0.900"]
+
+
+def test_the_verb_prints_the_table(capsys):
+    assert main(["trust", "reward/exact", "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("| verifier | right | missed") and lines[2].startswith("| `reward/exact` |")
+
+
+def test_the_verb_tells_a_wrong_name(capsys):
+    assert main(["trust", "reward/exakt"]) == 2
+    assert "reward/exakt has no labelled answers; those that have are reward/exact" in capsys.readouterr().err
+
+
+def test_the_documented_table_names_every_set():
+    text = (ROOT / "docs" / "rewards.md").read_text(encoding="utf-8")
+    assert [name for name in SETS if f"| `{name}` |" not in text] == []
