@@ -1,0 +1,113 @@
+"""Answers of any model, scored from a file through the command line."""
+
+import json
+
+import pytest
+
+from vlmloom.components.reward.exact import Exact
+from vlmloom.pipelines.cli import main
+from vlmloom.registry import build, compose
+
+
+@pytest.fixture(scope="module")
+def suite():
+    return build(compose("suites/nano"))
+
+
+def write(path, lines):
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+    return str(path)
+
+
+def test_gold_and_wrong_answers(suite, tmp_path, capsys):
+    gold = [suite.tasks["count"].plan("test", index).answer for index in range(4)]
+    lines = [{"split": "test", "index": index, "response": answer} for index, answer in enumerate(gold)]
+    lines[3]["response"] = "many"
+    lines += [{"id": "count/validation/0", "response": "", "model": "x"}, ""]
+    file, out = write(tmp_path / "answers.jsonl", lines), tmp_path / "scored.jsonl"
+    assert main(["score", file, "--task", "count", "--suite", "nano", "--out", str(out), "--json"]) == 0
+    test, validation = json.loads(capsys.readouterr().out)
+    assert (test["task"], test["split"], test["answers"], test["items"]) == ("count", "test", 4, 4)
+    assert test["mean"] == 0.75 and test["low"] <= 0.75 <= test["high"] and test["errors"] == 0
+    assert (validation["mean"], validation["malformed"]) == (0, 1)
+    scored = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [one["value"] for one in scored] == [1, 1, 1, 0, 0]
+    assert [one["line"] for one in scored] == [1, 2, 3, 4, 5]
+    assert scored[3]["gold"] == gold[3] and "many" in scored[3]["reason"]
+
+
+def test_the_table_and_several_answers_to_one_item(suite, tmp_path, capsys):
+    gold = suite.tasks["name"].plan("test", 7).answer
+    lines = [{"id": "name/test/7", "response": gold}, {"id": "name/test/7", "response": "?"}]
+    assert main(["score", write(tmp_path / "a.jsonl", lines), "--suite", "nano"]) == 0
+    told = capsys.readouterr().out
+    assert "0.500" in told and "malformed" in told
+
+
+def test_an_answer_that_cannot_be_judged_is_an_error(suite, tmp_path, capsys, monkeypatch):
+    def fails(self, sample, response):
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(Exact, "score", fails)
+    file = write(tmp_path / "a.jsonl", [{"id": "name/test/0", "response": "dog"}])
+    assert main(["score", file, "--suite", "nano"]) == 1
+    told = capsys.readouterr()
+    assert "a.jsonl:1: RuntimeError: out of order" in told.err and "-" in told.out
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("{", "found {, no JSON"),
+        ("[1]", "found [1]; an object such as"),
+        ({"split": "test", "index": 0}, "there is no response; the answer as a text would be right"),
+        ({"split": "test", "index": 0, "response": 7}, "response is 7; the answer as a text would be right"),
+        ({"split": "tst", "index": 0, "response": ""}, 'split is "tst"; count has train, validation, test'),
+        ({"split": "test", "index": -1, "response": ""}, "index is -1; a whole number from 0 would be right"),
+        (
+            {"split": "test", "index": True, "response": ""},
+            "index is true; a whole number from 0 would be right",
+        ),
+        ({"split": "test", "response": ""}, "index is null; a whole number from 0 would be right"),
+        ({"id": "count/test/x", "response": ""}, 'id is "count/test/x"; TASK/SPLIT/INDEX would be right'),
+        ({"id": 5, "response": ""}, "id is 5; TASK/SPLIT/INDEX would be right"),
+        ({"id": "name/test/0", "response": ""}, "is of the task name, but --task is count"),
+    ],
+)
+def test_a_bad_line_is_told(line, told, tmp_path, capsys):
+    good = {"split": "test", "index": 0, "response": "1"}
+    file = write(tmp_path / "a.jsonl", [good, line, good])
+    assert main(["score", file, "--task", "count", "--suite", "nano"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith(f"{file}:2: ") and told in lines[0]
+
+
+def test_bad_lines_are_told_once_and_counted(tmp_path, capsys):
+    file = write(tmp_path / "a.jsonl", ["{"] * 25)
+    assert main(["score", file, "--suite", "nano"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 11 and lines[-1] == f"{file}: and 15 more lines"
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "told"),
+    [
+        (None, [], "No such file or directory; a file of JSON lines would be right"),
+        ("\n", [], "holds no answers; a line such as"),
+        (
+            '{"split": "test", "index": 0, "response": "1"}\n',
+            [],
+            "says no task; --task NAME, or a key `task`",
+        ),
+        ('{"id": "cont/test/0", "response": "1"}\n', [], "task is cont; the suite has name"),
+        ("{}\n", ["--task", "cont"], "--task cont is not in the suite; it has name"),
+        ("{}\n", ["--out", "a.jsonl"], "--out a.jsonl is the file of the answers"),
+    ],
+)
+def test_other_mistakes_are_told(content, more, told, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "a.jsonl").write_text(content)
+    assert main(["score", "a.jsonl", "--suite", "nano", *more]) == 2
+    err = capsys.readouterr().err
+    assert told in err and len(err.splitlines()) == 1
