@@ -22,6 +22,7 @@ PARTS = (
     "memory",
     "tasks",
     "rewards",
+    "verifiers",
 )
 
 

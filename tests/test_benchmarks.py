@@ -25,6 +25,7 @@ from benchmarks import (
     tasks,
     timing,
     training,
+    verifiers,
     vision,
 )
 from benchmarks.batches import Ragged, pack, pad
@@ -357,3 +358,10 @@ def test_positions_agree_around_pictures():
 def test_batched_experts_are_left_out_where_they_would_not_fit():
     assert "batched_mm" in experts_for(Shape(), 64)
     assert "batched_mm" not in experts_for(Shape(), 4096)
+
+
+def test_verifiers():
+    found = verifiers.run(TINY, 1, count=3)
+    assert found.keys() == verifiers.GOALS.keys()
+    assert all(math.isfinite(one["per_second"]) and one["per_second"] > 0 for one in found.values())
+    assert len(verifiers.notes(found)) == 1 + len(found)
