@@ -16,7 +16,7 @@ from vlmloom.registry import register
 class TemporalGrounding(ClipTask):
     """Give the seconds of the first and the last frame that show a named thing, as `[start,end]`.
 
-    It is there for a quarter to a half of the clip; the others come and go in their own time.
+    It is there for an eighth to a third of the clip; the others come and go in their own time.
 
     Args:
         world: what is shared by the tasks of a suite.
@@ -45,7 +45,7 @@ class TemporalGrounding(ClipTask):
             return None
         spans = []
         for _ in entries:
-            length = draw.between(self.frames // 4, self.frames // 2)
+            length = draw.between(max(self.frames // 8, 2), self.frames // 3)
             start = draw.below(self.frames - length + 1)
             spans.append((start, start + length))
         tracks = [

@@ -122,6 +122,9 @@ def test_a_thing_is_there_when_it_is_said_to_be():
         assert len(times) == (max(times) - min(times)) * task.rate + 1, "without a gap"
         whole = f"[0,{sample.pictures[0].times[-1]}]"
         assert task.check(sample, whole).value == 0
+    samples = scenes.plans("temporal_grounding", "train", 1000)
+    swapped = zip(samples, reversed(samples), strict=True)
+    assert sum(task.check(one, other.answer).value for one, other in swapped) < 0.2 * len(samples)
 
 
 def test_a_thing_is_followed_second_by_second():
