@@ -13,7 +13,7 @@ from vlmloom.pipelines.report.record import Answer
 from vlmloom.pipelines.report.statistics import Estimate, bootstrap, collect
 from vlmloom.registry.errors import UserError
 
-TRAINED = ("choice", "other", "corrupt")
+TRAINED = ("choice", "other", "corrupt", "empty")
 """Kinds of worse answers as in the view `preferences`; the others are tricks that no training pair shows."""
 
 
@@ -29,7 +29,6 @@ class Row:
 
 def tricks(sample: Sample, other: str) -> Iterator[tuple[str, str]]:
     """Worse answers of kinds that are not trained on: kind, answer."""
-    yield "empty", ""
     yield "question", " ".join(part for part in sample.prompt if isinstance(part, str))
     yield "hedge", f"{sample.answer} or {other}"
     yield "twice", f"{sample.answer} {sample.answer}"

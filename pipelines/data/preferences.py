@@ -30,7 +30,7 @@ class Rejected:
 
     Attributes:
         answer: its text.
-        kind: `choice` (another of the closed set), `other` (of another item of the task), `corrupt`.
+        kind: `choice` (another of the closed set), `other` (of another item of the task), `corrupt`, `empty`.
         gap: how much worse it is than the gold answer, by the verifier.
     """
 
@@ -58,7 +58,10 @@ def _candidates(suite: Suite, sample: Sample) -> Iterator[tuple[str, str]]:
     for attempt in range(ATTEMPTS):
         place = (sample.task, sample.split, sample.index, attempt)
         kind, dice = kinds[chance("rejected", *place) % len(kinds)], chance("answer", *place)
-        if kind == "choice":
+        # Without one in eight, a reward likes saying nothing better than the right answer (docs/log.md).
+        if chance("empty", *place) % 8 == 0:
+            yield "empty", ""
+        elif kind == "choice":
             yield kind, others[dice % len(others)]
         elif kind == "other":
             yield kind, suite.tasks[sample.task].plan(sample.split, dice % OTHERS).answer
@@ -70,7 +73,7 @@ def corrupted(answer: str, dice: int) -> str:
     """An answer with one of its digits changed, or one of its letters where it has no digit.
 
     >>> corrupted("[10,20]", 1), corrupted("dog", 4)
-    ('[11,20]', 'dfg')
+    ('[11,20]', 'dbg')
     """
     places = [found.start() for found in re.finditer(r"\d", answer)]
     signs = "0123456789" if places else LETTERS

@@ -15,8 +15,8 @@ EPILOG = """examples:
   vlmloom evaluate-reward runs/reward_model
   vlmloom evaluate-reward runs/reward_model --items 200 --split shift --json > order.json
 
-Chance is 50 %. `all pairs` are made as in training. No training pair is of the kinds empty, question, hedge,
-twice and praise: they say how far the reward can be trusted where a policy looks for its holes.
+Chance is 50 %. `all pairs` are made as in training. No training pair is of the kinds question, hedge, twice
+and praise: they say how far the reward can be trusted where a policy looks for its holes.
 """
 
 

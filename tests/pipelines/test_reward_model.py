@@ -90,6 +90,7 @@ def test_worse_answers_are_worse_and_the_same_in_every_process():
         "choice",
         "other",
         "corrupt",
+        "empty",
     }
     code = (
         "import json;from vlmloom.components.task.suite import Nano;"
@@ -112,7 +113,7 @@ def test_it_trains_and_judges(run, capsys):
     assert main(["evaluate-reward", str(run), "--items", "6", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     kinds = {row["kind"] for row in rows}
-    assert {"all pairs", "empty", "praise"} <= kinds
+    assert {"all pairs", "twice", "praise"} <= kinds
     assert all(0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1 for row in rows)
     mean = next(row for row in rows if (row["kind"], row["task"]) == ("all pairs", "mean"))
     assert mean["pairs"] == 12
