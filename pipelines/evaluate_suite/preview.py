@@ -20,7 +20,7 @@ from vlmloom.pipelines.report.page import environment
 from vlmloom.registry.errors import UserError, one_line
 
 Row = dict[str, Any]
-FRAMES, LARGEST = 8, 720
+FRAMES, LARGEST = 32, 720
 """Of a clip, and pixels of the longer side, as they are shown."""
 GUESSES = 20
 """Answers of other items that are tried until one is wrong."""
@@ -112,13 +112,19 @@ def _wrong(suite: Suite, task: Task, sample: Sample) -> Iterator[tuple[str, Rewa
 
 
 def _played(suite: Suite, task: Task, split: str, index: int) -> Row:
-    """An episode by its script, where it has one; its pictures are those of each step."""
+    """An episode by its script, where it has one, with what is new in each step."""
     episode = task.open(split, index)
-    prompt: list[Row] = []
+    prompt: dict[str, Row] = {}
     acts: list[str] = []
+
+    def look() -> None:
+        for part in episode.observe().prompt:
+            key = part if isinstance(part, str) else part.key
+            if key not in prompt:
+                prompt[key] = _part(part)
+
     try:
-        observed = episode.observe().prompt
-        prompt += [_part(part) for part in observed]
+        look()
         while not episode.done and len(acts) < task.steps:
             act = episode.scripted()
             if act is None:
@@ -126,12 +132,12 @@ def _played(suite: Suite, task: Task, split: str, index: int) -> Row:
             acts.append(act)
             episode.act(act)
             if not episode.done:
-                prompt += [_part(part) for part in episode.observe().prompt if not isinstance(part, str)]
-        said = _said(episode.score()) if episode.done else "no script"
+                look()
+        said = _said(episode.score()) if episode.done else ""
     finally:
         episode.close()
     return {
-        "prompt": prompt,
+        "prompt": list(prompt.values()),
         "gold": "\n".join(acts) or "(no script)",
         "choices": (),
         "right": said,
@@ -145,8 +151,9 @@ def _part(part: str | Picture) -> Row:
         return {"text": part}
     frames = part.render()
     picked = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), FRAMES)).round().astype(int))
+    few = len(picked) < 3
     size = f"{part.width} x {part.height}" + (f", {len(frames)} frames" if len(frames) > 1 else "")
-    return {"pictures": [_shown(frames[place]) for place in picked], "size": size}
+    return {"pictures": [_shown(frames[place]) for place in picked], "size": size, "few": few}
 
 
 def _shown(frame: np.ndarray) -> str:

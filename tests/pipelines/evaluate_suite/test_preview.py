@@ -61,7 +61,12 @@ def test_families_stand_in_their_order_and_verifiers_speak(page):
     places = [page.index(f'<h3 id="{name}">') for name in ("arithmetic", "order", "doors")]
     assert places == sorted(places) and page.count('<article class="card item">') == 6
     assert page.count('<span class="right">1.00') == 6 and page.count('<span class="wrong">0.00') == 4
-    assert "push 0\npush 1" in page and "the door is open" in page and "At most 4 steps" in page
+    assert (
+        "push 0\npush 1" in page
+        and "the door is open" in page
+        and "step 1" in page
+        and "At most 4 steps" in page
+    )
 
 
 def test_the_verb_writes_the_page(tmp_path, capsys):
