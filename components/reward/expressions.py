@@ -144,8 +144,8 @@ def verified(gold: str, found: str, relative: float) -> bool:
     if not other:
         return False
     kinds = _kind(one[0]), _kind(other[0])
-    # An expression may be answered as `x = ...`; nothing else equals what is of another kind.
-    if kinds[0] != kinds[1] and kinds != ("expression", "equation"):
+    # `x = 3` and 3 may stand for each other; nothing else equals what is of another kind.
+    if kinds[0] != kinds[1] and set(kinds) != {"expression", "equation"}:
         return False
     digits = 15 if relative == 0 else max(1, -round(math.log10(relative)))
     return bool(verify(one, other, float_rounding=digits, strict=True, timeout_seconds=None))

@@ -223,6 +223,7 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
                 r"\infty",
             ],
         ),
+        "x = 3": (["3", "x=3.0", "$x = 3$"], ["x=4", "x>3", "-3", "y", "x"]),
         "e^{2x}": (["$e^{2x}$", r"(e^x)^2"], ["e^x", "2e^x", "e^2"]),
     }
     for gold, (right, wrong) in cases.items():
