@@ -16,7 +16,7 @@ SPLITS = ("train", "validation", "test", "shift")
 
 DIGEST = """
 import json, sys
-from tests.support.scenes import digest
+from scenes import digest
 print(json.dumps({name: digest(name) for name in sys.argv[1:]}))
 """
 
@@ -65,7 +65,7 @@ def digests_elsewhere(names, seed):
         text=True,
         check=True,
         timeout=120,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parent,
     )
     return json.loads(run.stdout)
 

@@ -7,8 +7,8 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+import scenes
 
-from tests.support import scenes
 from vlmloom.components.task.neighbours import NEIGHBOURS
 from vlmloom.components.task.vocabulary import VOCABULARY
 

@@ -6,8 +6,8 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
+import scenes
 
-from tests.support import scenes
 from vlmloom.components.contracts.sample import Sample, Scene
 from vlmloom.registry import build
 
