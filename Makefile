@@ -72,7 +72,7 @@ cogvit-experiments: .venv/.installed-dev
 	$(BIN)/vlmloom fit -c nano/siglip2_teacher --out runs/siglip2_teacher
 	$(BIN)/vlmloom fit -c nano/dinov3_teacher --out runs/dinov3_teacher
 	$(BIN)/vlmloom fit -c nano/text_lm --out runs/text_lm
-	for name in teachers mask losses optimizer stages llm_init; do \
+	for name in distilled teachers mask losses optimizer stages llm_init; do \
 		$(BIN)/vlmloom ablate cogvit_$$name --out runs/cogvit_$$name || exit 1; done
 
 .PHONY: compare-cogvit

@@ -273,7 +273,8 @@ class Chromium:
             time.sleep(0.005)
         os.close(self._read)
         os.close(self._write)
-        if self._folder is not None:
+        # A process that has not ended yet may still write into its profile.
+        while self._folder is not None and self._folder.exists() and time.monotonic() < deadline + 1:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
