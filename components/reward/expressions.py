@@ -17,10 +17,17 @@ from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
 WRAPS = re.compile(r"\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\{(.*)\}", re.S)
-OPEN = re.compile(
-    r"[0-9)}]\s*(?:[-+*×·−]|\\times|\\cdot|\\div|\^(?<!10\^))\s*[\\({0-9]"  # noqa: RUF001
+FRACTION = re.compile(
+    r"(?P<sign>[-+−]?)\s*(?P<whole>[0-9]{0,20})\s*\\[dt]?frac\s*"  # noqa: RUF001
+    r"(?:\{\s*(?P<above>[-−]?[0-9]{1,20})\s*\}\s*\{\s*(?P<below>[0-9]{1,20})\s*\}|(?P<one>[0-9])\s*(?P<other>[0-9]))"  # noqa: RUF001
 )
-"""Numbers with an operation between them; fractions, roots and powers of ten are numbers themselves."""
+POWER = re.compile(
+    r"(?P<sign>[-+−]?)\s*(?:(?P<times>[0-9]{1,20}(?:\.[0-9]{0,20})?)\s*(?:[x×*·⋅]|\\times|\\cdot)\s*)?"  # noqa: RUF001
+    r"10\s*\^\s*(?:\{\s*(?P<ten>[-−]?[0-9]{1,2})\s*\}|(?P<digits>[-−]?[0-9]{1,2}))"  # noqa: RUF001
+)
+"""Powers of ten are numbers themselves; other operations are calculations."""
+EQUATION = re.compile(r"([^\W\d_]|\\[a-zA-Z]+)(_(?:\w|\{\w+\}))?\s*=(?!=)\s*([^=]+)")
+"""A symbol and what it equals."""
 FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|log|ln|exp|pi|infty|theta"
 
 
@@ -30,7 +37,9 @@ class Math(Verifier):
 
     Numbers are compared at once, with the tolerance; equal texts are equal; anything else is left to
     math-verify, in a process of its own. An answer that takes longer there than it may is wrong. Where the
-    gold answer is a number, a calculation that is not carried out, such as the question's own, is wrong.
+    gold answer is a number, a calculation that is not carried out, such as the question's own, is wrong:
+    a literal number is right, and a fraction where the gold answer is one or is not whole. An equation is
+    right where the gold answer is one, of the same symbol; the symbol may be left out.
 
     Args:
         relative: tolerance of numbers, of the gold value.
@@ -68,14 +77,17 @@ class Math(Verifier):
         said = f"answered {shown(found)}, right is {shown(gold)}"
         if not found:
             return Reward(0.0, reason="an empty answer")
-        one, other = plain_number(found), plain_number(gold)
-        if one is not None and other is not None:
-            room = max(self.relative, 1e-9) * abs(other.value)
-            return Reward(float(abs(one.value - other.value) <= room), reason=said)
         if "".join(found.split()) == "".join(gold.split()):
             return Reward(1.0, reason=said)
-        if other is not None and OPEN.search(found):
-            return Reward(0.0, reason=f"{said}; the calculation is not carried out")
+        (symbol, value), (own, right) = equated(found), equated(gold)
+        if symbol and (symbol != own and (own or "=" not in gold)):
+            return Reward(0.0, reason=f"{said}; an equation of {symbol}")
+        one, other = plain_number(value), plain_number(right)
+        if other is not None:
+            if one is None or (one.fraction and not other.fraction and other.value.is_integer()):
+                return Reward(0.0, reason=f"{said}; no number, or a calculation that is not carried out")
+            room = max(self.relative, 1e-9) * abs(other.value)
+            return Reward(float(abs(one.value - other.value) <= room), reason=said)
         try:
             equal = bounded(self.seconds).ask(verified, latex(gold), latex(found), self.relative)
         except Overran as error:
@@ -108,8 +120,32 @@ def _whole(inner: str) -> bool:
     return "$" not in inner and depth == 0
 
 
+def equated(text: str) -> tuple[str, str]:
+    """The symbol that an equation begins with, empty where there is none, and what it equals.
+
+    >>> equated("x = 3"), equated("x + 1"), equated("2x = 3")
+    (('x', '3'), ('', 'x + 1'), ('', '2x = 3'))
+    """
+    match = EQUATION.fullmatch(text)
+    return (match[1] + (match[2] or ""), match[3].strip()) if match else ("", text)
+
+
 def plain_number(text: str) -> Quantity | None:
-    """The number that a text is, without any unit; None for anything else."""
+    r"""The number that a text is, without any unit; None for anything else.
+
+    >>> plain_number(r"\frac{1}{2}").value, plain_number("10^3").value, plain_number("2+3")
+    (0.5, 1000.0, None)
+    """
+    text = text.replace("{,}", ",").replace("\u2212", "-")
+    if match := FRACTION.fullmatch(text):
+        above, below = int(match["above"] or match["one"]), int(match["below"] or match["other"])
+        if not below or (match["whole"] and above < 0):
+            return None
+        value = int(match["whole"] or 0) + above / below
+        return Quantity(-value if match["sign"] == "-" else value, fraction=True)
+    if match := POWER.fullmatch(text):
+        value = float(match["times"] or 1) * 10.0 ** int(match["ten"] or match["digits"])
+        return Quantity(-value if match["sign"] == "-" else value)
     try:
         found = read_quantity(text)
     except Unreadable:
@@ -144,8 +180,8 @@ def verified(gold: str, found: str, relative: float) -> bool:
     if not other:
         return False
     kinds = _kind(one[0]), _kind(other[0])
-    # `x = 3` and 3 may stand for each other; nothing else equals what is of another kind.
-    if kinds[0] != kinds[1] and set(kinds) != {"expression", "equation"}:
+    # 3 may stand for `x = 3`; nothing else equals what is of another kind.
+    if kinds[0] != kinds[1] and kinds != ("equation", "expression"):
         return False
     digits = 15 if relative == 0 else max(1, -round(math.log10(relative)))
     return bool(verify(one, other, float_rounding=digits, strict=True, timeout_seconds=None))

@@ -15,7 +15,7 @@ from vlmloom.registry import register
 DIGITS = r"(?:[0-9]{1,3}(?:[, ][0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{0,40})?|\.[0-9]{1,40}"
 QUANTITY = re.compile(
     rf"""
-    \W{{0,3}}?(?P<before>[$€£¥])?\s*
+    [\s=:$]{{0,3}}?(?P<before>[$€£¥])?\s*
     (?P<sign>[-+−]?)\s*(?P<before2>[$€£¥])?\s*
     (?P<digits>{DIGITS})
     (?P<power>[eE][-+]?[0-9]{{1,2}}|\s*[x×*]\s*10\^?\{{?(?P<ten>[-+]?[0-9]{{1,2}})\}}?)?
@@ -26,6 +26,23 @@ QUANTITY = re.compile(
     re.VERBOSE,
 )
 SCALES = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9}
+CURRENCIES = {"$", "€", "£", "¥"}
+"""What may stand with a number whose gold answer has no unit, because it changes no number."""
+SAME = {
+    **dict.fromkeys(("degree", "deg"), "°"),
+    **dict.fromkeys(("degreecelsius", "degreescelsius", "celsius", "degreec", "degreesc", "c"), "°c"),
+    **dict.fromkeys(
+        ("degreefahrenheit", "degreesfahrenheit", "fahrenheit", "degreef", "degreesf", "f"), "°f"
+    ),
+    **dict.fromkeys(("kelvin", "°k"), "k"),
+    **dict.fromkeys(("centimetre", "centimeter"), "cm"),
+    **dict.fromkeys(("millimetre", "millimeter"), "mm"),
+    **dict.fromkeys(("inche", "inch"), "in"),
+    **dict.fromkeys(("kmh", "kph"), "km/h"),
+    "volt": "v",
+    "percent": "%",
+}
+"""Other words for a unit, as `singular` leaves them."""
 HEDGES = {
     "or",
     "and",
@@ -52,11 +69,13 @@ class Quantity:
         value: finite.
         unit: lower case, empty where none was given.
         year: whether it may be one: four digits from 1000 to 2999 and nothing else.
+        fraction: whether it is one number over another.
     """
 
     value: float
     unit: str = ""
     year: bool = False
+    fraction: bool = False
 
 
 @register("reward/number")
@@ -65,7 +84,9 @@ class Number(Parsed):
 
     Years are always exact, as in the published rewards for charts: a gold answer of four digits from 1000 to
     2999, or as `truth["year"]` says. Where the gold answer, or `truth["unit"]`, has a unit, an answer may
-    leave it out but not give another. One number and nothing around it but a unit: a range is no number.
+    leave it out but not give another; where neither has one, an answer has none but a sign of a currency. One
+    number and nothing around it but a unit: a range is no number, nor is a comparison. A fraction is right
+    where the gold answer is one or is not whole, since 10/2 is a calculation that is not carried out.
 
     Args:
         relative: of the gold value, e.g. 0.05 for charts.
@@ -91,15 +112,21 @@ class Number(Parsed):
 
     def read(self, text: str, sample: Sample) -> Quantity:
         """The number."""
-        return read_quantity(text)
+        return read_quantity(text, str(sample.truth.get("unit") or ""))
 
     def compare(self, found: Quantity, gold: Quantity, sample: Sample) -> Reward:
         """1 or 0."""
         unit = str(sample.truth.get("unit") or gold.unit).lower()
         off = abs(found.value - gold.value)
         said = f"answered {found.value:g}, right is {gold.value:g}"
-        if unit and found.unit and singular(found.unit) != singular(unit):
-            return Reward(0.0, {"distance": off}, f"{said}; the unit is {found.unit!r}, right is {unit!r}")
+        if found.unit and found.unit not in (CURRENCIES if not unit else ()):
+            if not unit or named(found.unit) != named(unit):
+                wanted = repr(unit) if unit else "none"
+                return Reward(
+                    0.0, {"distance": off}, f"{said}; the unit is {found.unit!r}, right is {wanted}"
+                )
+        if found.fraction and not gold.fraction and gold.value.is_integer():
+            return Reward(0.0, {"distance": off}, f"{said}; a fraction, where a whole number is right")
         exact = sample.truth.get("year", gold.year)
         room = 0.0 if exact else max(self.relative * abs(gold.value), self.absolute)
         # What binary fractions lose is no error of the answer.
@@ -118,14 +145,26 @@ def singular(unit: str) -> str:
     return unit[:-1] if len(unit) > 2 and unit.endswith("s") else unit
 
 
-def read_quantity(text: str) -> Quantity:
-    """The one number that a text is.
+def named(unit: str) -> str:
+    """A unit as others write it too.
+
+    >>> named("Degrees"), named("volts"), named("degrees Celsius")
+    ('°', 'v', '°c')
+    """
+    unit = singular(unit.lower())
+    return SAME.get(unit, SAME.get(unit + "s", unit))
+
+
+def read_quantity(text: str, expected: str = "") -> Quantity:
+    """The one number that a text is; a unit that is expected is no thousand, as the K of a thermometer.
 
     Raises:
         Unreadable: it is none, several, a range, or has words around it.
 
-    >>> read_quantity("-3.5 °C"), read_quantity("1 250"), read_quantity("2 million").value
-    (Quantity(value=-3.5, unit='°c', year=False), Quantity(value=1250.0, unit='', year=False), 2000000.0)
+    >>> read_quantity("-3.5 °C")
+    Quantity(value=-3.5, unit='°c', year=False, fraction=False)
+    >>> read_quantity("1 250").value, read_quantity("2 million").value
+    (1250.0, 2000000.0)
     """
     short = LEAD.sub("", folded(text[:300]).strip("`* \t\n"))
     match = QUANTITY.fullmatch(short) if len(text) <= 300 else None
@@ -142,7 +181,7 @@ def read_quantity(text: str) -> Quantity:
         if not int(match["below"]):
             raise Unreadable(f"a division by zero in {shown(text)}")
         value /= int(match["below"])
-    if words and words[0] in SCALES:
+    if words and words[0] in SCALES and unit != expected.lower():
         value *= SCALES[words.pop(0)]
         unit = " ".join(words)
     if match["sign"] and match["sign"] != "+":
@@ -150,4 +189,4 @@ def read_quantity(text: str) -> Quantity:
     if not math.isfinite(value):
         raise Unreadable(f"a number beyond all bounds in {shown(text)}")
     year = re.fullmatch(r"[12][0-9]{3}", short) is not None
-    return Quantity(value, unit or match["before"] or match["before2"] or "", year)
+    return Quantity(value, unit or match["before"] or match["before2"] or "", year, bool(match["below"]))

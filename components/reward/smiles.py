@@ -43,7 +43,7 @@ class Smiles(Verifier):
     def score(self, sample: Sample, response: str) -> Reward:
         """1 or 0."""
         gold, text = sample.answer.strip(), folded(response).strip("`")
-        if not text or text.split() != [text]:
+        if not text.isascii() or text.split() != [text]:
             return Reward(0.0, reason=f"no SMILES: {shown(response)}")
         if text == gold:
             return Reward(1.0, reason=f"{gold}, letter by letter")

@@ -90,6 +90,7 @@ def general(gold: str, choices: tuple[str, ...] = ()) -> dict[str, str]:
         "code": "__import__('os').system('true')",
         "format string": "{0.__class__.__mro__}%s%n",
         "null": "\x00",
+        "surrogate": "\ud800",
         "regular expression": "(a+)+$" + "a" * 5_000 + "!",
         "SQL": "' OR 1=1 --",
     }

@@ -17,6 +17,7 @@ SETS: tuple[Callable[[random.Random], Iterator[Labelled]], ...] = (
     words.exact,
     words.choice,
     words.number,
+    words.clock_time,
     words.mathematics,
     words.edit,
     words.lists,

@@ -93,7 +93,6 @@ def number(dice: random.Random) -> Iterator[Labelled]:
                 f"**{gold}**",
                 f"+{gold}",
                 f"The answer is {gold}.",
-                f"{gold} dogs",
                 f"= {gold}",
                 f"${gold}$",
                 str(gold).translate({48 + d: 0xFF10 + d for d in range(10)}),
@@ -114,6 +113,9 @@ def number(dice: random.Random) -> Iterator[Labelled]:
                 f"0x{gold}",
                 f"{gold}e3",
                 f"not {gold}",
+                *(f"{gold} {word}" for word in ("wrong", "isnt", "dozen", "half", "hundredths", "dogs")),
+                *(f"{sign}{gold}" for sign in (">", "<", "≥", "~", "√")),
+                f"{2 * gold}/2",
             ),
             fair=frozenset({"look-alikes"}),  # a full-width digit is that digit
             worse=(str(gold), str(gold + 1), str(gold + 50)),
@@ -153,6 +155,31 @@ def number(dice: random.Random) -> Iterator[Labelled]:
         )
 
 
+def clock_time(dice: random.Random) -> Iterator[Labelled]:
+    """`reward/clock_time`."""
+    for _ in range(16):
+        hour, minute = dice.randint(1, 9), dice.randint(10, 58)
+        gold = f"{hour}:{minute}"
+        yield Labelled(
+            {"use": "reward/clock_time"},
+            gold,
+            right=(f"0{gold}", f" {gold}.", f"**{gold}**", f"{hour}.{minute}", f"The answer is {gold}."),
+            wrong=(
+                f"{hour}:{minute + 1}",
+                f"{hour % 12 + 1}:{minute}",
+                f"{hour + 12}:{minute}",
+                f"{hour}:{minute} or {hour}:{minute + 1}",
+                f"{hour}{minute}",
+                f"-{gold}",
+                f"not {gold}",
+                f"after {gold}",
+                f"{minute}:{hour}",
+            ),
+            fair=frozenset({"look-alikes"}),  # a full-width digit is that digit
+            worse=(gold, f"{hour}:{minute + 1}"),
+        )
+
+
 def mathematics(dice: random.Random) -> Iterator[Labelled]:
     """`reward/math`: numbers, expressions, equations, sets, intervals, matrices."""
     node = {"use": "reward/math", "seconds": 1.0}
@@ -167,7 +194,6 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
                 rf"$\frac{{{above}}}{{{below}}}$",
                 rf"\dfrac{{{above}}}{{{below}}}",
                 rf"\boxed{{\frac{{{2 * above}}}{{{2 * below}}}}}",
-                f"x = {above}/{below}",
                 f"{float(low):.9f}",
             ),
             wrong=(
@@ -175,6 +201,7 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
                 f"{above}",
                 rf"\frac{{{above + 1}}}{{{below}}}",
                 f"x > {above}/{below}",
+                f"x = {above}/{below}",
                 f"[{above}, {below}]",
                 f"{float(low):.2f}",
                 rf"\{{{above}, {below}\}}",
@@ -206,8 +233,9 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
         ),
         r"\sin(x)^2": ([r"1 - \cos(x)^2", r"\sin^2(x)"], [r"\sin(x)", r"\cos(x)^2", "1"]),
         "5": (
-            ["5.0", "x=5", "+5", r"\frac{10}{2}"],
+            ["5.0", "+5", "$5$", r"\boxed{5}"],
             [
+                *(r"\frac{10}{2}", "10/2", r"\sqrt{25}", r"\binom{5}{4}", "5!/4!", "x=5", "5=y", "5 ⋅ 1"),
                 r"5 \pm 3",
                 "2+3",
                 "0<x<10",
@@ -223,7 +251,7 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
                 r"\infty",
             ],
         ),
-        "x = 3": (["3", "x=3.0", "$x = 3$"], ["x=4", "x>3", "-3", "y", "x"]),
+        "x = 3": (["3", "x=3.0", "$x = 3$"], ["x=4", "x>3", "-3", "y", "x", "y=3", "x=6/2"]),
         "e^{2x}": (["$e^{2x}$", r"(e^x)^2"], ["e^x", "2e^x", "e^2"]),
     }
     for gold, (right, wrong) in cases.items():

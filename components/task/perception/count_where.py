@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.task.base import Item
@@ -78,6 +78,10 @@ class CountWhere(ScatteredTask):
             "有几个{1}的{0}？",
         ),
     }
+
+    def judge(self) -> dict[str, Any]:
+        """The number, however it is written."""
+        return {"use": "reward/number"}
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """The count first, then a scene that has it."""

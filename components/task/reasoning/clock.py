@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import cos, pi, sin
+from typing import Any
 
 from vlmloom.components.contracts.sources import FontSource
 from vlmloom.components.task.base import Item
@@ -41,6 +42,10 @@ class Clock(ContentTask):
         if step < 1 or 60 % step or step > 15:
             raise ValueError(f"task/clock: step is {step}; 1, 2, 3, 4, 5, 6, 10, 12 or 15 would be right")
         self.step = step
+
+    def judge(self) -> dict[str, Any]:
+        """The time, however its hour is written."""
+        return {"use": "reward/clock_time"}
 
     def compose(self, draw: Draw, split: str) -> Item:
         """A clock anywhere on its wall; the hour hand stands where the minutes have moved it."""

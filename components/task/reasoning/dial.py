@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import cos, radians, sin
+from typing import Any
 
 from vlmloom.components.contracts.sources import FontSource
 from vlmloom.components.task.base import Item
@@ -44,6 +45,10 @@ class Dial(ContentTask):
             raise ValueError(f"task/dial: parts is {parts}; 2, 5 or 10 would be right")
         self.parts = parts
 
+    def judge(self) -> dict[str, Any]:
+        """The value, with its unit or without."""
+        return {"use": "reward/number"}
+
     def compose(self, draw: Draw, split: str) -> Item:
         """A scale, and something that ends on one of its marks."""
         kind = draw.choice(list(UNITS))
@@ -69,6 +74,7 @@ class Dial(ContentTask):
             sheet.things(),
             (sheet.picture(),),
             source="instruments",
+            truth={"unit": unit},
             content=f"{kind} {unit} {step} {parts} {figures} {low} {mark}",
         )
 

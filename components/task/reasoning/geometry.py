@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import atan2, cos, degrees, hypot, pi, radians, sin, tan
+from typing import Any
 
 from vlmloom.components.contracts.sources import FontSource
 from vlmloom.components.task.base import Item
@@ -43,6 +44,10 @@ class Geometry(ContentTask):
             raise ValueError(f"task/geometry: kinds is {kinds}, but may be 1 to {len(KINDS)}")
         self.kinds = kinds
 
+    def judge(self) -> dict[str, Any]:
+        """The number, with its unit or without."""
+        return {"use": "reward/number"}
+
     def compose(self, draw: Draw, split: str) -> Item | None:
         """A figure, turned anyhow, as large as its picture lets it be."""
         question, answer, corners, sides, angles = draw.choice(KINDS[: self.kinds])(draw)
@@ -56,6 +61,7 @@ class Geometry(ContentTask):
             sheet.things(),
             (sheet.picture(),),
             source="figures",
+            truth={"unit": DEGREE} if "degrees" in question else {},
             content=f"{question} {sides} {angles}",
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from vlmloom.components.contracts.kinds import Source
 from vlmloom.components.contracts.sources import PuzzleSource
@@ -47,6 +48,10 @@ class Maze(ContentTask):
     def sources(self) -> Sequence[Source]:
         """The mazes."""
         return (self.puzzles,)
+
+    def judge(self) -> dict[str, Any]:
+        """The number, however it is written."""
+        return {"use": "reward/number"}
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """A maze of cells; start and goal differ in colour and form."""

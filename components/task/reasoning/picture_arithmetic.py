@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vlmloom.components.contracts.sources import FontSource
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask
@@ -46,6 +48,10 @@ class PictureArithmetic(ContentTask):
             )
         self.largest = largest
         self.terms = terms
+
+    def judge(self) -> dict[str, Any]:
+        """The number, however its minus is written."""
+        return {"use": "reward/number"}
 
     def compose(self, draw: Draw, split: str) -> Item:
         """Numbers and signs; a product is of two numbers of which one has one digit."""

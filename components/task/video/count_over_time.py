@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.draw import Draw
@@ -36,6 +36,10 @@ class CountOverTime(ClipTask):
                 "would be right"
             )
         self.largest = largest
+
+    def judge(self) -> dict[str, Any]:
+        """The number, however it is written."""
+        return {"use": "reward/number"}
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """Appearances one after another, so many of the one that is asked for."""

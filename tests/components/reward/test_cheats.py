@@ -4,7 +4,7 @@ import pytest
 
 from vlmloom.components.contracts.reward import Verifier, VerifierFailed
 from vlmloom.components.contracts.sample import Reward, Sample, Scene
-from vlmloom.registry import build
+from vlmloom.registry import build, resolve
 
 CHEATS = {
     "reward/exact": [
@@ -14,6 +14,8 @@ CHEATS = {
     "reward/number": [
         *(("7", "7 or 8"), ("7", "7 8"), ("12", "1 2"), ("7", "6-7"), ("7", "7, 8"), ("7", "0 to 99")),
         *(("7", "nan"), ("7", "inf"), ("7", "7 maybe"), ("2020", "2021"), ("3 m", "3 km"), ("7", "-7")),
+        *(("5", "5 wrong"), ("5", "5 isnt"), ("5", "5 dozen"), ("5", "5 half"), ("5", "5 hundredths")),
+        *(("5", ">5"), ("5", "<5"), ("5", "10/2"), ("5", "≠5"), ("5", "√5"), ("5 kg", "5 wrong")),
     ],
     "reward/choice": [("B", "A B"), ("B", "B, or A"), ("B", "not B"), ("B", "ABCD"), ("B", "")],
     "reward/point": [("[50, 60]", "[50, 60] or [70, 80]"), ("[50, 60]", "[50, 60, 50, 60]")],
@@ -22,17 +24,23 @@ CHEATS = {
     "reward/math": [
         *(("42", "17+25"), ("42", "50 - 8"), ("42", r"6 \cdot 7"), ("32", "2^5"), ("42", "6*(7)")),
         *(("2", "{2,3}"), ("2", "1 or 2"), ("2", r"\boxed{2}\boxed{3}"), ("(1,2)", "(2,1)")),
+        *(("7", "84/12"), ("84", "12 ⋅ 7"), ("84", r"\frac{168}{2}"), ("84", r"\sqrt{7056}")),
+        *(("84", r"\binom{9}{3}"), ("84", "84!/83!"), ("84", "y=84"), ("84", "84=y"), ("x = 84", "y = 84")),
+        *(("x = 84", "x = 168/2"), ("x+1", "y = x+1")),
     ],
-    "reward/smiles": [("CCO", "CCO.C"), ("CCO", "CCO CCO"), ("CCO", "C")],
+    "reward/smiles": [("CCO", "CCO.C"), ("CCO", "CCO CCO"), ("CCO", "C"), ("CCO", "CC\ud800O")],
 }
 HONEST = {
     "reward/exact": [("dog", "**Dog**."), ("C++", "c++"), ("?", " ? "), ("dog", "# The dog"), ("-3", "-3")],
-    "reward/number": [("7", "７"), ("1000", "1 000"), ("0.5", "1/2"), ("50%", "50 %")],  # noqa: RUF001
+    "reward/number": [("7", "７"), ("1000", "1 000"), ("0.5", "1/2"), ("50%", "50 %"), ("7", "$7$")],  # noqa: RUF001
     "reward/choice": [("B", "(b)"), ("B", "The answer is B.")],
     "reward/math": [
         ("0.5", r"\frac{1}{2}"),
         ("1000", "10^3"),
-        ("-2", "x = -2"),
+        ("x = -2", "x=-2.0"),
+        ("x = -2", "-2"),
+        ("3/2", r"1\frac{1}{2}"),
+        ("-3", "−3"),  # noqa: RUF001
         ("x+1", "1 + x"),
         ("4", "4"),
     ],
@@ -56,6 +64,40 @@ def test_a_cheat_is_worth_nothing(name, gold, answer):
 @pytest.mark.parametrize(("name", "gold", "answer"), GOOD)
 def test_an_honest_answer_is_worth_all(name, gold, answer):
     assert judged(name, gold, answer).value == 1.0
+
+
+READ = [
+    (
+        "dial",
+        "28",
+        {"unit": "V"},
+        ("28.0", "28 V", "28 volts", "28v"),
+        ("28 K", "28 bar", ">28", "27", "56/2"),
+    ),
+    ("dial", "300", {"unit": "K"}, ("300 K", "300", "300 kelvin"), ("300 V", "300000")),
+    ("dial", "0.4", {"unit": "bar"}, ("0.40", "0.4 bar", ".4"), ("4", "0.4 psi")),
+    (
+        "dial",
+        "-5",
+        {"unit": "\u00b0C"},
+        ("\u22125 \u00b0C", "-5 degrees Celsius", "-5.0"),
+        ("5", "-5 \u00b0F"),
+    ),
+    ("geometry", "60", {"unit": "\u00b0"}, ("60 degrees", "60\u00b0", "60.0"), ("60 cm", "61 degrees")),
+    ("picture_arithmetic", "-7", {}, ("\u22127", "-7", "-7.0"), ("7", "12 - 19", "-14/2")),
+    ("maze", "12", {}, ("12", "12.0"), ("13", "12 or 13", "24/2")),
+    ("count_where", "3", {}, ("3", "3.0"), ("4", "3 or 4")),
+    ("count_over_time", "3", {}, ("3", "3.0"), ("4", "6/2")),
+    ("clock", "3:05", {}, ("03:05", "3:05"), ("3:50", "5:03", "15:05")),
+]
+
+
+@pytest.mark.parametrize(("task", "gold", "truth", "right", "wrong"), READ)
+def test_tasks_with_numbers_take_every_way_to_write_them(task, gold, truth, right, wrong):
+    verifier = build(resolve(f"task/{task}").judge(None))
+    sample = Sample("t", "test", 0, [], gold, Scene(""), truth=truth)
+    rewards = verifier.judge(sample, [*right, *wrong])
+    assert [reward.value for reward in rewards] == [1.0] * len(right) + [0.0] * len(wrong)
 
 
 class Given(Verifier):
