@@ -33,12 +33,12 @@ class BoxOverlap(Parsed):
 
 
 def read_box(text: str) -> Corners:
-    """The four numbers in a text, if it has four and they make a box.
+    """The four numbers of a list, if they make a box; see `numbers` for its forms.
 
     Raises:
         Unreadable: they do not.
 
-    >>> read_box("at [10, 20, 30, 40].")
+    >>> read_box("[10, 20, 30, 40].")
     (10.0, 20.0, 30.0, 40.0)
     """
     x1, y1, x2, y2 = numbers(text, 4)

@@ -21,6 +21,10 @@ RUN = re.compile(r"[\w.+-]*[0-9][\w.+-]*")
 NUMBER = re.compile(r"[-+]?(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,2})?\.?")
 """What stands together with a digit, and what of that is one number."""
 
+KEYS = "answer|box|bbox|bbox_2d|box_2d|point|point_2d|start_box|coordinates"
+KEY = re.compile(rf"""([\s\[({{]*)(?:{KEYS}|"(?:{KEYS})"|'(?:{KEYS})')\s*:""", re.I)
+"""The name that may stand before a box or a point."""
+
 DEEPEST = 32
 """Levels of a JSON answer."""
 
@@ -138,16 +142,29 @@ def _shallow(value: Any, levels: int) -> None:
 
 
 def numbers(text: str, count: int) -> tuple[float, ...]:
-    """The numbers of a text that has exactly so many.
+    """The numbers of a list of exactly so many: bare, in brackets, as JSON, or after a key and a colon.
 
     Raises:
-        Unreadable: it has more or fewer.
+        Unreadable: it has more or fewer, or anything stands around them.
 
-    >>> numbers("at (10, 20.5)", 2)
-    (10.0, 20.5)
+    >>> numbers("(10, 20.5)", 2), numbers("point: 10 20", 2), numbers('{"bbox_2d": [1, 2, 3, 4]}', 4)
+    ((10.0, 20.5), (10.0, 20.0), (1.0, 2.0, 3.0, 4.0))
+    >>> numbers("not [10, 20]", 2)
+    Traceback (most recent call last):
+    vlmloom.components.reward.parsed.Unreadable: not just 2 numbers in 'not [10, 20]'
     """
-    runs = RUN.findall(folded(text)) if len(text) <= 1000 else []
-    if len(runs) != count or not all(map(NUMBER.fullmatch, runs)):
+    plain = folded(text) if len(text) <= 1000 else ""
+    if fence := re.fullmatch(r"```\w*[ \t]*\n(.*?)```", plain, re.S):
+        plain = fence[1].strip()
+    plain = KEY.sub(r"\1", plain, count=1) if KEY.match(plain) else plain
+    runs, between = RUN.findall(plain), RUN.sub("", plain)
+    closed = all(between.count(a) == between.count(b) for a, b in ("[]", "()", "{}"))
+    if (
+        len(runs) != count
+        or not all(map(NUMBER.fullmatch, runs))
+        or not closed
+        or not re.fullmatch(r"[\s\[\](){},;]*\.?", between)
+    ):
         raise Unreadable(f"not just {count} numbers in {shown(text)}")
     return tuple(float(run.rstrip(".")) for run in runs)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.parsed import Parsed, numbers
+from vlmloom.components.reward.gui import OPTIONAL, acted, read_call
+from vlmloom.components.reward.parsed import Parsed, Unreadable, numbers, shown
 from vlmloom.registry import register
 
 
@@ -14,9 +16,11 @@ from vlmloom.registry import register
 class Point(Parsed):
     """Full marks for a point in `truth["box"]`, or near the gold point where there is no box.
 
-    Answers are `[x, y]` in thousandths; a gold point stands in `Sample.answer`.
+    Answers are `[x, y]` in thousandths, bare, as JSON or after a key, or `left_click(start_box='[x,y]')`;
+    a gold point stands in `Sample.answer`.
 
     Args:
+        click: only a left click is an answer, read as `reward/desktop_action` reads it.
         distance: how far from the gold point a right one may be, where there is no box.
         on_error: see `Verifier`.
 
@@ -26,15 +30,22 @@ class Point(Parsed):
     [1.0, 0.0, 0.0]
     """
 
-    def __init__(self, *, distance: float = 20.0, on_error: OnError = "skip") -> None:
+    def __init__(self, *, click: bool = False, distance: float = 20.0, on_error: OnError = "skip") -> None:
         super().__init__(on_error=on_error)
         if not 0 <= distance < 1000:
             raise ValueError(f"reward/point: distance is {distance}; 0 to 1000 thousandths would be right")
+        self.click = click
         self.distance = distance
 
     def read(self, text: str, sample: Sample) -> tuple[float, ...]:
         """X and y."""
-        return numbers(text, 2)
+        if not self.click and not re.search(r"\w\(", text):
+            return numbers(text, 2)
+        name, has = read_call(acted(text))
+        if name != "left_click" or set(has) - OPTIONAL != {"start_box"} or "step" in has:
+            raise Unreadable(f"no left click: {shown(text)}; left_click(start_box='[x,y]') would be right")
+        x, y = has["start_box"]
+        return float(x), float(y)
 
     def compare(self, found: tuple[float, ...], gold: tuple[float, ...], sample: Sample) -> Reward:
         """1 or 0."""

@@ -20,6 +20,7 @@ class ToolCall(Verifier):
     `calculate` has to give the same number, `query_table` the same rows (of `truth["tables"]`), however they
     are written; `crop_image` and `read_text` count the overlap of their box, `draw_boxes` the overlap of the
     best pairs over the larger number of boxes. A call that does not fit its tool's schema is worth nothing.
+    A gold call that cannot be done, and a query that overruns, are failures of judging.
     """
 
     longest = 10_000
@@ -36,25 +37,37 @@ class ToolCall(Verifier):
         if name != gold_name:
             return Reward(0.0, parts, f"called {name}; right is {gold_name}")
         parts["tool"] = 1.0
+        tables = sample.truth.get("tables", {})
         try:
-            parts["effect"] = effect(name, arguments, gold, sample.truth.get("tables", {}))
+            wanted = effect(name, gold, tables)
+        except BadCall as error:
+            raise ValueError(f"the gold call: {error}") from None
+        try:
+            parts["effect"] = likeness(name, effect(name, arguments, tables), wanted)
         except BadCall as error:
             return Reward(0.0, parts, str(error))
         return Reward(parts["effect"], parts, f"effect {parts['effect']:.2f}")
 
 
-def effect(name: str, found: dict[str, Any], gold: dict[str, Any], tables: Any) -> float:
-    """How alike the effects of two calls of one tool are, from 0 to 1.
+def effect(name: str, arguments: dict[str, Any], tables: Any) -> Any:
+    """What a call gives: a number, rows or boxes.
 
     Raises:
-        BadCall: the found call cannot be done.
+        BadCall: the call cannot be done.
+        QueryOverran: whether it can be done is not known.
     """
     if name == "calculate":
-        one, other = calculated(found["expression"]), calculated(gold["expression"])
-        return float(math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9))
+        return calculated(arguments["expression"])
     if name == "query_table":
-        return float(queried(found["sql"], tables) == queried(gold["sql"], tables))
-    return overlap(found.get("boxes") or [found["box"]], gold.get("boxes") or [gold["box"]])
+        return queried(arguments["sql"], tables)
+    return arguments.get("boxes") or [arguments["box"]]
+
+
+def likeness(name: str, found: Any, gold: Any) -> float:
+    """How alike the effects of two calls of one tool are, from 0 to 1."""
+    if name == "calculate":
+        return float(math.isclose(found, gold, rel_tol=1e-9, abs_tol=1e-9))
+    return float(found == gold) if name == "query_table" else overlap(found, gold)
 
 
 def overlap(found: Sequence[Sequence[int]], gold: Sequence[Sequence[int]]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import site
 import subprocess
 import sys
@@ -26,6 +27,10 @@ SYSTEM = (
 """What of the system can be read inside, beside the interpreter and its packages."""
 
 
+OVERRUN = ("ran longer than", f"ended by signal {int(signal.SIGXCPU)}")
+"""How the jail begins to say that the time was over, on the wall or of the processor."""
+
+
 class SandboxRefused(UserError):
     """This machine cannot lock code in as is asked; the message says what is missing."""
 
@@ -44,6 +49,7 @@ class Run:
         printed: the beginning of its output.
         files: the files that were asked for and left in the working folder.
         missing: guards that this machine does not have; empty but where weaker ones are allowed.
+        overran: it was ended because its time was over.
     """
 
     values: tuple[str, ...] = ()
@@ -51,6 +57,7 @@ class Run:
     printed: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    overran: bool = False
 
 
 class CodeRunner:
@@ -131,16 +138,22 @@ class CodeRunner:
             )
         printed = (top / "printed").read_bytes()[: self.longest].decode("utf-8", "replace")
         missing = tuple(state["missing"])
+        overran = state["stopped"].startswith(OVERRUN)
         try:
             # What the code has left is no more to be trusted than the code.
             answer = json.loads((top / "results").read_bytes())
             values, error = tuple(map(str, answer["values"])), str(answer["error"])
         except (ValueError, TypeError, KeyError, RecursionError):
-            return Run(error=state["stopped"] or "ended without a result", printed=printed, missing=missing)
+            return Run(
+                error=state["stopped"] or "ended without a result",
+                printed=printed,
+                missing=missing,
+                overran=overran,
+            )
         kept = {name: content for name in files if (content := _content(folder / name)) is not None}
         if not error and len(values) != len(calls):
             error = "the result was tampered with"
-        return Run(values, state["stopped"] or error, printed, kept, missing)
+        return Run(values, state["stopped"] or error, printed, kept, missing, overran)
 
     def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
         for _ in range(2):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vlmloom.components.sandbox.code import CodeRunner
+from vlmloom.components.sandbox.code import CodeRunner, SandboxFailed
 
 BOX = {
     "type": "array",
@@ -52,6 +52,10 @@ FORM = "<tool_call>NAME\n<arg_key>KEY</arg_key>\n<arg_value>VALUE</arg_value>\n<
 
 class BadCall(ValueError):
     """What was written is no call of a tool; the message says why, for the model to read."""
+
+
+class QueryOverran(SandboxFailed):
+    """A query was ended for its time, which says nothing of it: a busy machine does that too."""
 
 
 def spelled(name: str, arguments: Mapping[str, Any]) -> str:
@@ -129,6 +133,7 @@ class Bench:
 
         Raises:
             BadCall: the arguments have the right form, but cannot be done.
+            QueryOverran: a query took too long.
         """
         if name == "calculate":
             return str(calculated(arguments["expression"]))
@@ -236,7 +241,8 @@ def queried(sql: str, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> list
     """The rows of a SELECT by sqlglot's executor, which turns SQL into Python, and so runs in the sandbox.
 
     Raises:
-        BadCall: the query is wrong or takes too long.
+        BadCall: the query is wrong.
+        QueryOverran: it took too long.
     """
     rows = {
         name: [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -248,6 +254,8 @@ def queried(sql: str, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> list
         f"rows = [list(row) for row in execute({sql!r}, tables={rows!r}).rows][:200]"
     )
     run = runner().run([source], ["rows"])
+    if run.overran:
+        raise QueryOverran(f"query_table: {run.error}")
     if run.error:
         raise BadCall(f"query_table: {run.error[:200]}")
     try:

@@ -22,9 +22,9 @@ PACKAGES = ("startbootstrap-sb-admin-2", "startbootstrap-resume", "startbootstra
 """npm packages of whole pages; those that are unpacked are used."""
 WINDOWS = ((1024, 768), (1280, 720), (480, 800))
 """Sizes of windows; the last, narrow one is for shift splits."""
-SCREENS = 3
+SCREENS = 6
 """How far down a page is looked at, in windows."""
-FORMAT = 1
+FORMAT = 2
 
 ELEMENTS = """(() => {
     const found = [], seen = {};
@@ -54,7 +54,7 @@ class WebPages(PageSource):
     Pages come from npm packages that are unpacked in `folder`, in `VLMLOOM_PAGES`, in `node_modules` of the
     working folder or in the cache folder (`npm pack startbootstrap-sb-admin-2`, MIT), and, so that there are
     some without npm, from the documentation inside the Python package pygame-ce (LGPL-2.1). They are looked
-    at once, in windows of three sizes down to three windows' height, and kept.
+    at once, in windows of three sizes down to six windows' height, and kept.
 
     Args:
         folder: where npm packages lie.
@@ -66,7 +66,7 @@ class WebPages(PageSource):
     package = "npm startbootstrap-sb-admin-2 and others, PyPI pygame-ce"
     licence = "MIT, LGPL-2.1"
 
-    def __init__(self, *, folder: str | None = None, pages: int = 16) -> None:
+    def __init__(self, *, folder: str | None = None, pages: int = 96) -> None:
         self.folder = folder
         self.pages = pages
         self._views: list[PageView] | None = None
@@ -94,9 +94,7 @@ class WebPages(PageSource):
         spec = util.find_spec("pygame")
         if spec is not None and spec.origin is not None:
             root = Path(spec.origin).parent / "docs" / "generated"
-            paths = sorted(path for path in root.glob("ref/*.html") if path.stat().st_size > 5000)[
-                : self.pages
-            ]
+            paths = sorted(path for path in root.rglob("*.html") if path.stat().st_size > 5000)[: self.pages]
             pages += [(f"pygame-ce-{_version()}", root, path.relative_to(root).as_posix()) for path in paths]
         return pages
 

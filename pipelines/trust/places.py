@@ -42,7 +42,9 @@ def box(dice: random.Random) -> Iterator[Labelled]:
                 f"({x1}, {y1}, {x2}, {y2})",
                 f"{x1} {y1} {x2} {y2}",
                 f"[{x1}.0,{y1}.0,{x2}.0,{y2}.0]",
-                f"at {one}.",
+                f"{one}.",
+                f"bbox_2d: {one}",
+                json.dumps({"bbox_2d": one}),
                 str(moved(one, 5)),
                 str([x1 + 3, y1, x2 - 3, y2]),
             ),
@@ -53,6 +55,8 @@ def box(dice: random.Random) -> Iterator[Labelled]:
                 str([*one, 5]),
                 str([x1, y1, x2 - x1, y2 - y1]),
                 f"{one} or {moved(one, 400)}",
+                f"not {one}",
+                f"{one} is wrong",
                 str(moved(one, 300)),
                 "top right",
             ),
@@ -190,7 +194,8 @@ def point(dice: random.Random) -> Iterator[Labelled]:
             f"({x}, {y})",
             f"{x} {y}",
             f"[{x}.0, {y}.0]",
-            f"at [{x},{y}]",
+            f"point: [{x},{y}]",
+            f"left_click(start_box='[{x},{y}]', element_info='Chapter 2')",
             f"[{x + 5},{y + 5}]",
             f"[{x - 3}, {y}]",
         )
@@ -203,6 +208,9 @@ def point(dice: random.Random) -> Iterator[Labelled]:
             "[1000, 1000]",
             "[500, 500]",
             f"[{x}, {y + 200}]",
+            f"not [{x},{y}]",
+            f"right_click(start_box='[{x},{y}]')",
+            f"WAIT {x} {y}",
         )
         chain = tuple(f"[{x - by}, {y}]" for by in range(0, 400, 20))
         attacks = {

@@ -15,19 +15,23 @@ from vlmloom.components.contracts.sources import PageSource, PageView, SourceMis
 from vlmloom.components.task.agentic.desktop import click_at
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name
-from vlmloom.components.task.draw import Draw
+from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
 
 NARROW = 600
 """Windows that are narrower are for the shift split."""
 
+Place = tuple[PageView, tuple[str, str, float, float, float, float]]
+"""A window and what can be clicked in it."""
+
 
 @register("task/gui_grounding")
 class GuiGrounding(ContentTask):
     """Click on what an instruction names, on screenshots of real pages; right inside the element's box.
 
-    An element of a page is in one split alone, in whatever window it shows; the shift split is narrow.
+    Elements of the same kind and words are in one split alone, on whatever page they stand, and shown in
+    windows of one width; the shift split has those of test in narrow windows.
 
     Args:
         world: what is shared by the tasks of a suite.
@@ -43,7 +47,7 @@ class GuiGrounding(ContentTask):
         super().__init__(world=world)
         self.pages: PageSource = by_name(pages, "source/web_pages")
         self.smallest = smallest
-        self._views: dict[bool, list[PageView]] = {}
+        self._places: dict[bool, list[list[Place]]] = {}
         if missing := self.pages.available():
             raise SourceMissing(missing)
 
@@ -52,17 +56,17 @@ class GuiGrounding(ContentTask):
         return (self.pages,)
 
     def judge(self) -> dict[str, Any]:
-        """Inside the box."""
-        return {"use": "reward/point"}
+        """A left click inside the box."""
+        return {"use": "reward/point", "click": True}
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """An element of a window."""
         narrow = split == "shift"
-        if narrow not in self._views:
-            views = [view for view in self.pages.load() if (view.width < NARROW) == narrow]
-            self._views[narrow] = views
-        view = draw.choice(self._views[narrow])
-        words, kind, *box = draw.choice(view.elements)
+        if narrow not in self._places:
+            self._places[narrow] = elements(
+                [view for view in self.pages.load() if (view.width < NARROW) == narrow]
+            )
+        view, (words, kind, *box) = draw.choice(draw.choice(self._places[narrow]))
         x1, y1, x2, y2 = box
         if y2 - y1 < self.smallest:
             return None
@@ -76,13 +80,27 @@ class GuiGrounding(ContentTask):
             things=(Thing(kind, "element", inside, "", words),),
             pictures=(Shot(view),),
             source=view.page.partition("/")[0],
-            content=f"{view.page} {words}",
+            content=f"{kind} {words}",
             truth={"box": inside, "window": view.path.name},
         )
 
     def scene_key(self, item: Item) -> str:
         """An element in a window."""
         return f"{super().scene_key(item)}:{item.truth['window']}"
+
+
+def elements(views: Sequence[PageView]) -> list[list[Place]]:
+    """Where each element stands, in windows of the one width that is drawn for it from those that show it."""
+    found: dict[tuple[str, str], list[Place]] = {}
+    for view in views:
+        for element in view.elements:
+            found.setdefault((element[1], element[0]), []).append((view, element))
+    kept = []
+    for key, places in found.items():
+        widths = sorted({view.width for view, _ in places})
+        width = widths[stable_hash("width", *key) % len(widths)]
+        kept.append([place for place in places if place[0].width == width])
+    return kept
 
 
 class Shot(Picture):

@@ -11,7 +11,7 @@ import numpy as np
 from vlmloom.components.contracts.kinds import Source
 from vlmloom.components.contracts.sample import Episode, Observation, Picture, Reward, Sample
 from vlmloom.components.contracts.sources import SourceMissing, TextSource
-from vlmloom.components.sandbox.tools import TOOLS, BadCall, Bench, read_call, spelled
+from vlmloom.components.sandbox.tools import TOOLS, BadCall, Bench, QueryOverran, read_call, spelled
 from vlmloom.components.task.agentic.miniwob import Screen
 from vlmloom.components.task.base import Item, cells, placed
 from vlmloom.components.task.content import ContentTask, by_name
@@ -69,7 +69,8 @@ class ToolUse(ContentTask):
             tools = "\n".join(json.dumps({"name": name, **schema}) for name, schema in TOOLS.items())
             found.truth["asked"] = found.question
             found.question = QUESTION.format(asked=found.question, tools=tools)
-            found.content = repr((found.truth, found.answer))
+            shown = sorted((thing.name, thing.text, thing.box) for thing in found.things)
+            found.content = repr((found.truth["asked"], found.answer, shown))
         return found
 
     def _receipt(self, draw: Draw, split: str) -> Item | None:
@@ -160,13 +161,14 @@ class ToolEpisode(Episode):
     """Calls of tools until an answer without one.
 
     Attributes:
-        info: `calls` that were made, those that were `refused`, and the names of the tools `used`.
+        info: `calls` that were made, those that were `refused` or `overran`, and the names
+            of the tools `used`.
     """
 
     def __init__(self, sample: Sample, steps: int) -> None:
         self.sample = sample
         self.limit = steps
-        self.info: dict[str, Any] = {"calls": 0, "refused": 0, "used": []}
+        self.info: dict[str, Any] = {"calls": 0, "refused": 0, "overran": 0, "used": []}
         self.answer: str | None = None
         self._said: list[str | Picture] = []
         self._taken = 0
@@ -200,6 +202,9 @@ class ToolEpisode(Episode):
             self.info["used"].append(name)
         except BadCall as error:
             self.info["refused"] += 1
+            found = str(error)
+        except QueryOverran as error:
+            self.info["overran"] += 1
             found = str(error)
         self._said.append(response[:10_000])
         if isinstance(found, np.ndarray):

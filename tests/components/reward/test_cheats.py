@@ -18,8 +18,23 @@ CHEATS = {
         *(("5", ">5"), ("5", "<5"), ("5", "10/2"), ("5", "≠5"), ("5", "√5"), ("5 kg", "5 wrong")),
     ],
     "reward/choice": [("B", "A B"), ("B", "B, or A"), ("B", "not B"), ("B", "ABCD"), ("B", "")],
-    "reward/point": [("[50, 60]", "[50, 60] or [70, 80]"), ("[50, 60]", "[50, 60, 50, 60]")],
-    "reward/box": [("[0, 0, 10, 10]", "0 0 1000 1000"), ("[0, 0, 10, 10]", "0 0 10 10 0 0 1000 1000")],
+    "reward/point": [
+        ("[50, 60]", "[50, 60] or [70, 80]"),
+        ("[50, 60]", "[50, 60, 50, 60]"),
+        *(
+            ("[50, 60]", text)
+            for text in ("not [50, 60]", "[50, 60] is wrong", "WAIT 50 60", "wrong: [50, 60]")
+        ),
+        ("[50, 60]", "right_click(start_box='[50,60]')"),
+    ],
+    "reward/box": [
+        ("[0, 0, 10, 10]", "0 0 1000 1000"),
+        ("[0, 0, 10, 10]", "0 0 10 10 0 0 1000 1000"),
+        *(
+            ("[0, 0, 10, 10]", text)
+            for text in ("not [0, 0, 10, 10]", "[0, 0, 10, 10] is wrong", "[0, 0, 10, 10")
+        ),
+    ],
     "reward/grid": [("0 1\n2 3", "0 1"), ("0 1\n2 3", "0 1\n2 3\n0 1"), ("0 1\n2 3", "01\n2x")],
     "reward/math": [
         *(("42", "17+25"), ("42", "50 - 8"), ("42", r"6 \cdot 7"), ("32", "2^5"), ("42", "6*(7)")),
@@ -45,6 +60,14 @@ HONEST = {
         ("4", "4"),
     ],
     "reward/smiles": [("CCO", "OCC")],
+    "reward/point": [
+        *(("[50, 60]", text) for text in ("50 60", "point: (50, 60)", '{"point_2d": [50, 60]}')),
+        ("[50, 60]", "left_click(start_box='[50,60]', element_info='Chapter 2')"),
+    ],
+    "reward/box": [
+        *(("[0, 0, 10, 10]", text) for text in ("0,0,10,10", "bbox: [0,0,10,10]", "(0,0),(10,10)")),
+        ("[0, 0, 10, 10]", '```json\n[{"bbox_2d": [0, 0, 10, 10]}]\n```'),
+    ],
 }
 PAIRS = [(name, *pair) for name, pairs in CHEATS.items() for pair in pairs]
 GOOD = [(name, *pair) for name, pairs in HONEST.items() for pair in pairs]

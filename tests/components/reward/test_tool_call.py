@@ -1,6 +1,8 @@
 import pytest
 
 from vlmloom.components.contracts.sample import Sample, Scene
+from vlmloom.components.sandbox import tools
+from vlmloom.components.sandbox.code import CodeRunner
 from vlmloom.components.sandbox.tools import spelled
 from vlmloom.registry import build
 
@@ -67,3 +69,20 @@ def test_less_overlap_is_worth_less():
     extra = [value("draw_boxes", {"boxes": boxes}, spelled("draw_boxes", {"boxes": one})) for one in more]
     assert extra == sorted(extra, reverse=True) and extra[0] == 1 and extra[2] < 0.5
     assert value("draw_boxes", {"boxes": boxes}, spelled("draw_boxes", {"boxes": [[0, 0, 1000, 1000]]})) < 0.1
+
+
+def test_a_gold_call_that_cannot_be_done_is_a_failure_of_judging():
+    for name, gold in (("calculate", {"expression": "1 / 0"}), ("query_table", {"sql": "SELECT z FROM t"})):
+        sample = Sample("call", "test", 0, [], spelled(name, gold), Scene("k"), truth={"tables": TABLES})
+        (reward,) = build({"use": "reward/tool_call"}).judge(sample, [sample.answer])
+        assert reward.value is None and f"the gold call: {name}: " in reward.error
+
+
+def test_a_query_that_overruns_is_a_failure_of_judging(monkeypatch):
+    slow = CodeRunner(seconds=0.0, preload=("sqlglot.executor",))
+    monkeypatch.setattr(tools, "runner", lambda: slow)
+    name, gold = GOLDS[1]
+    sample = Sample("call", "test", 0, [], spelled(name, gold), Scene("k"), truth={"tables": TABLES})
+    (reward,) = build({"use": "reward/tool_call"}).judge(sample, [sample.answer])
+    assert reward.value is None and "query_table: ran longer than 0 s" in reward.error
+    slow.close()

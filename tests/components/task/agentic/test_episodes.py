@@ -27,6 +27,17 @@ def test_items_are_distinct_and_in_one_split(world, kind):
     assert task.plan("train", 5).truth == task.plan("train", 5).truth
 
 
+def test_no_question_with_its_answer_is_in_two_splits(world):
+    task = ToolUse(world=world)
+
+    def seen(split, count):
+        for index in range(count):
+            sample = task.plan(split, index)
+            yield *(getattr(one, "key", one) for one in sample.prompt), sample.answer
+
+    assert not set(seen("train", 1500)) & set(seen("test", 200))
+
+
 @pytest.mark.parametrize("kind", TASKS)
 def test_scripts_win_and_others_do_not(world, kind):
     task = kind(world=world)

@@ -67,6 +67,10 @@ def test_grounding_is_right_inside_the_box_alone(world, source):
             x1, y1, x2, y2 = sample.truth["box"]
             assert task.check(sample, f"left_click(start_box='[{x1 + 1},{y1 + 1}]')").value == 1
             assert task.check(sample, f"left_click(start_box='[{x2 + 3},{y2}]')").value == 0
+            named = sample.answer.replace(")", ", element_info='Chapter 2')")
+            assert task.check(sample, named).value == 1
+            for wrong in (sample.answer.replace("left", "right"), f"WAIT {x1 + 1} {y1 + 1}", f"not {named}"):
+                assert task.check(sample, wrong).value == 0, wrong
             picture = sample.pictures[0]
             assert (picture.width < 600) == (split == "shift")
     assert picture.render().shape == (1, picture.height, picture.width, 3)
@@ -83,10 +87,19 @@ def test_an_element_is_in_one_split_in_every_window(world, source):
 
 
 @pytest.mark.browser
-def test_installed_packages_hold_a_thousand_elements():
+def test_installed_packages_hold_a_thousand_elements_and_none_is_in_two_splits(world):
     need_chromium()
     pytest.importorskip("pygame")
-    assert len(WebPages(folder="/nowhere")._found()) >= 10
+    task = GuiGrounding(world=world, pages=WebPages(folder="/nowhere"))
+
+    def seen(split, count):
+        samples = [task.plan(split, index) for index in range(count)]
+        return {(sample.prompt[-1], tuple(sample.truth["box"])) for sample in samples}
+
+    train, validation, test = seen("train", 2500), seen("validation", 1000), seen("test", 1000)
+    assert not train & test and not train & validation and not validation & test
+    assert not {question for question, _ in train} & {question for question, _ in test}
+    assert len(train | validation | test) >= 1000
 
 
 def test_no_pages_is_one_line(world, monkeypatch):
