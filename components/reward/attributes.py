@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.denial import bare, denied
+from vlmloom.components.reward.denial import NO, bare, denied
 from vlmloom.registry import register
 
 CLAUSE = re.compile(r"[.;:!?,\n。；，！？]|\b(?:and|but|with|while|y|und|aber)\b")  # noqa: RUF001
@@ -53,9 +53,11 @@ class Attributes(Verifier):
             return Reward(0.0, {"recall": 0.0}, f"{len(response.split())} words; at most {most} are judged")
         text = response.lower()
         wordings = [*(word for one in attributes for word in one), *sample.truth.get("absent", ())]
-        # A name may hold what ends a clause elsewhere (face with open mouth).
-        for name in sorted({word.lower() for word in wordings if CLAUSE.search(word.lower())}, key=len):
-            text = text.replace(name, CLAUSE.sub(" ", name))
+        # A name may hold what ends a clause or denies elsewhere (face with open mouth, no entry).
+        for name in sorted(
+            {word.lower() for word in wordings if kept(word.lower()) != word.lower()}, key=len
+        ):
+            text = text.replace(name, kept(name))
         clauses = resolved([clause for clause in CLAUSE.split(text) if clause.strip()])
         missing = [one[0] for one in attributes if not any(mentioned(word, clauses) for word in one)]
         wrong = [one for one in sample.truth.get("absent", ()) if mentioned(one, clauses)]
@@ -65,6 +67,15 @@ class Attributes(Verifier):
         reason += f"; not {', '.join(missing[:5])}" if missing else ""
         reason += f"; not there: {', '.join(wrong[:5])}" if wrong else ""
         return Reward(value, {"recall": right / len(attributes), "absent": float(len(wrong))}, reason)
+
+
+def kept(name: str) -> str:
+    """A name in a form that ends no clause and denies nothing.
+
+    >>> kept("face with open mouth"), kept("no entry")
+    ('face   open mouth', '_no entry')
+    """
+    return re.sub(rf"\b({NO}|missing|wrong)\b", r"_\1", CLAUSE.sub(" ", name))
 
 
 IT = re.compile(r"^\s*(?:to )?(?:the )?(left of|right of|above|over|below|under) it(?: is| stands)?\b(.+)$")
@@ -99,7 +110,7 @@ def mentioned(wording: str, clauses: Sequence[str]) -> bool:
     if not wording.isascii() and not re.search(r"\s", wording) and re.search(r"[\u4e00-\u9fff]", wording):
         without = re.compile(f"[没无不]有?{re.escape(wording)}")
         return any(wording in clause and not without.search(clause) for clause in clauses)
-    words = [re.escape(word) for word in bare(CLAUSE.sub(" ", wording.lower())).split()]
+    words = [re.escape(word) for word in bare(kept(wording.lower())).split()]
     pattern = re.compile(r"(?<!\S)" + r"(?:s|es)? (?:\S+ ){0,2}?".join(words) + r"(?:s|es)?(?!\S)")
     return any(
         not denied(clause, *match.span())
