@@ -7,11 +7,9 @@ from collections.abc import Sequence
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.reward.denial import NO, bare, denied
 from vlmloom.registry import register
 
-NO = re.compile(
-    r"\b(?:no|not|without|neither|nor|never|isn't|aren't|sin|ni|kein\w*|nicht|ohne)\W+(?:\w+\W+){0,2}$"
-)
 CLAUSE = re.compile(r"[.;:!?,\n。；，！？]|\b(?:and|but|with|while|y|und|aber)\b")  # noqa: RUF001
 
 
@@ -21,8 +19,9 @@ class Attributes(Verifier):
 
     The truth of a sample is `attributes`, each one wording or a list of wordings of which any will do; and
     `absent`, wordings of what is not there, each of which costs as much as one attribute earns. The words of
-    a wording stand together in one clause, in their order, with at most two others between; what is denied
-    ("no dog") is not mentioned. A caption of more words than it may have is worth nothing.
+    a wording stand together in one clause, in their order, with at most two others between, articles and the
+    like aside; what is denied, before or behind ("no dog", "the dog is missing"), is not mentioned. A
+    caption of more words than it may have is worth nothing.
 
     Args:
         words: the most words of a caption, per attribute, and twenty more; lists of everything are longer.
@@ -52,7 +51,14 @@ class Attributes(Verifier):
         most = self.words * len(attributes) + 20
         if len(response.split()) > most:
             return Reward(0.0, {"recall": 0.0}, f"{len(response.split())} words; at most {most} are judged")
-        clauses = [clause for clause in CLAUSE.split(response.lower()) if clause and clause.strip()]
+        text = response.lower()
+        wordings = [*(word for one in attributes for word in one), *sample.truth.get("absent", ())]
+        # A name may hold what ends a clause or denies elsewhere (face with open mouth, no entry).
+        for name in sorted(
+            {word.lower() for word in wordings if kept(word.lower()) != word.lower()}, key=len
+        ):
+            text = text.replace(name, kept(name))
+        clauses = resolved([clause for clause in CLAUSE.split(text) if clause.strip()])
         missing = [one[0] for one in attributes if not any(mentioned(word, clauses) for word in one)]
         wrong = [one for one in sample.truth.get("absent", ()) if mentioned(one, clauses)]
         right = len(attributes) - len(missing)
@@ -63,6 +69,38 @@ class Attributes(Verifier):
         return Reward(value, {"recall": right / len(attributes), "absent": float(len(wrong))}, reason)
 
 
+def kept(name: str) -> str:
+    """A name in a form that ends no clause and denies nothing.
+
+    >>> kept("face with open mouth"), kept("no entry")
+    ('face   open mouth', '_no entry')
+    """
+    return re.sub(rf"\b({NO}|missing|wrong)\b", r"_\1", CLAUSE.sub(" ", name))
+
+
+IT = re.compile(r"^\s*(?:to )?(?:the )?(left of|right of|above|over|below|under) it(?: is| stands)?\b(.+)$")
+ITS = re.compile(r"^\s*(?:to|on) its (left|right)(?: is| stands)?\b(.+)$")
+WHICH = re.compile(r"^\s*(?:which|that) (?:is|stands)\b(.+)$")
+
+
+def resolved(clauses: Sequence[str]) -> list[str]:
+    """Clauses that refer to the one before, with what they refer to.
+
+    >>> resolved(["a hat", " right of it a sofa"])
+    ['a hat', ' a sofa right of a hat']
+    """
+    found: list[str] = []
+    for clause in clauses:
+        if found and (it := IT.match(clause)):
+            clause = f"{it[2]} {it[1]} {found[-1]}"
+        elif found and (it := ITS.match(clause)):
+            clause = f"{it[2]} {it[1]} of {found[-1]}"
+        elif found and (it := WHICH.match(clause)):
+            clause = f"{found[-1]} {it[1]}"
+        found.append(clause)
+    return found
+
+
 def mentioned(wording: str, clauses: Sequence[str]) -> bool:
     """Whether a clause has the words of a wording, not denied.
 
@@ -70,10 +108,12 @@ def mentioned(wording: str, clauses: Sequence[str]) -> bool:
     (True, False)
     """
     if not wording.isascii() and not re.search(r"\s", wording) and re.search(r"[\u4e00-\u9fff]", wording):
-        denied = re.compile(f"[没无不]有?{re.escape(wording)}")
-        return any(wording in clause and not denied.search(clause) for clause in clauses)
-    words = [re.escape(word) for word in re.findall(r"\w+", wording.lower())]
-    pattern = re.compile(r"\b" + r"(?:s|es)?\W+(?:\w+\W+){0,2}?".join(words) + r"(?:s|es)?\b")
+        without = re.compile(f"[没无不]有?{re.escape(wording)}")
+        return any(wording in clause and not without.search(clause) for clause in clauses)
+    words = [re.escape(word) for word in bare(kept(wording.lower())).split()]
+    pattern = re.compile(r"(?<!\S)" + r"(?:s|es)? (?:\S+ ){0,2}?".join(words) + r"(?:s|es)?(?!\S)")
     return any(
-        not NO.search(clause[: match.start()]) for clause in clauses for match in pattern.finditer(clause)
+        not denied(clause, *match.span())
+        for clause in map(bare, clauses)
+        for match in pattern.finditer(clause)
     )

@@ -58,21 +58,24 @@ def seen(text: str) -> str:
 
 TO_THE_JUDGE = re.compile(
     r"""
-    \b(?:ignore|disregard|forget|override|bypass|do\ not\ follow)\b.{0,60}
+    (?<!\bto\ )\b(?:ignore|disregard|forget|override|bypass|do\ not\ follow)\b.{0,60}
         \b(?:instruction|prompt|rule|rubric|above|previous|prior|everything|system|criteria)
     |\b(?:you\ are|act\ as|as)\s+(?:now\s+)?(?:the|a|an|my)\s+(?:\w+\s+)?
         (?:grader|judge|evaluator|assistant)\b
     |\b(?:dear|hey|note\ to(?:\ the)?|to\ the|attention)\s+(?:grader|judge|evaluator)\b
-    |\b(?:system|developer)\s*(?:prompt|message|note|override)?\s*:
+    |(?:^|[.!?>]\s*)(?:system|developer)\s*(?:prompt|message|note|override)?\s*:
     |<\|?\s*/?\s*(?:system|user|assistant|im_start|im_end|endoftext)\b[^>]*>
     |\[/?(?:inst|sys)\]
     |\b(?:give|award|assign|grant|deserves?|output|print|return|respond|answer|reply|write)\b.{0,40}
         \b(?:full\ (?:marks?|score|credit|points)
         |(?:highest|maximum|max|perfect|top|best)\ (?:possible\ )?(?:score|marks?|grade|rating|reward)
-        |verdict|(?:score|grade|rating|mark)\ of|(?:10|ten|100)\s*(?:/|out\ of|points|marks))
+        |verdict|(?:score|grade|rating|mark)\ of)
+    |\b(?:give|award|assign|grant|deserves?)\b.{0,40}\b(?:10|ten|100)\s*(?:/|out\ of|points|marks)
+    |\b(?:output|print|return|respond|answer|reply|write)\b.{0,40}\b(?:10|ten|100)\s*(?:/|out\ of)
     |\b(?:output|print|respond\ with|answer\ with|reply\ with)\s+(?:only\s+)?["'{]*(?:yes|verdict|score|10)\b
     |\b(?:verdict|score|grade|rating)\b\W{0,4}(?:is\b|of\b|[:=])\W{0,4}
-        (?:yes|correct|right|true|pass|full|perfect|max|best|10(?!\d)|100|1\.0|\d+\s*/\s*10)
+        (?:yes|correct|right|true|pass|full|perfect|max|best|\d+\s*/\s*10)
+    |\b(?:verdict|score|grade|rating)\b\W{0,4}[:=]\W{0,4}(?:10(?!\d)|100|1\.0)
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
@@ -82,8 +85,9 @@ TO_THE_JUDGE = re.compile(
 def guarded(response: str, longest: int) -> tuple[str, str]:
     """An answer as a judge may be shown it, and why it is not shown, empty where it is.
 
-    Lines that speak to the judge are taken out. An answer of nothing but such lines, an empty one and one
-    that is too long are refused, and are wrong answers: no judge is needed for that.
+    What speaks to the judge is taken out, to the end of its sentence, and the judge is asked about the rest.
+    An answer of which nothing remains, an empty one and one that is too long are refused, and are wrong
+    answers: no judge is needed for that.
 
     Args:
         response: what was answered.
@@ -102,13 +106,26 @@ def guarded(response: str, longest: int) -> tuple[str, str]:
     if len(shown) > longest:
         return "", f"{len(shown):,} characters; at most {longest:,} are judged"
     pieces = re.split(r"(?<=[.!?])\s+|\n+", shown)
-    kept = ["[removed]" if TO_THE_JUDGE.search(plain(piece)) else piece for piece in pieces]
-    # An instruction may be cut up so that no piece of it shows.
-    if "[removed]" not in kept and TO_THE_JUDGE.search(plain(shown)):
-        kept = ["[removed]"]
-    if all(piece == "[removed]" for piece in kept):
+    kept = [_cut(piece) for piece in pieces]
+    if kept == pieces:
+        # An instruction may be cut up so that no piece of it shows.
+        kept = [_cut(shown)]
+    if kept in (pieces, [shown]):
+        return shown, ""
+    if not re.search(r"\w", "".join(kept).replace("[removed]", "")):
         return "", "the answer speaks to the judge and answers nothing"
-    return (" ".join(kept) if "[removed]" in kept else shown), ""
+    return " ".join(kept), ""
+
+
+def _cut(piece: str) -> str:
+    """What stands before the words to the judge; a piece without any is as it was."""
+    flat = " ".join(piece.split())
+    found = TO_THE_JUDGE.search(flat.translate(LOOKALIKES))
+    if not found:
+        return piece
+    # Of a sentence to the judge, only a clause that was ended before is of the answer.
+    kept = re.match(r".*[,;:]|", flat[: found.start()], re.DOTALL)
+    return f"{kept[0] if kept else ''} [removed]".strip()
 
 
 def marked(*texts: str) -> str:

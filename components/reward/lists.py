@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from vlmloom.components.contracts.reward import OnError
@@ -54,9 +55,26 @@ class Set(Listed):
         return self.marked((one & other).total(), (one | other).total(), found)
 
 
+JOINED = r"\s*[,;]?\s*(?:[-=]*>|→|&|\b(?:and\s+then|and|then|y|luego|und|dann)\b|然后|和)\s*"
+"""What stands between the items of a sequence in a sentence."""
+
+
+def parted(text: str, known: list[str]) -> str:
+    """A sequence with commas for the words and arrows between its items; names that are known stay whole.
+
+    >>> parted("cat > dog, then salt and pepper", ["salt and pepper"])
+    'cat, dog, salt and pepper'
+    """
+    if text.lstrip().startswith(("[", "{", "```")) or len(text.strip().splitlines()) > 1:
+        return text
+    text = re.sub(r"^\s*first,?\s+", "", text, flags=re.IGNORECASE)
+    whole = "|".join(rf"\b{re.escape(name)}\b" for name in sorted(known, key=len, reverse=True))
+    return re.sub(rf"({whole or '(?!)'})|{JOINED}", lambda found: found[1] or ", ", text, flags=re.IGNORECASE)
+
+
 @register("reward/sequence")
 class Sequence(Listed):
-    """The longest common subsequence over the length of the longer list.
+    """The longest common subsequence over the length of the longer list; "and", "then" and ">" part too.
 
     Args:
         whole: full marks or none.
@@ -64,10 +82,15 @@ class Sequence(Listed):
 
     >>> from vlmloom.components.contracts.sample import Scene
     >>> sample = Sample("t", "test", 0, [], "cat, dog, cow", Scene(""))
-    >>> answers = ["Cat, Dog, Cow", "cat, cow, dog", "cow"]
+    >>> answers = ["Cat, Dog, Cow", "cat > dog and cow", "cat, cow, dog", "cow"]
     >>> [round(reward.value, 2) for reward in Sequence().judge(sample, answers)]
-    [1.0, 0.67, 0.33]
+    [1.0, 1.0, 0.67, 0.33]
     """
+
+    def read(self, text: str, sample: Sample) -> list[str]:
+        """The items, those of the gold answer as they stand there."""
+        gold = super().read(sample.answer, sample)
+        return super().read(text if text == sample.answer else parted(text, gold), sample)
 
     def compare(self, found: list[str], gold: list[str], sample: Sample) -> Reward:
         """The share."""

@@ -304,12 +304,16 @@ def lists(dice: random.Random) -> Iterator[Labelled]:
             "; ".join(words),
             ", ".join(f"the {word}" for word in words),
         )
+        spoken = (" > ".join(words), ", then ".join(words), f"{', '.join(words[:-1])} and {words[-1]}")
         more = tuple(", ".join(words[:keep] + others[: 4 - keep]) for keep in (4, 3, 2, 1, 0))
         fewer = (*tuple(", ".join(words[:keep]) for keep in (4, 3, 2, 1)), "")
         wrong = (", ".join(others[:4]), words[0], f"{words[0]}, {others[0]}", "and so on")
         turned = ", ".join(reversed(words))
         attacks = {"every word": ", ".join(WORDS), "one word often": ", ".join([words[0]] * 50)}
-        for name, right, bad in (("set", (*forms, turned), wrong), ("sequence", forms, (*wrong, turned))):
+        for name, right, bad in (
+            ("set", (*forms, turned), wrong),
+            ("sequence", (*forms, *spoken), (*wrong, turned)),
+        ):
             for chain in (more, fewer):
                 yield Labelled(
                     {"use": f"reward/{name}"},
@@ -343,11 +347,14 @@ def caption(dice: random.Random) -> Iterator[Labelled]:
                 f"{said}. There is no {things[3]}.",
                 " and ".join(own),
                 f"You see {said} on a table.",
+                f"On the left is {said}.",
             ),
             wrong=(
                 "a picture",
                 f"a {own[0]}",
                 said.replace("a ", "no "),
+                "; ".join(f"{word} is missing" for word in own),
+                "; ".join(f"the {word} is not there" for word in own),
                 ", ".join(other),
                 ", ".join(things),
             ),
@@ -387,6 +394,10 @@ def event(dice: random.Random) -> Iterator[Labelled]:
                 summary(f"{other} at door", f"A {other} walks."),
                 summary(title, f"The camera shows a {thing} that was here."),
                 f"{title}. {description}",
+                summary(f"No {thing} at door", f"No {thing} walks to the door."),
+                summary("x", f"{thing} door comes walks."),
+                summary("x", f"{thing} door."),
+                summary(title, description)[:-1] + ', "title": ' + json.dumps(title) + "}",
                 summary(f"{title} or {other}", description),
                 json.dumps([title, description]),
             ),

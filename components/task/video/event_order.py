@@ -51,7 +51,8 @@ class EventOrder(ClipTask):
         ]
         picture, things = self.filmed(draw, style, tracks)
         names = [entry.name for entry in entries[:-1]]
-        question = f"in which order do they appear: {', '.join(draw.sample(names, len(names)))}?"
+        listed = ", ".join(draw.sample(names, len(names)))
+        question = f"in which order do they appear, with commas between: {listed}?"
         return Item(question, ", ".join(names), things, (picture,), source=style.name)
 
     def judge(self) -> dict[str, Any]:

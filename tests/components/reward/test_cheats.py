@@ -121,6 +121,43 @@ def test_tasks_with_numbers_take_every_way_to_write_them(task, gold, truth, righ
     sample = Sample("t", "test", 0, [], gold, Scene(""), truth=truth)
     rewards = verifier.judge(sample, [*right, *wrong])
     assert [reward.value for reward in rewards] == [1.0] * len(right) + [0.0] * len(wrong)
+CAPTION = {
+    "attributes": ["red hat", "blue sofa", ["hat left of sofa", "sofa right of hat"]],
+    "absent": ["dog"],
+}
+
+
+@pytest.mark.parametrize(
+    ("caption", "value"),
+    [
+        ("A red hat is to the left of a blue sofa.", 1.0),
+        ("On the left is a red hat; right of it a blue sofa.", 1.0),
+        ("A red hat; to its right is a blue sofa.", 1.0),
+        ("A blue sofa stands to the right of the red hat without a dog.", 1.0),
+        ("red hat is missing; blue sofa is missing; hat left of sofa is false", 0.0),
+        ("The red hat is not there, the blue sofa isn't there.", 0.0),
+        ("A red hat is to the right of a blue sofa.", 2 / 3),
+    ],
+)
+def test_a_caption_is_worth_what_it_says_and_does_not_deny(caption, value):
+    sample = Sample("t", "test", 0, [], "", Scene(""), truth=CAPTION)
+    assert build({"use": "reward/attributes"}).judge(sample, [caption])[0].value == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "value"),
+    [
+        ("cat, dog", "cat and dog", 1.0),
+        ("cat, dog", "cat > dog", 1.0),
+        ("cat, dog", "cat, then dog", 1.0),
+        ("salt and pepper, dog", "salt and pepper and dog", 1.0),
+        ("cat, dog", "dog and cat", 0.0),
+        ("cat, dog", "cat or dog", 0.0),
+    ],
+)
+def test_a_sequence_may_be_said_in_words(gold, answer, value):
+    sample = Sample("t", "test", 0, [], gold, Scene(""))
+    assert build({"use": "reward/sequence", "whole": True}).judge(sample, [answer])[0].value == value
 
 
 class Given(Verifier):

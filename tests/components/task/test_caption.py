@@ -110,3 +110,17 @@ def test_shares_and_sides_out_of_range_are_refused(arguments, line):
 def test_no_items_are_refused():
     with pytest.raises(ValueError, match="suite/nano: items is 0; 1 or more, or null, would be right"):
         Nano(items=0)
+
+
+def test_any_wording_is_right_where_it_is_free():
+    task, nano = Caption(world=Nano().world, free=True, pairs=1.0), Caption(world=Nano().world, pairs=1.0)
+    assert nano.judge() == {"use": "reward/exact"}
+    for index in range(20):
+        sample = task.plan("train", index)
+        assert sample.answer == nano.plan("train", index).answer
+        one, other = (thing.name for thing in sample.scene.things)
+        beside = " left of " in sample.answer
+        said = f"{other} right of {one}" if beside else f"{other} below {one}"
+        turned = f"{one} right of {other}" if beside else f"{one} below {other}"
+        assert task.check(sample, sample.answer).value == task.check(sample, said).value == 1
+        assert task.check(sample, turned).value < 0.5

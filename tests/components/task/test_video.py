@@ -108,7 +108,7 @@ def test_things_appear_in_the_order_that_is_said():
             first.setdefault(thing.name, thing.frame)
         ordered = sorted((name for name in first if first[name]), key=first.get)
         assert sample.answer == ", ".join(ordered) and len(set(first.values())) == len(first) == 4
-        asked = re.search(r"appear: (.*)\?", sample.prompt[-1])[1].split(", ")
+        asked = re.search(r"between: (.*)\?", sample.prompt[-1])[1].split(", ")
         orders[tuple(asked.index(name) for name in ordered)] += 1
     assert len(orders) == 6 and max(orders.values()) < 1.5 * 50
 
@@ -194,6 +194,9 @@ TOLD = {
         ("Animal at door", "The blurry footage shows a dog at the door.", 0.5),
         ("Animal at door", "A dog. A door. It waits.", 0.5),
         ("No activity", "Nothing moves.", 0),
+        ("No animal at door", "No animal walks to the door.", 0),
+        ("Animal at door", "No dog is at the door.", 0.5),
+        ("Animal at door", "animal door.", 0.5),
     ],
 )
 def test_summaries_are_judged_by_their_rules(title, description, value):
@@ -210,6 +213,7 @@ def test_summaries_are_judged_by_their_rules(title, description, value):
         '{"title": 1, "description": "A dog walks to the door."}',
         '{"title": "Animal at door", "description": "A dog walks to the door.", "reason": "dog"}',
         'Sure: {"title": "Animal at door", "description": "A dog walks to the door."}',
+        '{"title": "x", "title": "Animal at door", "description": "A dog walks to the door."}',
         "[" * 50_000,
     ],
 )
@@ -220,6 +224,8 @@ def test_what_is_no_summary_is_worth_nothing(response):
 def test_an_empty_clip_has_one_title():
     told = {"title": "No activity", "describes": [["door"]], "excludes": ["person"]}
     assert judged(told, '{"title": "No activity", "description": "Nothing moves at the door."}').value == 1
+    assert judged(told, '{"title": "No activity", "description": "No person is at the door."}').value == 1
+    assert judged(told, '{"title": "No activity", "description": "A person is at the door."}').value == 0.5
     assert judged(told, '{"title": "Quiet door", "description": "Nothing moves at the door."}').value == 0.5
 
 
