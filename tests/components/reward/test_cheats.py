@@ -121,6 +121,8 @@ def test_tasks_with_numbers_take_every_way_to_write_them(task, gold, truth, righ
     sample = Sample("t", "test", 0, [], gold, Scene(""), truth=truth)
     rewards = verifier.judge(sample, [*right, *wrong])
     assert [reward.value for reward in rewards] == [1.0] * len(right) + [0.0] * len(wrong)
+
+
 CAPTION = {
     "attributes": ["red hat", "blue sofa", ["hat left of sofa", "sofa right of hat"]],
     "absent": ["dog"],
