@@ -124,7 +124,7 @@ def test_contrastive(monkeypatch):
         monkeypatch.setattr(module, "PRECISIONS", EVERY)
     found = contrastive.run(TINY, 1, tokens=(4, 12), count=4, sides=(1, 3))
     assert found["apart"] < 1e-5
-    assert found["patches"]["theirs"] <= found["patches"]["ours"]
+    assert found["patches"]["squares"] <= found["patches"]["ours"] <= found["patches"]["whole"]
     assert found["tokens"]["real"] < found["tokens"]["padded"] == 4 * found["tokens"]["context"]
     first = found["contests"][0]
     assert first["best"]["ours"] == "fp32" and first["unit"] == "pairs"
@@ -136,11 +136,12 @@ def test_contrastive(monkeypatch):
 def test_contrastive_sides_read_the_same_pairs_and_learn():
     ragged = Ragged.draw(TINY, 4, (4, 12), pictures=(1, 1), sides=(1, 3))
     ours = contrastive.build_ours(TINY)
-    batch, (squares, texts) = contrastive.packed(ragged, TINY, ours), contrastive.padded(ragged, TINY)
+    batch, squares = contrastive.packed(ragged, TINY, ours), contrastive.pictures(ragged, TINY)["squares"]
+    texts = torch.nn.utils.rnn.pad_sequence(contrastive.captions(ragged, TINY), batch_first=True)
     ends = texts.argmax(1)
     assert [len(own) for own in contrastive.captions(ragged, TINY)] == (ends + 1).tolist() == batch.lengths
     assert torch.equal(batch.ids, torch.cat([row[: end + 1] for row, end in zip(texts, ends, strict=True)]))
-    theirs = contrastive.build_theirs(TINY, squares.shape[-1] // TINY.patch, texts.shape[1], "class token")
+    theirs = contrastive.build_theirs(TINY, tuple(squares.shape[2:]), texts.shape[1], "class token")
     for step in (
         contrastive.Ours(ours, batch, "fp32"),
         contrastive.Theirs(theirs, (squares, texts), "fp32"),
@@ -152,7 +153,7 @@ def test_contrastive_sides_read_the_same_pairs_and_learn():
 def test_squares_show_the_pictures():
     """A picture that is a square of the right size already stays as it is."""
     ragged = Ragged.draw(TINY, 2, (4, 12), pictures=(1, 1), sides=(2, 2))
-    squares, _ = contrastive.padded(ragged, TINY)
+    squares = contrastive.pictures(ragged, TINY)["squares"]
     assert squares.shape == (2, 3, 16, 16)
     top_left = ragged.patches[0].view(3, TINY.patch, TINY.patch)
     torch.testing.assert_close(squares[0, :, : TINY.patch, : TINY.patch], top_left)
