@@ -1,6 +1,7 @@
 """Code that tries to get out, to read, to write, to talk, to multiply or to stay; and none of it does."""
 
 import pickle
+import re
 import signal
 import socket
 import threading
@@ -109,13 +110,16 @@ def test_nobody_else_is_signalled_or_traced(runner):
 @pytest.mark.parametrize(
     ("attempt", "reason"),
     [
-        ("while True: pass", "ran longer than 0.5 s"),
-        ("import time\ntime.sleep(60)", "ran longer than 0.5 s"),
+        ("while True: pass", r"ran longer than 0\.5 s"),
+        ("import time\ntime.sleep(60)", r"ran longer than 0\.5 s"),
         ("x = bytearray(1 << 30)", "MemoryError"),
-        ("open('big', 'wb').write(bytes(8 << 20))", "File too large"),
+        (
+            "open('big', 'wb').write(bytes(8 << 20))",
+            "File too large|wrote more than",
+        ),  # whichever guard is first
         ("i = 0\nwhile True:\n  i += 1; open(str(i), 'wb').write(bytes(1 << 20))", "wrote more than"),
         ("i = 0\nwhile True:\n  i += 1; open(str(i), 'wb').close()", "wrote more than"),
-        ("while True: print('x' * 1000)", "File too large"),
+        ("while True: print('x' * 1000)", "File too large|wrote more than"),
         ("import ctypes; ctypes.string_at(0)", "ended by signal 11"),
         ("import os; os._exit(0)", "ended without a result"),
         ("raise SystemExit", "SystemExit"),
@@ -126,7 +130,7 @@ def test_nobody_else_is_signalled_or_traced(runner):
 def test_what_overruns_or_breaks_is_ended_and_told(attempt, reason):
     runner = CodeRunner(seconds=0.5, disk=4 << 20, memory=512 << 20)
     start = time.monotonic()
-    assert reason in runner.run([attempt]).error
+    assert re.search(reason, runner.run([attempt]).error)
     assert time.monotonic() - start < 3
     assert runner.run(["x = 1"], ["x"]).values == ("1",) and runner.restarts == 0
     runner.close()

@@ -98,7 +98,8 @@ def test_gold_is_right_and_another_answer_is_wrong(suite, planned, name):
     for split in task.splits():
         for sample in planned[name, split][:200]:
             assert task.check(sample, sample.answer).value == 1
-            assert task.check(sample, f"  The {sample.answer.upper()}. ").value == 1
+            article = "" if name == "box" else "The "
+            assert task.check(sample, f"  {article}{sample.answer.upper()}. ").value == 1
             assert task.check(sample, "").value == 0
             for choice in sample.choices:
                 assert task.check(sample, choice).value == float(choice == sample.answer)
