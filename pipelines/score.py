@@ -15,6 +15,7 @@ from vlmloom.components.contracts.suite import Suite
 from vlmloom.pipelines.evaluate_suite.ask import well_formed
 from vlmloom.pipelines.report.record import Answer
 from vlmloom.pipelines.report.statistics import Estimate, bootstrap, collect
+from vlmloom.pipelines.score_line import failed
 from vlmloom.registry.errors import UserError, one_line
 
 TOLD = 10
@@ -183,7 +184,7 @@ def _group(task: Task, split: str, index: int, answers: Sequence[Scored]) -> Ite
     except UserError:
         raise
     except Exception as error:
-        rewards = [Reward(None, error=f"{type(error).__name__}: {one_line(error)}")] * len(answers)
+        rewards = [failed(error)] * len(answers)
     for answer, reward in zip(answers, rewards, strict=True):
         formed = reward.error is None and well_formed(sample, answer.response, reward)
         yield replace(answer, gold=sample.answer, scene=sample.scene.key, reward=reward, formed=formed)
@@ -200,7 +201,7 @@ def summary(scored: Iterable[Scored]) -> list[Row]:
 def _row(task: str, split: str, answers: Sequence[Scored]) -> Row:
     items: dict[int, list[float]] = {}
     scenes = {one.index: one.scene for one in answers}
-    failed = [one for one in answers if one.reward.error is not None or one.reward.value is None]
+    lost = [one for one in answers if one.reward.error is not None or one.reward.value is None]
     for one in answers:
         if one.reward.error is None and one.reward.value is not None:
             items.setdefault(one.index, []).append(one.reward.value)
@@ -212,4 +213,4 @@ def _row(task: str, split: str, answers: Sequence[Scored]) -> Row:
         ]
         mean = bootstrap(collect(judged, [""], [task])).estimate(0, [0])
     malformed = sum(not one.formed for one in answers if one.reward.error is None)
-    return Row(task, split, len(answers), len(scenes), mean, malformed, len(failed))
+    return Row(task, split, len(answers), len(scenes), mean, malformed, len(lost))

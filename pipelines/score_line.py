@@ -13,7 +13,7 @@ from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample, Scene
 from vlmloom.components.contracts.suite import Suite
 from vlmloom.registry import build, catalog, compose, resolve
-from vlmloom.registry.errors import UserError, one_line
+from vlmloom.registry.errors import UserError, named
 from vlmloom.registry.hints import REQUIRED, signature
 from vlmloom.registry.walk import check
 
@@ -218,7 +218,7 @@ def finite(reward: Reward) -> Reward:
 
 def failed(error: BaseException) -> Reward:
     """What a line's answer is worth where judging broke down, `raise` being the policy or a task broken."""
-    return Reward(None, error=f"{type(error).__name__}: {one_line(error)}")
+    return Reward(None, error=named(error))
 
 
 def told(reward: Reward) -> dict[str, Any]:

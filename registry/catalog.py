@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlmloom.registry.errors import UserError, nearest, one_line, show_path
+from vlmloom.registry.errors import UserError, named, nearest, one_line, show_path
 from vlmloom.registry.register import DuplicateName
 
 FOLDERS = ("components", "assemblies", "pipelines")
@@ -182,9 +182,7 @@ class Catalog:
         try:
             module = _import(entry)
         except (Exception, SystemExit) as error:
-            raise UserError(
-                f"{name} cannot be imported ({entry.place}): {type(error).__name__}: {one_line(error)}"
-            ) from error
+            raise UserError(f"{name} cannot be imported ({entry.place}): {named(error)}") from error
         found: Any = module
         for part in entry.qualname.split("."):
             found = getattr(found, part)

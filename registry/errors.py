@@ -147,6 +147,15 @@ def one_line(error: BaseException) -> str:
     return text or type(error).__name__
 
 
+def named(error: BaseException) -> str:
+    r"""An error on one line, led by its type.
+
+    >>> named(ValueError("no such\n  thing"))
+    'ValueError: no such thing'
+    """
+    return f"{type(error).__name__}: {one_line(error)}"
+
+
 def nearest(name: str, options: Iterable[str], limit: int = 3) -> str:
     """`did you mean a or b?`, else `known: a, b, c`; empty where there are no options."""
     known = sorted(set(options))

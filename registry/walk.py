@@ -14,7 +14,7 @@ from typing import Any
 from vlmloom.registry.catalog import catalog
 from vlmloom.registry.compose import Composed
 from vlmloom.registry.depth import is_selector, over_depth
-from vlmloom.registry.errors import ConfigError, Mark, Problem, UserError, nearest, one_line
+from vlmloom.registry.errors import ConfigError, Mark, Problem, UserError, named, nearest, one_line
 from vlmloom.registry.hints import (
     REQUIRED,
     Signature,
@@ -324,7 +324,7 @@ def _import_class(path: str) -> type:
     try:
         found = getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:
-        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {one_line(error)}") from error
+        raise UserError(f"{path} cannot be imported: {named(error)}") from error
     if not inspect.isclass(found):
         raise UserError(f"{path} is no class; a class path is module.Class")
     return found

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.registry.errors import one_line
+from vlmloom.registry.errors import named
 
 OnError = Literal["raise", "skip"] | float
 """What becomes of an answer whose judging failed: the failure itself, no value, or this value."""
@@ -53,7 +53,7 @@ class Verifier:
         try:
             return self.score(sample, response)
         except Exception as error:
-            return self.failed(f"{type(error).__name__}: {one_line(error)}", error)
+            return self.failed(named(error), error)
 
     def failed(self, error: str, cause: Exception | None = None) -> Reward:
         """What the policy makes of a failure.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.denial import bare, denied
-from vlmloom.components.reward.parsed import once
+from vlmloom.components.reward.parsed import once_each
 from vlmloom.registry import register
 
 REMARKS = frozenset(
@@ -60,7 +60,7 @@ class EventSummary(Verifier):
 def _parsed(response: str) -> tuple[str, str] | str:
     """Title and description, or what is wrong."""
     try:
-        found = json.loads(response, object_pairs_hook=once)
+        found = json.loads(response, object_pairs_hook=once_each)
     except (ValueError, RecursionError):
         return "no JSON, or a key twice"
     if not isinstance(found, dict) or set(found) != {"title", "description"}:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
 import os
@@ -14,7 +12,9 @@ from typing import Any
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.media.png import data_url, png
 from vlmloom.components.reward.judging import ASK, FIELDS, asked, guarded, same
+from vlmloom.components.reward.parsed import once_each
 from vlmloom.registry import register
 
 VERDICT = 'Write one line of JSON and nothing else: {"verdict": "yes" or "no", "mark": "{mark}"}'
@@ -133,7 +133,7 @@ class EndpointJudge(Verifier):
     def _request(self, sample: Sample, prompt: str) -> dict[str, Any]:
         content: str | list[dict[str, Any]] = prompt
         if self.pictures and sample.pictures:
-            urls = [_data_url(frame) for picture in sample.pictures for frame in picture.render()]
+            urls = [data_url(png(frame)) for picture in sample.pictures for frame in picture.render()]
             content = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
             content.append({"type": "text", "text": prompt})
         messages = [{"role": "user", "content": content}]
@@ -190,7 +190,7 @@ class EndpointJudge(Verifier):
         key = "score" if self.scale else "verdict"
         shown = text if len(text) < 80 else text[:77] + "..."
         try:
-            found = json.loads(text.rpartition("</think>")[2], object_pairs_hook=_once)
+            found = json.loads(text.rpartition("</think>")[2], object_pairs_hook=once_each)
         except (ValueError, RecursionError):
             raise NoVerdict(f"the judge wrote {shown!r}, which is no JSON") from None
         if not isinstance(found, dict) or set(found) != {key, "mark"}:
@@ -205,17 +205,6 @@ class EndpointJudge(Verifier):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10:
             raise NoVerdict(f"the judge's score is {value!r}; a number from 0 to 10 would be right")
         return Reward(value / 10, {"judge": value / 10}, f"the judge says {value:g} of 10")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object that has no key twice.
-
-    Raises:
-        ValueError: it has.
-    """
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a key stands twice")
-    return dict(pairs)
 
 
 def _content(read: bytes) -> str:
@@ -247,11 +236,3 @@ def _seconds(headers: Any) -> float:
     except ValueError:
         return 0.0
     return value if 0 <= value < math.inf else 0.0
-
-
-def _data_url(frame: Any) -> str:
-    from PIL import Image
-
-    held = io.BytesIO()
-    Image.fromarray(frame).save(held, "PNG")
-    return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode()

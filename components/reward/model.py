@@ -18,7 +18,7 @@ from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.registry import register
-from vlmloom.registry.errors import one_line
+from vlmloom.registry.errors import named
 
 Reader = Callable[[Sequence[Sample]], Packed]
 """Questions with their answers to one packed batch, in their order."""
@@ -111,7 +111,7 @@ class RewardModel(Component, Verifier):
             values: list[float] = self.read(samples).tolist() if samples else []
         except Exception as error:
             if len(samples) == 1:
-                return [f"{type(error).__name__}: {one_line(error)}"]
+                return [named(error)]
             return [value for sample in samples for value in self._values([sample])]
         return [value if math.isfinite(value) else f"the value is {value}" for value in values]
 

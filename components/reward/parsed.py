@@ -108,7 +108,7 @@ def read_json(text: str) -> Any:
     if not inner or inner[0] not in '[{"-0123456789tfn':
         raise Unreadable(f"no JSON in {shown(text)}")
     try:
-        value = json.loads(inner, object_pairs_hook=once, parse_constant=_finite, parse_float=_finite)
+        value = json.loads(inner, object_pairs_hook=once_each, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise Unreadable(f"no JSON: more than {DEEPEST} levels") from None
     except ValueError as error:
@@ -117,8 +117,12 @@ def read_json(text: str) -> Any:
     return value
 
 
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, refused where a key stands twice; for `object_pairs_hook`."""
+def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The keys and values of a JSON object, for `object_pairs_hook`.
+
+    Raises:
+        ValueError: a key stands twice.
+    """
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:

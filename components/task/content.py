@@ -73,10 +73,10 @@ class ContentTask(SceneTask):
         return sample
 
 
-def by_name(given: Any, name: str) -> Any:
+def by_name(given: Any, name: str, **settings: Any) -> Any:
     """What was given, else what is registered under a name: other kinds are reached so."""
     if given is not None:
         return given
     from vlmloom.registry import build
 
-    return build({"use": name})
+    return build({"use": name} | settings)

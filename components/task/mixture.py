@@ -12,6 +12,7 @@ from vlmloom.components.contracts.kinds import Source, Task
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.contracts.sources import FontSource, PhotoSource, SpriteSource, TableSource
 from vlmloom.components.contracts.suite import SPLITS, Suite
+from vlmloom.components.task.content import by_name
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.world import World
 
@@ -144,24 +145,15 @@ def world_of(
     The usual cut-outs are `drawn` at that many pixels.
     """
     return World(
-        sprites=_default(sprites, "source/openmoji", size=drawn),
-        shift=[_default(None, name) for name in ("source/noto_emoji", "source/tuxpaint")]
+        sprites=by_name(sprites, "source/openmoji", size=drawn),
+        shift=[by_name(None, name) for name in ("source/noto_emoji", "source/tuxpaint")]
         if shift is None
         else shift,
-        tables=_default(tables, "source/tables"),
-        photos=_default(photos, "source/photos"),
-        fonts=_default(fonts, "source/fonts"),
+        tables=by_name(tables, "source/tables"),
+        photos=by_name(photos, "source/photos"),
+        fonts=by_name(fonts, "source/fonts"),
         **settings,
     )
-
-
-def _default(given: Any, name: str, **settings: Any) -> Any:
-    if given is not None:
-        return given
-    # Other kinds are reached by name: this kind imports none of them.
-    from vlmloom.registry import build
-
-    return build({"use": name} | settings)
 
 
 def _splits(task: Task) -> Sequence[str]:

@@ -14,7 +14,7 @@ from vlmloom.components.contracts.suite import Suite
 from vlmloom.components.task.boxed import unboxed
 from vlmloom.pipelines.evaluate_suite.record import Item, Kept, Reply
 from vlmloom.pipelines.evaluate_suite.target import Target
-from vlmloom.registry.errors import one_line
+from vlmloom.registry.errors import named, one_line
 
 Tick = Callable[[int, int, int], None]
 """Told (done, total, failed)."""
@@ -110,7 +110,7 @@ def _judged(task: Task, sample: Sample, reply: Reply) -> Item:
     try:
         reward = task.check(sample, reply.text)
     except Exception as fault:
-        reward = Reward(None, error=f"{type(fault).__name__}: {one_line(fault)}")
+        reward = Reward(None, error=named(fault))
     return _rewarded(found, reward, well_formed(sample, reply.text, reward))
 
 
@@ -191,7 +191,7 @@ class _Run:
             self.item = replace(
                 _item(self.question, self._sum()),
                 fault="task",
-                error=f"{type(fault).__name__}: {one_line(fault)}",
+                error=named(fault),
             )
             return False
 
@@ -274,4 +274,4 @@ def _again(item: Item) -> Reply:
 
 
 def _failed(split: str, name: str, index: int, fault: Exception) -> Item:
-    return Item(split, name, index, fault="task", error=f"{type(fault).__name__}: {one_line(fault)}")
+    return Item(split, name, index, fault="task", error=named(fault))

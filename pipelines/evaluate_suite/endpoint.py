@@ -7,9 +7,7 @@ item.
 
 from __future__ import annotations
 
-import base64
 import http.client
-import io
 import json
 import os
 import random
@@ -20,12 +18,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-from PIL import Image
-
 from vlmloom.components.contracts.sample import Picture, Sample
+from vlmloom.components.media.png import data_url, png
 from vlmloom.pipelines.evaluate_suite.record import Reply
-from vlmloom.registry.errors import UserError, one_line
+from vlmloom.registry.errors import UserError, named, one_line
 
 PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
 """Statuses that another try may not meet."""
@@ -118,7 +114,7 @@ class Endpoint:
                     time.sleep(fault.pause if fault.pause is not None else pause * random.uniform(0.75, 1.25))
                     pause = min(2 * pause, LONGEST_PAUSE)
         except Exception as fault:
-            told = f"{type(fault).__name__}: {one_line(fault)}"
+            told = named(fault)
         return Reply(None, time.perf_counter() - begun, tries=max(tried, 1), error=told)
 
     def _try(self, body: bytes) -> tuple[str, dict[str, Any]]:
@@ -171,7 +167,7 @@ class Endpoint:
         except TimeoutError:
             raise Failed(f"no whole answer within {self.timeout:g} s") from None
         except (OSError, http.client.HTTPException) as fault:
-            raise Failed(f"{type(fault).__name__}: {one_line(fault)}") from None
+            raise Failed(named(fault)) from None
         finally:
             connection.close()
 
@@ -202,11 +198,4 @@ def messages(sample: Sample) -> list[dict[str, Any]]:
 
 def data_urls(picture: Picture) -> list[str]:
     """The frames of a picture as PNG data URLs."""
-    return [f"data:image/png;base64,{base64.b64encode(png(frame)).decode()}" for frame in picture.render()]
-
-
-def png(frame: np.ndarray) -> bytes:
-    """A PNG file of uint8 `[height, width, 3]`."""
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(frame)).save(file, "PNG")
-    return file.getvalue()
+    return [data_url(png(frame)) for frame in picture.render()]

@@ -9,7 +9,7 @@ from typing import Any
 
 from vlmloom.components.contracts.sample import Sample
 from vlmloom.pipelines.evaluate_suite.record import Reply
-from vlmloom.registry.errors import UserError, one_line
+from vlmloom.registry.errors import UserError, named, one_line
 
 Count = tuple[str, int, int]
 """An answer, the tokens of its prompt and its own."""
@@ -43,7 +43,7 @@ class Local:
             found = self.answer([sample for _, sample in places])
         except Exception as fault:
             if len(places) == 1:
-                told = f"{type(fault).__name__}: {one_line(fault)}"
+                told = named(fault)
                 yield places[0][0], Reply(None, time.perf_counter() - clock, tries=tries, error=told)
                 return
             for one in places:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmloom.components.contracts.suite import FAMILIES, Suite
-from vlmloom.pipelines.evaluate_suite.endpoint import png
+from vlmloom.components.media.png import png
 from vlmloom.pipelines.evaluate_suite.record import Item
 from vlmloom.pipelines.report import Example, plots, wording
 from vlmloom.pipelines.report.document import ALL_MEAN, family_mean, is_mean

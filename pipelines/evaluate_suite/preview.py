@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +13,7 @@ from PIL import Image
 from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Picture, Reward, Sample
 from vlmloom.components.contracts.suite import FAMILIES, Suite
-from vlmloom.pipelines.evaluate_suite.endpoint import png
+from vlmloom.components.media.png import data_url, png
 from vlmloom.pipelines.evaluate_suite.target import Policy
 from vlmloom.pipelines.report.page import environment
 from vlmloom.registry.errors import UserError, one_line
@@ -159,7 +158,7 @@ def _part(part: str | Picture) -> Row:
 def _shown(frame: np.ndarray) -> str:
     image = Image.fromarray(np.ascontiguousarray(frame))
     image.thumbnail((LARGEST, LARGEST))
-    return f"data:image/png;base64,{base64.b64encode(png(np.asarray(image))).decode()}"
+    return data_url(png(np.asarray(image)))
 
 
 def _said(reward: Reward) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import difflib
 from collections.abc import Iterable
 from itertools import groupby
@@ -13,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from vlmloom.components.contracts.suite import FAMILIES
+from vlmloom.components.media.png import data_url
 from vlmloom.pipelines.report import plots, wording
 from vlmloom.pipelines.report.document import VISUAL_MEAN, family_mean
 from vlmloom.pipelines.report.record import Example
@@ -356,8 +356,7 @@ def illustrated(example: Example) -> Row:
                 f"example {example.category!r} ({example.question[:40]!r}): a picture begins with "
                 f"{picture[:4]!r}; pictures of examples are PNG files"
             )
-    pictures = [f"data:image/png;base64,{base64.b64encode(picture).decode()}" for picture in example.pictures]
-    return {"example": example, "pictures": pictures}
+    return {"example": example, "pictures": [data_url(picture) for picture in example.pictures]}
 
 
 def _diffs(configs: dict[str, str]) -> list[Row]:

@@ -116,7 +116,7 @@ def test_nobody_else_is_signalled_or_traced(runner):
         (
             "open('big', 'wb').write(bytes(8 << 20))",
             "File too large|wrote more than",
-        ),  # whichever guard is first
+        ),
         ("i = 0\nwhile True:\n  i += 1; open(str(i), 'wb').write(bytes(1 << 20))", "wrote more than"),
         ("i = 0\nwhile True:\n  i += 1; open(str(i), 'wb').close()", "wrote more than"),
         ("while True: print('x' * 1000)", "File too large|wrote more than"),

@@ -53,7 +53,7 @@ def test_items_differ_by_their_words_alone(world, name, language):
             if re.search(rf"\b{thing.name}\b", one.prompt[-1]):
                 assert words[thing.name] in two.prompt[-1]
         article = "" if name == "box" else ARTICLE.get(language, "")
-            said = f" {article} {two.answer.upper()}. "
+        said = f" {article} {two.answer.upper()}. "
         assert other.check(two, said).value == 1
         assert other.check(two, "").value == 0
         assert all(other.check(two, choice).value == (choice == two.answer) for choice in two.choices)
