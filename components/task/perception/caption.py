@@ -38,8 +38,6 @@ class Caption(SceneTask):
         world: what the tasks of a suite share; its `things` do not bind this one.
         pairs: the share of pictures with two things.
         longest: the longer side of a picture at the most, in shorter sides.
-        free: whether any wording is judged by what it mentions, as `task/describe` does, rather than the one
-            caption; None does where the suite has corrupted pictures, as `suite/full` has.
     """
 
     name = "caption"
@@ -47,16 +45,13 @@ class Caption(SceneTask):
     knob = "pairs"
     styled = False
 
-    def __init__(
-        self, *, world: World, pairs: float = 0.5, longest: float = 2.0, free: bool | None = None
-    ) -> None:
+    def __init__(self, *, world: World, pairs: float = 0.5, longest: float = 2.0) -> None:
         super().__init__(world=world)
         if not 0 <= pairs <= 1:
             raise ValueError(f"task/caption: pairs is {pairs}; a share from 0 to 1 would be right")
         if longest < 1:
             raise ValueError(f"task/caption: longest is {longest}; 1 or more would be right")
         self.pairs, self.longest = pairs, longest
-        self.free = world.corrupt if free is None else free
 
     @cached_property
     def sprites(self) -> Sprites:
@@ -114,9 +109,8 @@ class Caption(SceneTask):
             Drawing(width, height, self.world.backdrop(draw, width, height), (tuple(layers),)),
         )
         said = self._said([entry.code for entry in entries], 0 if beside else 1, things)
-        truth: dict[str, Any] = {"captions": said}
-        if self.free:
-            truth |= self._wordings(draw, style, [thing.name for thing in things], 0 if beside else 1)
+        names = [thing.name for thing in things]
+        truth = {"captions": said} | self._wordings(draw, style, names, 0 if beside else 1)
         return Item("what does it show?", said["en"], tuple(things), pictures, (), style.name, truth)
 
     def _wordings(self, draw: Draw, style: Style, names: list[str], form: int) -> dict[str, Any]:
@@ -130,8 +124,8 @@ class Caption(SceneTask):
         return {"attributes": attributes, "absent": absent}
 
     def judge(self) -> dict[str, Any]:
-        """By what is mentioned, or letter by letter."""
-        return {"use": "reward/attributes" if self.free else "reward/exact"}
+        """By what is mentioned, in any wording."""
+        return {"use": "reward/attributes"}
 
     def _canvas(self, draw: Draw) -> tuple[int, int]:
         side = self.world.side

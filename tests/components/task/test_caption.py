@@ -112,12 +112,10 @@ def test_no_items_are_refused():
         Nano(items=0)
 
 
-def test_any_wording_is_right_where_it_is_free():
-    task, nano = Caption(world=Nano().world, free=True, pairs=1.0), Caption(world=Nano().world, pairs=1.0)
-    assert nano.judge() == {"use": "reward/exact"}
+def test_any_wording_is_right():
+    task = Caption(world=Nano().world, pairs=1.0)
     for index in range(20):
         sample = task.plan("train", index)
-        assert sample.answer == nano.plan("train", index).answer
         one, other = (thing.name for thing in sample.scene.things)
         beside = " left of " in sample.answer
         said = f"{other} right of {one}" if beside else f"{other} below {one}"
