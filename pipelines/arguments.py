@@ -52,6 +52,17 @@ def add_composition(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_verifiers(parser: argparse.ArgumentParser) -> None:
+    """`--verifier`, any number of times, found as `args.verifier`."""
+    parser.add_argument(
+        "--verifier",
+        action="append",
+        default=[],
+        metavar="NAME=KIND/NAME[,KEY=VALUE]",
+        help="a verifier with arguments, or `NAME={use: ...}`; lines know it by NAME",
+    )
+
+
 def add_shard_size(parser: argparse.ArgumentParser) -> None:
     """`--shard-size`, found as `args.shard_size` in bytes."""
     parser.add_argument(

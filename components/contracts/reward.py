@@ -35,6 +35,11 @@ class Verifier:
     def __init__(self, *, on_error: OnError = "skip") -> None:
         self.on_error = on_error
 
+    @property
+    def together(self) -> bool:
+        """Whether a group is judged at once; else each answer may as well be judged by itself."""
+        return type(self).judge is not Verifier.judge
+
     def score(self, sample: Sample, response: str) -> Reward:
         """Judge one answer; may raise whatever goes wrong."""
         raise NotImplementedError

@@ -46,6 +46,11 @@ class Boxed(Verifier):
         super().__init__(on_error=on_error)
         self.verifier, self.strict = verifier, strict
 
+    @property
+    def together(self) -> bool:
+        """As the inner verifier judges."""
+        return self.verifier.together
+
     def judge(self, sample: Sample, responses: Sequence[str]) -> list[Reward]:
         """Judge a group; the inner verifier is asked once, about the answers in the right form."""
         rewards: list[Reward | None] = []

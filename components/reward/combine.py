@@ -25,6 +25,11 @@ class Combined(Verifier):
             raise ValueError(f"{name}: parts is empty; `name: verifier` would be right")
         self.verifiers = parts
 
+    @property
+    def together(self) -> bool:
+        """Whether a part judges at once."""
+        return any(part.together for part in self.verifiers.values())
+
     @abstractmethod
     def combine(self, values: Mapping[str, float]) -> float:
         """The value of the whole."""

@@ -41,6 +41,11 @@ class RuleThenJudge(Verifier):
         rule.on_error = "skip"
         self.rule, self.judging, self.right, self.wrong = rule, judge, right, wrong
 
+    @property
+    def together(self) -> bool:
+        """Whether one of the two judges at once."""
+        return self.rule.together or self.judging.together
+
     def judge(self, sample: Sample, responses: Sequence[str]) -> list[Reward]:
         """See `Verifier`: the judge is asked once about all that are left."""
         found = self.rule.judge(sample, responses)

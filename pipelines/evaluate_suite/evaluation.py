@@ -19,25 +19,9 @@ from vlmloom.pipelines.evaluate_suite.target import Target
 from vlmloom.pipelines.evaluate_suite.targets import file_name
 from vlmloom.pipelines.files import open_folder, write_text
 from vlmloom.pipelines.report.document import dump
-from vlmloom.registry import build, compose
 from vlmloom.registry.build import saved
 from vlmloom.registry.compose import Composed
 from vlmloom.registry.errors import UserError
-
-
-def open_suite(name: str, sets: tuple[str, ...] = ()) -> tuple[Suite, Composed]:
-    """A suite of `configs/suites` by its name, or of a YAML file.
-
-    Raises:
-        ConfigError, UserError: there is none, or something is wrong with it.
-    """
-    is_file = name.endswith((".yaml", ".yml"))
-    composed = compose(name if is_file else f"suites/{name}", sets=sets)
-    suite = build(composed)
-    if not isinstance(suite, Suite):
-        raise UserError(f"--suite {name}: holds no suite; {{use: suite/full}} would be right")
-    suite.prepare()
-    return suite, composed
 
 
 @dataclass

@@ -15,7 +15,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from vlmloom.components.contracts.sample import Reward
 from vlmloom.components.contracts.suite import Suite
-from vlmloom.pipelines.score_line import Line, Scorer, failed, told
+from vlmloom.pipelines.scoring.line import Line
+from vlmloom.pipelines.scoring.scorer import Scorer, told
 from vlmloom.pipelines.serve.metrics import Metrics
 from vlmloom.pipelines.serve.pool import Pool, waits
 from vlmloom.registry.errors import UserError, one_line
@@ -65,16 +66,9 @@ class Service:
         """The rewards of a line, in the order of its answers."""
         if line.verifier in self.waiting:
             async with self.judges:
-                return await asyncio.to_thread(self._judged, line)
+                return await asyncio.to_thread(lambda: list(self.scorer.rewards(line)))
         seconds = self.limits.get(line.verifier or line.task, self.seconds)
-        together = self.scorer.together(line)
-        return await asyncio.wrap_future(self.pool.submit(line, seconds, together))
-
-    def _judged(self, line: Line) -> list[Reward]:
-        try:
-            return list(self.scorer.rewards(line))
-        except Exception as error:
-            return [failed(error)] * len(line.responses)
+        return await asyncio.wrap_future(self.pool.submit(line, seconds))
 
     def retry_after(self) -> int:
         """Seconds until there may be room, from 1 to 60."""

@@ -20,7 +20,9 @@ import torch
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward
 from vlmloom.components.reward.judge_endpoint import EndpointJudge
-from vlmloom.pipelines.score_line import Line, Scorer, failed, suite_of
+from vlmloom.pipelines.scoring.line import Line
+from vlmloom.pipelines.scoring.scorer import Scorer
+from vlmloom.pipelines.suites import open_suite
 
 STARTING = 120.0
 """Seconds that a worker may take to be ready, for the first line or with a question."""
@@ -34,7 +36,6 @@ class Job:
 
     Attributes:
         seconds: that each of its answers may take.
-        together: whether its answers are judged at once, and then share their seconds and their fate.
         done: gets its rewards.
         rewards: so far.
         died: how many workers died on the next answer.
@@ -42,7 +43,6 @@ class Job:
 
     line: Line
     seconds: float
-    together: bool = False
     done: Future[list[Reward]] = field(default_factory=Future)
     rewards: list[Reward] = field(default_factory=list)
     died: int = 0
@@ -77,9 +77,9 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, line: Line, seconds: float, together: bool = False) -> Future[list[Reward]]:
+    def submit(self, line: Line, seconds: float) -> Future[list[Reward]]:
         """Queue a line; its rewards, one an answer, whatever happens."""
-        job = Job(line, seconds, together)
+        job = Job(line, seconds)
         self._waiting.put(job)
         return job.done
 
@@ -124,26 +124,27 @@ class Pool:
 
     def _go_on(self, worker: Worker, job: Job) -> bool:
         """Judge what is left of a job; whether the worker is still good."""
-        left = len(job.line.responses) - len(job.rewards)
-        seconds = job.seconds * left if job.together else job.seconds
-        lost = worker.ask(replace(job.line, responses=job.line.responses[-left:]))
-        limit = STARTING
+        lost = worker.ask(replace(job.line, responses=job.line.responses[len(job.rewards) :]))
+        limit, together = STARTING, False
         while lost is None and len(job.rewards) < len(job.line.responses):
             found = worker.hear(limit)
             if isinstance(found, str):
                 lost = found
                 break
-            limit = seconds
             if isinstance(found, Reward):
                 job.rewards.append(found)
                 job.died = 0
+            else:
+                together, left = found, len(job.line.responses) - len(job.rewards)
+                limit = job.seconds * left if together else job.seconds
         if lost is None:
             return True
         job.died += 1
         if lost == OVERTIME or job.died >= TRIES:
             said = f"no reward within {limit:g} seconds" if lost == OVERTIME else lost
             left = len(job.line.responses) - len(job.rewards)
-            job.rewards += [Reward(None, error=said)] * (left if job.together else 1)
+            # Answers that are judged at once share their seconds and their fate.
+            job.rewards += [Reward(None, error=said)] * (left if together else 1)
             job.died = 0
         return False
 
@@ -194,30 +195,20 @@ class Worker:
 
 
 def work(pipe: Connection, suite: str | None, verifiers: dict[str, Any]) -> None:
-    """A worker process: None once it is ready; of every line None once it is planned, then its rewards."""
+    """A worker process: None once it is ready; of a line whether it is judged at once, then its rewards."""
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, daemon=True).start()
     torch.set_num_threads(1)
-    scorer = Scorer(None if suite is None else suite_of(suite), verifiers)
+    scorer = Scorer(None if suite is None else open_suite(suite)[0], verifiers)
     pipe.send(None)
     while True:
         try:
             line = pipe.recv()
         except (EOFError, OSError):
             return
-        told = 0
-        while told < len(line.responses):
-            rest = replace(line, responses=line.responses[told:])
-            try:
-                ready = scorer.ready(rest)
-                pipe.send(None)
-                for reward in scorer.judged(rest, *ready):
-                    pipe.send(reward)
-                    told += 1
-            except Exception as error:
-                pipe.send(failed(error))
-                told += 1
+        for reward in scorer.rewards(line, lambda sample, verifier: pipe.send(verifier.together)):
+            pipe.send(reward)
 
 
 def _follow() -> None:

@@ -107,10 +107,11 @@ def _suite(args: argparse.Namespace) -> int:
     """Targets on a suite."""
     from rich.console import Console
 
-    from vlmloom.pipelines.evaluate_suite.evaluation import Evaluation, open_suite
+    from vlmloom.pipelines.evaluate_suite.evaluation import Evaluation
     from vlmloom.pipelines.evaluate_suite.targets import Settings, named, target
     from vlmloom.pipelines.evaluate_suite.told import bar, show
     from vlmloom.pipelines.machine import machine, versions
+    from vlmloom.pipelines.suites import open_suite
 
     texts = [*args.targets, *([args.against] if args.against and args.against not in args.targets else [])]
     suite, composed = open_suite(args.suite, tuple(args.sets))

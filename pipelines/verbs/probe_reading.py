@@ -48,10 +48,10 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from vlmloom.pipelines.evaluate_suite.evaluation import open_suite
     from vlmloom.pipelines.evaluate_suite.targets import Settings, target
     from vlmloom.pipelines.quiet import quiet
     from vlmloom.pipelines.reading_probe import probe, questions
+    from vlmloom.pipelines.suites import open_suite
     from vlmloom.registry.errors import UserError
 
     quiet()

@@ -8,29 +8,31 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vlmloom.pipelines.arguments import verb_parser
+from vlmloom.pipelines.arguments import add_verifiers, verb_parser
 
 SUMMARY = "score a file of answers, of any model, by the tasks' verifiers"
 
-EPILOG = """lines of FILE:
+EPILOG = """lines of FILE, as the service of `vlmloom serve-rewards` takes them, other keys left alone:
   {"split": "test", "index": 0, "response": "..."}           with --task
-  {"task": "count", "split": "test", "index": 0, "response": "..."}
-  {"id": "count/test/0", "response": "..."}                   other keys are left alone
+  {"task": "count", "split": "test", "index": 0, "responses": ["...", "..."]}
+  {"id": "count/test/0", "response": "..."}
+  {"verifier": "reward/exact", "question": "2 + 2?", "answer": "4", "response": "..."}
 
 examples:
   vlmloom score answers.jsonl --task count
   vlmloom score answers.jsonl --suite nano --out scored.jsonl
   vlmloom score answers.jsonl --task count --set answers=boxed --json
+  vlmloom score answers.jsonl --verifier near=reward/number,relative=0.05
 
-Several lines may answer one item; they are judged together and count as their mean. An answer that cannot be
-judged is an error and no low score; the exit status is 1 then.
+Lines of one answer to the same item are judged together, as `responses` are, and count as their mean. An
+answer that cannot be judged is an error and no low score; the exit status is 1 then.
 """
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = verb_parser(subparsers, "score", SUMMARY, EPILOG)
-    parser.add_argument("file", type=Path, metavar="FILE", help="JSON lines, one answer a line")
+    parser.add_argument("file", type=Path, metavar="FILE", help="JSON lines")
     parser.add_argument("--task", metavar="NAME", help="that all lines answer; else each line says it")
     parser.add_argument(
         "--suite", default="full", metavar="NAME|FILE", help="of configs/suites, or a YAML (default: full)"
@@ -38,6 +40,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="of the suite"
     )
+    add_verifiers(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="write every answer with value, parts and reason"
     )
@@ -51,10 +54,11 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from vlmloom.pipelines.evaluate_suite.evaluation import open_suite
     from vlmloom.pipelines.files import write_text
     from vlmloom.pipelines.quiet import quiet
-    from vlmloom.pipelines.score import read, score, summary
+    from vlmloom.pipelines.scoring.file import read, score, summary
+    from vlmloom.pipelines.scoring.scorer import Scorer, declared
+    from vlmloom.pipelines.suites import open_suite
     from vlmloom.registry.errors import UserError
 
     quiet()
@@ -63,10 +67,11 @@ def run(args: argparse.Namespace) -> int:
     suite, _ = open_suite(args.suite, tuple(args.sets))
     if args.task is not None and args.task not in suite.tasks:
         raise UserError(f"score: --task {args.task} is not in the suite; it has {', '.join(suite.tasks)}")
-    asked = read(args.file, suite, args.task)
+    scorer = Scorer(suite, declared("score", args.verifier))
+    asked = read(args.file, scorer, args.task or "")
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(args.file.name, total=len(asked))
-        scored = score(suite, asked, lambda count: bar.advance(task, count))
+        task = bar.add_task(args.file.name, total=sum(len(line.responses) for line in asked.values()))
+        scored = score(scorer, asked, lambda count: bar.advance(task, count))
     if args.out is not None:
         write_text(args.out, "".join(json.dumps(one.document()) + "\n" for one in scored))
     rows = summary(scored)
@@ -75,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(rows, args.file)
         for one in [one for one in scored if one.reward.error is not None][:3]:
-            print(f"{args.file}:{one.line}: {one.reward.error}", file=sys.stderr)
+            print(f"{args.file}:{one.number}: {one.reward.error}", file=sys.stderr)
     return int(any(row.errors for row in rows))
 
 

@@ -6,17 +6,17 @@ import argparse
 import math
 from typing import Any
 
-from vlmloom.pipelines.arguments import verb_parser
+from vlmloom.pipelines.arguments import add_verifiers, verb_parser
 
 SUMMARY = "serve verifiers, learned rewards and judges over HTTP"
 
 EPILOG = """examples:
-  vlmloom serve-rewards --suite suites/nano --workers 4
+  vlmloom serve-rewards --suite nano --workers 4
       the tasks of a suite, and every verifier that needs no argument
   vlmloom serve-rewards --verifier learned=reward/run,folder=runs/reward_model
   vlmloom serve-rewards --verifier 'judge={use: reward/rule_then_judge, rule: {use: reward/exact},
       judge: {use: reward/judge_endpoint, url: "http://localhost:8000/v1", model: qwen}}'
-  vlmloom serve-rewards --suite suites/nano --seconds 10 --limit reward/code=60
+  vlmloom serve-rewards --suite nano --seconds 10 --limit reward/code=60
 
   curl -s localhost:8711/score -d '{"task": "count", "split": "test", "index": 0, "responses": ["3", "4"]}'
   curl -s localhost:8711/score -d '{"verifier": "reward/exact", "question": "2 + 2?", "answer": "4",
@@ -32,14 +32,10 @@ Retry-After. The service has no passwords: it belongs on a machine's own address
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = verb_parser(subparsers, "serve-rewards", SUMMARY, EPILOG)
-    parser.add_argument("--suite", help="a suite's name or path, for lines that name a task")
     parser.add_argument(
-        "--verifier",
-        action="append",
-        default=[],
-        metavar="NAME=KIND/NAME[,KEY=VALUE]",
-        help="a verifier with arguments, or `NAME={use: ...}`; lines know it by NAME",
+        "--suite", metavar="NAME|FILE", help="of configs/suites, or a YAML; for lines that name a task"
     )
+    add_verifiers(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8711, help="port; 0 takes a free one (default: 8711)")
     parser.add_argument("--workers", type=int, default=2, help="processes for rules (default: 2)")
@@ -59,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     import socket
     import sys
 
-    from vlmloom.pipelines.score_line import suite_of
+    from vlmloom.pipelines.scoring.scorer import declared
+    from vlmloom.pipelines.suites import open_suite
     from vlmloom.registry.errors import UserError
 
     try:
@@ -93,14 +90,11 @@ def run(args: argparse.Namespace) -> int:
         held.listen(2048)
     except OSError as error:
         raise UserError(f"serve-rewards: {args.host}:{args.port}: {error.strerror}") from None
-    suite = None
-    if args.suite is not None:
-        suite = suite_of(args.suite)
-        suite.prepare()
+    suite = None if args.suite is None else open_suite(args.suite)[0]
     service = Service(
         suite=args.suite,
         built=suite,
-        verifiers=dict(map(named, args.verifier)),
+        verifiers=declared("serve-rewards", args.verifier),
         workers=args.workers,
         capacity=args.queue,
         seconds=limits.pop("seconds"),
@@ -114,26 +108,3 @@ def run(args: argparse.Namespace) -> int:
     )
     uvicorn.Server(config).run(sockets=[held])
     return 0
-
-
-def named(text: str) -> tuple[str, Any]:
-    """A verifier and its name, from `NAME=KIND/NAME[,KEY=VALUE]` or `NAME={use: ...}`.
-
-    Raises:
-        UserError: it is neither.
-    """
-    import yaml
-
-    from vlmloom.registry.errors import UserError, one_line
-
-    name, equals, node = text.partition("=")
-    if not name or not equals or not node:
-        raise UserError(f"serve-rewards: --verifier {text}: NAME=KIND/NAME[,KEY=VALUE] would be right")
-    if not node.startswith("{"):
-        use, *pairs = node.split(",")
-        keys = (pair.partition("=")[::2] for pair in pairs)
-        return name, {"use": use} | {key: yaml.safe_load(value) for key, value in keys}
-    try:
-        return name, yaml.safe_load(node)
-    except yaml.YAMLError as error:
-        raise UserError(f"serve-rewards: --verifier {name}: {one_line(error)}") from None

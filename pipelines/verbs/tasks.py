@@ -47,10 +47,10 @@ def run(args: argparse.Namespace) -> int:
     """Write the page."""
     from rich.console import Console
 
-    from vlmloom.pipelines.evaluate_suite.evaluation import open_suite
     from vlmloom.pipelines.evaluate_suite.preview import preview
     from vlmloom.pipelines.files import open_folder, write_text
     from vlmloom.pipelines.quiet import quiet
+    from vlmloom.pipelines.suites import open_suite
     from vlmloom.registry.errors import UserError
 
     quiet()

@@ -59,19 +59,33 @@ def test_an_answer_that_cannot_be_judged_is_an_error(suite, tmp_path, capsys, mo
     ("line", "told"),
     [
         ("{", "found {, no JSON"),
-        ("[1]", "found [1]; an object such as"),
-        ({"split": "test", "index": 0}, "there is no response; the answer as a text would be right"),
-        ({"split": "test", "index": 0, "response": 7}, "response is 7; the answer as a text would be right"),
-        ({"split": "tst", "index": 0, "response": ""}, 'split is "tst"; count has train, validation, test'),
-        ({"split": "test", "index": -1, "response": ""}, "index is -1; a whole number from 0 would be right"),
+        ("[1]", "found list; an object with `responses` would be right"),
+        (
+            {"split": "test", "index": 0},
+            "responses: a list of one text or more would be right",
+        ),
+        (
+            {"split": "test", "index": 0, "response": 7},
+            "response: found int; the answer as a text",
+        ),
+        (
+            {"split": "tst", "index": 0, "response": ""},
+            "split: task count has no 'tst'; it has train, vali",
+        ),
+        (
+            {"split": "test", "index": -1, "response": ""},
+            "index: found -1; a whole number from 0",
+        ),
         (
             {"split": "test", "index": True, "response": ""},
-            "index is true; a whole number from 0 would be right",
+            "index: found True; a whole number from 0 would be right",
         ),
-        ({"split": "test", "response": ""}, "index is null; a whole number from 0 would be right"),
-        ({"id": "count/test/x", "response": ""}, 'id is "count/test/x"; TASK/SPLIT/INDEX would be right'),
-        ({"id": 5, "response": ""}, "id is 5; TASK/SPLIT/INDEX would be right"),
-        ({"id": "name/test/0", "response": ""}, "is of the task name, but --task is count"),
+        ({"split": "test", "response": ""}, "found neither an item nor an answer; task, split and index"),
+        ({"id": "count/test/x", "response": ""}, "id: found 'count/test/x'; TASK/SPLIT/INDEX would be right"),
+        ({"id": 5, "response": ""}, "id: found 5; TASK/SPLIT/INDEX would be right"),
+        ({"id": "count/test/0", "index": 1, "response": ""}, "id: found 'count/test/0', but index is 1"),
+        ({"response": "", "responses": [""]}, "found response and responses; one of them would be right"),
+        ({"id": "name/test/0", "response": ""}, "task: found 'name'; count would be right"),
     ],
 )
 def test_a_bad_line_is_told(line, told, tmp_path, capsys):
@@ -97,9 +111,9 @@ def test_bad_lines_are_told_once_and_counted(tmp_path, capsys):
         (
             '{"split": "test", "index": 0, "response": "1"}\n',
             [],
-            "says no task; --task NAME, or a key `task`",
+            "task or verifier: one of them is needed",
         ),
-        ('{"id": "cont/test/0", "response": "1"}\n', [], "task is cont; the suite has name"),
+        ('{"id": "cont/test/0", "response": "1"}\n', [], "task: 'cont' is not known; known are name"),
         ("{}\n", ["--task", "cont"], "--task cont is not in the suite; it has name"),
         ("{}\n", ["--out", "a.jsonl"], "--out a.jsonl is the file of the answers"),
     ],

@@ -14,7 +14,8 @@ import pytest
 from judge_server import serving, slow
 
 from vlmloom.pipelines.cli import main
-from vlmloom.pipelines.score_line import Line, Scorer
+from vlmloom.pipelines.scoring.line import Line
+from vlmloom.pipelines.scoring.scorer import Scorer
 from vlmloom.pipelines.serve.metrics import Metrics, pass_at_k
 from vlmloom.registry import build
 from vlmloom.registry.errors import UserError
@@ -23,10 +24,22 @@ httpx = pytest.importorskip("httpx")
 SUPPORT = str(Path(__file__).parents[1] / "support")
 SUITE = """
 use: suite/nano
-tasks: {count: {use: task/count}, arithmetic: {use: task/arithmetic}}
+plugins: [odd_verifiers]
+tasks: {count: {use: task/count}, arithmetic: {use: task/arithmetic}, compared: {use: task/odd_together}}
 things: 8
 shift: []
 """
+
+DECLARED = [
+    *("--verifier", "raising={plugins: [odd_verifiers], use: reward/odd, on_error: raise}"),
+    *("--verifier", "quarter={plugins: [odd_verifiers], use: reward/odd, on_error: 0.25}"),
+    *("--verifier", "skip={plugins: [odd_verifiers], use: reward/odd, on_error: skip}"),
+    *("--verifier", "together={plugins: [odd_verifiers], use: reward/odd_together}"),
+    *(
+        "--verifier",
+        "both={use: reward/mean, parts: {words: {use: reward/exact}, b: {use: reward/edit}}}",
+    ),
+]
 
 
 class Service:
@@ -79,7 +92,7 @@ def service(tmp_path_factory, judging):
         *("--suite", str(folder / "suite.yaml"), "--workers", "2", "--queue", "64", "--seconds", "20"),
         *("--verifier", f"odd={{plugins: [odd_verifiers], use: reward/odd, folder: {folder}}}"),
         *("--verifier", "strict={plugins: [odd_verifiers], use: reward/odd, on_error: raise}"),
-        *("--verifier", "together={plugins: [odd_verifiers], use: reward/odd_together}"),
+        *DECLARED,
         *("--verifier", f"judge=reward/judge_endpoint,url={judging.url},model=m"),
         *("--limit", "odd=1.5", "--limit", "together=0.5"),
     )
@@ -103,6 +116,38 @@ def test_tasks_and_verifiers_give_what_they_give_here(service):
     assert [reward["reason"] for reward in reply["rewards"]] == [reward.reason for reward in here]
     line = {"verifier": "reward/exact", "question": "?", "answer": "4", "responses": ["4", "5"]}
     assert values(service.post(line).json()["rewards"]) == [1.0, 0.0]
+
+
+def test_a_file_scored_here_and_the_same_lines_sent_get_the_same(service, tmp_path, capsys):
+    given = {"question": "?", "answer": "right"}
+    answers = ["right", "raise", "nan", "wrong", "", "right"]
+    lines = [
+        {"task": "count", "split": "test", "index": 3, "responses": ["2", "many", "3", "a" * 200_000]},
+        {"id": "arithmetic/validation/5", "response": "7"},
+        {"task": "count", "split": "test", "index": 10**30, "response": "2"},
+        {"id": "compared/test/1", "responses": ["1", "2", "3"]},
+        {"verifier": "together", "responses": ["a", "b"], **given},
+        {"verifier": "both", "responses": ["rights", "right", ""], **given},
+        *({"verifier": one, "responses": answers, **given} for one in ("raising", "quarter", "skip")),
+    ]
+    sent = [reward for line in lines for reward in service.post(line).json()["rewards"]]
+    file, out = tmp_path / "answers.jsonl", tmp_path / "scored.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    suite = str(service.folder / "suite.yaml")
+    assert main(["score", str(file), "--suite", suite, *DECLARED, "--out", str(out), "--json"]) == 1
+    keys = ("value", "parts", "reason", "error")
+    scored = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [{key: one[key] for key in keys} for one in scored] == sent
+    # A task's answers are a group as well, and what fails under `raise` fails alone.
+    assert values(sent)[6:11] == [0.3, 0.3, 0.3, 0.2, 0.2] and sent[11]["parts"]["words"] == 0
+    assert values(sent)[14:20] == values(sent)[26:] == [1.0, None, None, 0.0, 0.0, 1.0]
+    assert values(sent)[20:26] == [1.0, 0.25, None, 0.0, 0.0, 1.0]
+    assert all("the disk is on fire" in sent[at]["error"] for at in (15, 21, 27))
+    rows = {row["task"]: row for row in json.loads(capsys.readouterr().out)}
+    assert [rows[one]["errors"] for one in ("raising", "quarter", "skip", "together")] == [2, 2, 2, 0]
+    assert rows["compared"]["items"] == 1 and rows["both"]["mean"] == pytest.approx(
+        sum(values(sent)[11:14]) / 3
+    )
 
 
 def test_parallel_groups_come_back_in_their_order(service):
@@ -247,7 +292,11 @@ def test_overload_is_told_and_what_is_queued_is_answered_when_it_is_stopped(tmp_
             ["--verifier", "odd=reward/exactly"],
             "verifier odd: use: 'reward/exactly' is no component; did you mean reward/exact",
         ),
-        (["--suite", "native"], "found assembly/native, which is of kind assembly; needs suite/full"),
+        (["--suite", "native"], "nothing is called 'suites/native'; did you mean suites/"),
+        (
+            ["--suite", str(Path(__file__).parents[2] / "configs/native.yaml")],
+            "found assembly/native, which is of kind assembly; needs suite/full",
+        ),
         (["--host", "203.0.113.1"], "serve-rewards: 203.0.113.1:0: "),
     ],
 )
@@ -284,7 +333,7 @@ def test_metrics_stay_bounded_and_escaped(monkeypatch):
 
 def test_a_line_of_a_suite_that_is_not_there():
     with pytest.raises(UserError, match="known are none; a suite would be right"):
-        list(Scorer().rewards(Line.read({"task": "t", "split": "test", "index": 0, "responses": ["a"]})))
+        Scorer().check(Line.read({"task": "t", "split": "test", "index": 0, "responses": ["a"]}))
 
 
 def test_no_worker_outlives_a_server_that_is_killed(service):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward
+from vlmloom.components.task.perception.count import Count
 from vlmloom.registry import register
 
 
@@ -48,3 +49,11 @@ class Together(Odd):
         if "hang" in responses:
             time.sleep(60)
         return [Reward(len(responses) / 10)] * len(responses)
+
+
+@register("task/odd_together")
+class Compared(Count):
+    """Counting, its answers judged against each other."""
+
+    def judge(self):
+        return {"use": "reward/odd_together"}

@@ -18,7 +18,7 @@ from PIL import Image
 from vlmloom.pipelines.cli import main
 from vlmloom.pipelines.evaluate_suite import endpoint
 from vlmloom.pipelines.evaluate_suite.endpoint import Endpoint, messages
-from vlmloom.pipelines.evaluate_suite.evaluation import open_suite
+from vlmloom.pipelines.suites import open_suite
 
 HERE = Path(__file__).parent
 SUMS, BOTH = str(HERE / "sums.yaml"), str(HERE / "both.yaml")

@@ -7,8 +7,8 @@ import pytest
 from tiny_llava import write_llava
 
 from vlmloom.pipelines.cli import main
-from vlmloom.pipelines.evaluate_suite.evaluation import open_suite
 from vlmloom.pipelines.evaluate_suite.local import Checkpoint, Transformers
+from vlmloom.pipelines.suites import open_suite
 
 HERE = Path(__file__).parent
 BOTH = str(HERE / "both.yaml")
