@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.media.png import data_url, png
+from vlmloom.components.endpoint.chat import Chat, Completion, Failed, picture_parts
 from vlmloom.components.reward.judging import ASK, FIELDS, asked, guarded, same
 from vlmloom.components.reward.parsed import once_each
 from vlmloom.registry import register
@@ -21,16 +20,10 @@ VERDICT = 'Write one line of JSON and nothing else: {"verdict": "yes" or "no", "
 SCORE = 'Write one line of JSON and nothing else: {"score": a number from 0 to 10, "mark": "{mark}"}'
 MOST_BYTES = 1 << 20
 """Of a reply."""
-AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
-"""HTTP statuses after which the same request may do better."""
 
 
 class NoVerdict(RuntimeError):
-    """The judge gave no verdict; `again` says whether asking once more may help, `wait` how long to wait."""
-
-    def __init__(self, text: str, again: bool = False, wait: float = 0.0) -> None:
-        super().__init__(text)
-        self.again, self.wait = again, wait
+    """The judge gave no verdict."""
 
 
 @register("reward/judge_endpoint")
@@ -90,16 +83,19 @@ class EndpointJudge(Verifier):
         ):
             if not least <= value < math.inf:
                 raise ValueError(f"reward/judge_endpoint: {name} is {value}; {least} or more would be right")
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"reward/judge_endpoint: url is {url!r}; http://HOST/v1 would be right")
         lost = [field for field in FIELDS if "{" + field + "}" not in template]
         if lost:
             raise ValueError(
                 f"reward/judge_endpoint: template lacks {{{lost[0]}}}; all of {FIELDS} are right"
             )
-        self.url, self.model, self.scale, self.template = url.rstrip("/"), model, scale, template
-        self.pictures, self.key_variable, self.seconds = pictures, key_variable, seconds
-        self.attempts, self.pause, self.concurrency = attempts, pause, concurrency
+        try:
+            self.chat = Chat(
+                url, tries=attempts, timeout=seconds, total=seconds, pause=pause, most_bytes=MOST_BYTES
+            )
+        except ValueError as error:
+            raise ValueError(f"reward/judge_endpoint: {error}") from None
+        self.model, self.scale, self.template = model, scale, template
+        self.pictures, self.key_variable, self.concurrency = pictures, key_variable, concurrency
         self.longest_answer, self.most_tokens = longest_answer, most_tokens
 
     def judge(self, sample: Sample, responses: Sequence[str]) -> list[Reward]:
@@ -117,24 +113,19 @@ class EndpointJudge(Verifier):
         if refused:
             return Reward(0.0, reason=refused)
         prompt, mark = asked(sample, shown, "\n" + (SCORE if self.scale else VERDICT), self.template)
-        body = self._request(sample, prompt)
-        deadline, attempt = time.monotonic() + self.seconds, 1
-        while True:
-            try:
-                return self._reward(self._post(body, deadline), mark)
-            except NoVerdict as fault:
-                wait = max(fault.wait, self.pause * 2 ** (attempt - 1))
-                late = time.monotonic() + wait >= deadline
-                if not fault.again or attempt >= self.attempts or late:
-                    raise NoVerdict(f"{fault} (attempt {attempt} of {self.attempts})") from fault
-            attempt += 1
-            time.sleep(wait)
+        key = os.environ.get(self.key_variable, "") if self.key_variable else ""
+        if self.key_variable and not key:
+            raise NoVerdict(f"the environment variable {self.key_variable} is empty; the key would be right")
+        try:
+            found = self.chat.ask(self._request(sample, prompt), key)
+        except Failed as fault:
+            raise NoVerdict(f"{fault} (attempt {fault.tries} of {self.chat.tries})") from fault
+        return self._reward(_content(found), mark)
 
     def _request(self, sample: Sample, prompt: str) -> dict[str, Any]:
         content: str | list[dict[str, Any]] = prompt
         if self.pictures and sample.pictures:
-            urls = [data_url(png(frame)) for picture in sample.pictures for frame in picture.render()]
-            content = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+            content = [part for picture in sample.pictures for part in picture_parts(picture)]
             content.append({"type": "text", "text": prompt})
         messages = [{"role": "user", "content": content}]
         return {
@@ -143,43 +134,6 @@ class EndpointJudge(Verifier):
             "temperature": 0,
             "max_tokens": self.most_tokens,
         }
-
-    def _post(self, body: dict[str, Any], deadline: float) -> str:
-        """The text of a reply.
-
-        Raises:
-            NoVerdict: there is none.
-        """
-        try:
-            import httpx
-        except ImportError:
-            raise NoVerdict("httpx is not installed; pip install 'vlmloom[serve]' would be right") from None
-        key = os.environ.get(self.key_variable, "") if self.key_variable else ""
-        if self.key_variable and not key:
-            raise NoVerdict(f"the environment variable {self.key_variable} is empty; the key would be right")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        left = max(deadline - time.monotonic(), 1e-3)
-        read = bytearray()
-        try:
-            with (
-                httpx.Client(timeout=left, trust_env=False) as client,
-                client.stream("POST", f"{self.url}/chat/completions", json=body, headers=headers) as reply,
-            ):
-                if reply.status_code != 200:
-                    again = reply.status_code in AGAIN
-                    raise NoVerdict(f"HTTP {reply.status_code}", again, _seconds(reply.headers))
-                for piece in reply.iter_bytes():
-                    read += piece
-                    # The client's limit is for each read; a reply that trickles has to end too.
-                    if time.monotonic() > deadline:
-                        raise NoVerdict(f"no reply within {self.seconds:g} seconds")
-                    if len(read) > MOST_BYTES:
-                        raise NoVerdict(f"a reply of more than {MOST_BYTES:,} bytes")
-        except httpx.TimeoutException:
-            raise NoVerdict(f"no reply within {self.seconds:g} seconds") from None
-        except httpx.HTTPError as error:
-            raise NoVerdict(f"{type(error).__name__}: {error}", again=True) from None
-        return _content(bytes(read))
 
     def _reward(self, text: str, mark: str) -> Reward:
         """The reward that a reply gives.
@@ -207,32 +161,16 @@ class EndpointJudge(Verifier):
         return Reward(value / 10, {"judge": value / 10}, f"the judge says {value:g} of 10")
 
 
-def _content(read: bytes) -> str:
-    """What a reply's message says.
+def _content(found: Completion) -> str:
+    """What a judge wrote.
 
     Raises:
-        NoVerdict: it says nothing, or was refused or cut off.
+        NoVerdict: nothing, or it refused or was cut off.
     """
-    try:
-        choice = json.loads(read)["choices"][0]
-        message, finish = choice["message"], choice.get("finish_reason")
-        if message.get("refusal") or finish == "content_filter":
-            raise NoVerdict("the judge refused")
-        if finish == "length":
-            raise NoVerdict("the judge's reply was cut off; more most_tokens would be right")
-        content = message["content"]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        shown = read[:60].decode("utf-8", "replace")
-        raise NoVerdict(f"the endpoint answered {shown!r}, which is no chat completion") from None
-    if not isinstance(content, str) or not content.strip():
+    if found.refusal or found.finish == "content_filter":
+        raise NoVerdict("the judge refused")
+    if found.finish == "length":
+        raise NoVerdict("the judge's reply was cut off; more most_tokens would be right")
+    if not found.text or not found.text.strip():
         raise NoVerdict("the judge's reply is empty")
-    return content
-
-
-def _seconds(headers: Any) -> float:
-    """What `Retry-After` says where it is a number of seconds."""
-    try:
-        value = float(headers.get("retry-after", 0))
-    except ValueError:
-        return 0.0
-    return value if 0 <= value < math.inf else 0.0
+    return found.text

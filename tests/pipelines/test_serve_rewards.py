@@ -293,10 +293,6 @@ def test_overload_is_told_and_what_is_queued_is_answered_when_it_is_stopped(tmp_
             "verifier odd: use: 'reward/exactly' is no component; did you mean reward/exact",
         ),
         (["--suite", "native"], "nothing is called 'suites/native'; did you mean suites/"),
-        (
-            ["--suite", str(Path(__file__).parents[2] / "configs/native.yaml")],
-            "found assembly/native, which is of kind assembly; needs suite/full",
-        ),
         (["--host", "203.0.113.1"], "serve-rewards: 203.0.113.1:0: "),
     ],
 )
@@ -304,6 +300,13 @@ def test_mistakes_are_one_line(options, message, capsys):
     assert main(["serve-rewards", "--port", "0", *options]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
+
+
+def test_a_yaml_without_a_suite_is_told(tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text("use: reward/exact\n")
+    assert main(["serve-rewards", "--port", "0", "--suite", str(tmp_path / "a.yaml")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "found reward/exact, which is of kind reward; needs suite/full" in line
 
 
 def test_pass_at_k_is_that_of_all_subsets():

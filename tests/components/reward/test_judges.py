@@ -51,6 +51,7 @@ def reply(**message) -> tuple[int, dict, bytes]:
 
 FAILING = {
     "garbage": ((200, {}, b"\xff\xfe<html>"), "is no chat completion"),
+    "null": (reply(content=None, finish_reason="length"), r"content is NoneType \(finish_reason: length\)"),
     "no choices": ((200, {}, b'{"choices": []}'), "is no chat completion"),
     "deep": ((200, {}, b"[" * 100_000), "is no chat completion"),
     "endless": ((200, {}, b" " * (1 << 21)), "more than 1,048,576 bytes"),
@@ -119,7 +120,7 @@ def test_a_judge_that_is_slow_trickles_or_is_not_there_fails_in_time():
         taken.bind(("127.0.0.1", 0))
         made = EndpointJudge(url=f"http://127.0.0.1:{taken.getsockname()[1]}/v1", model="m", pause=0.01)
         (found,) = made.judge(SAMPLE, ["Lyon"])
-    assert found.value is None and "ConnectError" in found.error and "attempt 4 of 4" in found.error
+    assert found.value is None and "ConnectionRefusedError" in found.error and "attempt 4 of 4" in found.error
 
 
 ATTACKS = [
@@ -216,7 +217,7 @@ def test_an_answer_can_neither_name_nor_close_its_part():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"url": "localhost"}, "http://HOST/v1 would be right"),
+        ({"url": "localhost"}, "localhost is no address; http://localhost:8000/v1 would be right"),
         ({"template": "{mark} {question} {gold}"}, "template lacks {response}"),
         ({"attempts": 0}, "attempts is 0; 1 or more"),
         ({"seconds": float("inf")}, "seconds is inf"),
