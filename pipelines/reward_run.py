@@ -43,6 +43,21 @@ class Reader:
         return self.view.collate(drawn).to(self.device)
 
 
+def open_reward(folder: str) -> tuple[RewardModel, PackedData]:
+    """The reward of a finished run, bound to what reads answers, and the data that it was trained on.
+
+    Raises:
+        ValueError: the folder holds no finished run of a reward.
+    """
+    path, training = load(folder)
+    model = training.subject
+    if not isinstance(model, RewardModel):
+        name = getattr(model, "registered_name", type(model).__name__)
+        raise ValueError(f"{path}: trained {name}; a run of reward/model would be right")
+    model.bind(Reader(training.data, model.value.weight.device))
+    return model, training.data
+
+
 @register("reward/run")
 class RunReward(RewardModel):
     """The reward of a finished run of `reward/model`, with its weights, ready to judge.
@@ -69,13 +84,8 @@ class RunReward(RewardModel):
 
     def __new__(cls, *, folder: str, on_error: OnError = "skip") -> RewardModel:  # type: ignore[misc]
         """The model, bound to what reads answers."""
-        path, training = load(folder)
-        model = training.subject
-        if not isinstance(model, RewardModel):
-            name = getattr(model, "registered_name", type(model).__name__)
-            raise ValueError(f"{path}: trained {name}; a run of reward/model would be right")
+        model, _ = open_reward(folder)
         model.on_error = on_error
-        model.bind(Reader(training.data, model.value.weight.device))
         return model
 
 

@@ -40,27 +40,22 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import Progress
     from rich.table import Table
 
-    from vlmloom.components.reward.model import RewardModel
-    from vlmloom.pipelines.loading import build_training, compose, finished_run, read_weights
     from vlmloom.pipelines.preference import order
     from vlmloom.pipelines.quiet import quiet
-    from vlmloom.pipelines.reward_run import Reader
+    from vlmloom.pipelines.reward_run import open_reward
     from vlmloom.registry.errors import UserError
 
     quiet()
     if args.items < 1:
         raise UserError(f"evaluate-reward: --items is {args.items}; 1 or more would be right")
-    folder = finished_run(args.folder)
-    training, _ = build_training(compose(folder / "config.yaml"))
-    read_weights(training, folder)
-    model = training.subject
-    if not isinstance(model, RewardModel):
-        raise UserError(f"{folder}: trained {type(model).__name__}; a run of reward/model would be right")
-    model.bind(Reader(training.data, model.value.weight.device))
-    suite = training.data.suite
+    try:
+        model, data = open_reward(str(args.folder))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    suite = data.suite
     with Progress(console=Console(stderr=True), transient=True) as bar:
         total = args.items * len(suite.splits().get(args.split, ()))
-        task = bar.add_task(folder.name, total=total)
+        task = bar.add_task(args.folder.name, total=total)
         rows = order(model, suite, split=args.split, items=args.items, tick=lambda: bar.advance(task))
     rows = [row for row in rows if args.tasks or args.json or row.task == "mean"]
     if args.json:
@@ -71,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         ]
         print(json.dumps(told, indent=1))
         return 0
-    table = Table(title=f"{folder}: gold answer ahead, {args.split} split")
+    table = Table(title=f"{args.folder}: gold answer ahead, {args.split} split")
     for column in ("worse answer", "task", "pairs", "ahead", "95 % interval"):
         table.add_column(column, justify="left" if column in ("worse answer", "task") else "right")
     for row in rows:
