@@ -13,10 +13,14 @@ from torch import Tensor, nn
 
 from vlmloom.assemblies.assembly import Assembly
 from vlmloom.assemblies.generation import Acceptance, Emission, Sampling, stream
+from vlmloom.components.contracts.cache import Cache
 from vlmloom.components.contracts.component import Metrics, declared_losses
-from vlmloom.components.contracts.kinds import Cache, Head, Language, Projector, Vision
+from vlmloom.components.contracts.head import Head
+from vlmloom.components.contracts.language import Language
 from vlmloom.components.contracts.packed import Layout, Packed
+from vlmloom.components.contracts.projector import Projector
 from vlmloom.components.contracts.spec import Spec
+from vlmloom.components.contracts.vision import Vision
 from vlmloom.components.contracts.visuals import Grid, PatchSpec
 
 EXAMPLE_GRID = 4

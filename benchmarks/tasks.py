@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.models import Shape
-from vlmloom.components.contracts.kinds import Task
+from vlmloom.components.contracts.task import Task
 from vlmloom.registry import build
 
 GOAL = 200

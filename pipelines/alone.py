@@ -10,8 +10,10 @@ from typing import Any
 from torch import nn
 
 from vlmloom.assemblies.assembly import Assembly
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.component import Component
-from vlmloom.components.contracts.kinds import Attention, Head, Objective
+from vlmloom.components.contracts.head import Head
+from vlmloom.components.contracts.objective import Objective
 from vlmloom.pipelines.data.module import PackedData
 from vlmloom.pipelines.experiment import Training
 from vlmloom.registry.errors import ConfigError, Mark, Problem, one_line

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vlmloom.components.contracts.kinds import Source, Vision
+from vlmloom.components.contracts.sources import Source
+from vlmloom.components.contracts.vision import Vision
 from vlmloom.pipelines.files import write_text
 from vlmloom.pipelines.folders import CONFIG, WEIGHTS
 from vlmloom.pipelines.loading import build_training, compose_training, finished_run

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Sample
 from vlmloom.components.contracts.suite import Suite
+from vlmloom.components.contracts.task import Task
 from vlmloom.pipelines.answering import Answerer
 from vlmloom.pipelines.report.record import Answer, Category, read_answers, write_answers
 from vlmloom.registry.errors import UserError

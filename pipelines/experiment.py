@@ -12,7 +12,8 @@ from vlmloom.assemblies.assembly import Assembly
 from vlmloom.components.contracts.component import Component
 from vlmloom.components.contracts.factors import Decay, Factors
 from vlmloom.components.contracts.intake import Intake
-from vlmloom.components.contracts.kinds import Objective, OptimizerRecipe
+from vlmloom.components.contracts.objective import Objective
+from vlmloom.components.contracts.optimizer import OptimizerRecipe
 from vlmloom.components.contracts.resizing import Resolution
 from vlmloom.components.contracts.visuals import PatchSpec
 from vlmloom.pipelines.data.module import PackedData

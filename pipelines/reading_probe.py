@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Sample
+from vlmloom.components.contracts.task import Task
 from vlmloom.components.task.pixels import as_pixels
 from vlmloom.components.task.sheet import Face
 from vlmloom.pipelines.evaluate import judged

@@ -18,7 +18,7 @@ from vlmloom.pipelines.experiment import Training
 
 
 class RunSpace:
-    """See `contracts.kinds.SharedSpace`. A text is read as a caption was in training, its end token included.
+    """See `SharedSpace`. A text is read as a caption was in training, its end token included.
 
     Args:
         text: the text tower.

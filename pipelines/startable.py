@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from vlmloom.components.contracts.kinds import Attention
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.pipelines.experiment import StartingWeights
 from vlmloom.pipelines.loading import compose_assembly, trained_alone
 from vlmloom.pipelines.weights.sources import Within, open_ours

@@ -10,8 +10,9 @@ import torch
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.frozen import Frozen, Trunk
-from vlmloom.components.contracts.kinds import Language, SharedSpace, Teacher, Vision
+from vlmloom.components.contracts.language import Language
 from vlmloom.components.contracts.spec import Spec
+from vlmloom.components.contracts.vision import SharedSpace, Teacher, Vision
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures, Visuals
 from vlmloom.pipelines.experiment import Experiment, Training
 from vlmloom.pipelines.folders import CONFIG, TOKENIZER, words_folder

@@ -9,7 +9,10 @@ from torch import nn
 from vlmloom.assemblies.recompute import Policy, compute_again
 from vlmloom.assemblies.spliced import Spliced
 from vlmloom.components.contracts.component import Component
-from vlmloom.components.contracts.kinds import Head, Language, Projector, Vision
+from vlmloom.components.contracts.head import Head
+from vlmloom.components.contracts.language import Language
+from vlmloom.components.contracts.projector import Projector
+from vlmloom.components.contracts.vision import Vision
 from vlmloom.registry import register
 
 

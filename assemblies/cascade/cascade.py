@@ -9,9 +9,11 @@ from torch import nn
 
 from vlmloom.assemblies.recompute import Policy, compute_again
 from vlmloom.assemblies.spliced import Spliced
-from vlmloom.components.contracts.kinds import Head, Language, Specialist
+from vlmloom.components.contracts.head import Head
+from vlmloom.components.contracts.language import Language
 from vlmloom.components.contracts.sample import Scene, Thing, describe
 from vlmloom.components.contracts.spec import Spec
+from vlmloom.components.contracts.specialist import Specialist
 from vlmloom.components.contracts.visuals import Pictures
 from vlmloom.registry import register
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from vlmloom.components.contracts.drafter import Drafter
-from vlmloom.components.contracts.kinds import Head, Language
+from vlmloom.components.contracts.head import Head
+from vlmloom.components.contracts.language import Language
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.language.glm import GLM
 from vlmloom.registry.errors import BadInput

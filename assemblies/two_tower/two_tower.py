@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from vlmloom.assemblies.assembly import Assembly
 from vlmloom.assemblies.recompute import Policy, compute_again
 from vlmloom.components.contracts.component import Component, Metrics
-from vlmloom.components.contracts.kinds import Language, Vision
+from vlmloom.components.contracts.language import Language
 from vlmloom.components.contracts.packed import Layout, Packed
 from vlmloom.components.contracts.spec import Spec
+from vlmloom.components.contracts.vision import Vision
 from vlmloom.components.contracts.visuals import Grid, PatchSpec
 from vlmloom.registry import register
 

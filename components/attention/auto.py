@@ -12,7 +12,7 @@ from vlmloom.components.attention.flex import Flex
 from vlmloom.components.attention.sdpa import SDPA
 from vlmloom.components.attention.varlen import HALVES, Varlen
 from vlmloom.components.attention.xformers import XFormers
-from vlmloom.components.contracts.kinds import Attention
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.registry import register
 

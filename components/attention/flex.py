@@ -14,7 +14,7 @@ from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from vlmloom.components.attention.ranges import BLOCK, rows_and_columns
 from vlmloom.components.attention.segments import boundaries, ready
-from vlmloom.components.contracts.kinds import Attention
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.mask import (
     Bidirectional,
     BlockCausal,

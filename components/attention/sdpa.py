@@ -15,7 +15,7 @@ from vlmloom.components.attention.draw import draw, needs_key_mask
 from vlmloom.components.attention.plan import plan_for
 from vlmloom.components.attention.products import longest, products, trains_low
 from vlmloom.components.attention.segments import check
-from vlmloom.components.contracts.kinds import Attention
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.registry import register
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from vlmloom.components.contracts.kinds import Attention
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.mask import BlockCausal, Mask, SlidingWindow
 from vlmloom.components.kernels import lowered
 from vlmloom.registry.errors import UserError

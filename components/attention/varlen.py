@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlmloom.components.attention.segments import boundaries, filled, ready
-from vlmloom.components.contracts.kinds import Attention
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.mask import Bidirectional, Causal, Mask, SlidingWindow
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError

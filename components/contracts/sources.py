@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -11,13 +11,32 @@ from typing import Any
 
 import numpy as np
 
-from vlmloom.components.contracts.kinds import Source
 from vlmloom.components.contracts.sample import Picture
 from vlmloom.registry.errors import UserError
 
 
 class SourceMissing(UserError):
     """A source cannot be used here; the message says what to install."""
+
+
+class Source(ABC):
+    """Real material with its provenance: pictures, tables, text.
+
+    Attributes:
+        package: where it comes from.
+        licence: under which licence.
+    """
+
+    package: str
+    licence: str
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the cached form once: checked by checksum, safe when two start at once or one is killed."""
+
+    @abstractmethod
+    def available(self) -> str | None:
+        """None where it can be used; else one line that says what to install."""
 
 
 class Sprites:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 
-from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.contracts.task import Task
 
 FAMILIES = ("perception", "documents", "reasoning", "video", "agentic")
 """The families of tasks, in the order of reports."""

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import FFN
+from vlmloom.components.contracts.ffn import FFN
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.kernels import Linear, swiglu
 from vlmloom.registry import register

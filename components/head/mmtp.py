@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Head, Language
+from vlmloom.components.contracts.head import Head
+from vlmloom.components.contracts.language import Language
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.head.boundary import Crossing, boundary_bytes
 from vlmloom.components.head.mtp import MTPHead, places_ahead

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from vlmloom.components.contracts.cache import Cache
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Head, Language
+from vlmloom.components.contracts.head import Head
+from vlmloom.components.contracts.language import Language
 from vlmloom.components.contracts.packed import Packed, shift
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.head.cross_entropy import supervised_loss

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Language
+from vlmloom.components.contracts.language import Language
 from vlmloom.components.contracts.packed import Packed, Span
 
 Assign = Literal["position", "router"]

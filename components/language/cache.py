@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlmloom.components.contracts.kinds import Cache
+from vlmloom.components.contracts.cache import Cache
 from vlmloom.components.contracts.mask import Causal, CausalWithImages, Mask
 
 

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vlmloom.components.contracts.attention import Attention
+from vlmloom.components.contracts.cache import Cache
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Attention, Cache
 from vlmloom.components.contracts.mask import Causal, Mask
 from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.language.backbone import At, Backbone, ImageMask, Layer

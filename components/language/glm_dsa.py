@@ -8,8 +8,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Attention
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.language.backbone import At, Backbone, ImageMask, Layer

@@ -13,8 +13,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vlmloom.components.contracts.attention import Attention
+from vlmloom.components.contracts.cache import Cache
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Attention, Cache, Language
+from vlmloom.components.contracts.language import Language
 from vlmloom.components.contracts.mask import Causal, Mask
 from vlmloom.components.contracts.packed import Layout
 from vlmloom.components.contracts.spec import Spec

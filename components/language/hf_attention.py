@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vlmloom.components.contracts.kinds import Attention
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.mask import Causal, Mask, SlidingWindow
 from vlmloom.components.language.cache import KVCache, Step
 

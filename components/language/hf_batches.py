@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vlmloom.components.contracts.kinds import Cache
+from vlmloom.components.contracts.cache import Cache
 
 SLACK = 1.25
 """How much longer the longest sample of a batch may be than its shortest."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from vlmloom.components.contracts.kinds import Attention
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.kernels import Linear, RMSNorm
 from vlmloom.components.language.rotary import Angles, Rotation, rotate

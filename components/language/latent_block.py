@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import FFN, Attention
+from vlmloom.components.contracts.ffn import FFN
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.language.cache import Step

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Attention
 from vlmloom.components.contracts.mask import Mask
 from vlmloom.components.language.cache import Step
 from vlmloom.components.language.indexer import Indexer

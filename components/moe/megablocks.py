@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 
-from vlmloom.components.contracts.kinds import FFN
+from vlmloom.components.contracts.ffn import FFN
 from vlmloom.components.kernels import swiglu
 from vlmloom.components.moe.experts import Order
 from vlmloom.components.moe.sigmoid_bias import SigmoidBias

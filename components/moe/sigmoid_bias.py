@@ -11,7 +11,7 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import FFN
+from vlmloom.components.contracts.ffn import FFN
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.moe.experts import Backend, Experts, sort_by_expert
 from vlmloom.registry import register

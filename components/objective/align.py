@@ -11,8 +11,9 @@ from torch import Tensor
 from vlmloom.components.contracts.component import Component, Metrics
 from vlmloom.components.contracts.frozen import Trunk
 from vlmloom.components.contracts.intake import Intake, Towers
-from vlmloom.components.contracts.kinds import Objective, Projector
+from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import Packed
+from vlmloom.components.contracts.projector import Projector
 from vlmloom.registry import build, register
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Objective
+from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.visuals import VisualFeatures, Visuals
 from vlmloom.registry import register

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from vlmloom.components.contracts.component import Metrics, declared_losses
 from vlmloom.components.contracts.intake import Intake, Towers
-from vlmloom.components.contracts.kinds import Objective, Vision
+from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import Packed
+from vlmloom.components.contracts.vision import Vision
 from vlmloom.components.contracts.visuals import Grid, PatchSpec
 from vlmloom.components.objective.dino.average import Average
 from vlmloom.components.objective.dino.crops import Crops, joined, parted

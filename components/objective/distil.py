@@ -13,9 +13,10 @@ from vlmloom.components.contracts.component import Metrics, declared_losses
 from vlmloom.components.contracts.distance import Distance, Standard
 from vlmloom.components.contracts.frozen import Frozen
 from vlmloom.components.contracts.intake import Intake, Towers
-from vlmloom.components.contracts.kinds import Objective, Vision
+from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.patches import resample
+from vlmloom.components.contracts.vision import Vision
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures
 from vlmloom.components.objective.masking import Shape, draw_mask, flat, generator_of, hide
 from vlmloom.registry import build, register

@@ -9,10 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vlmloom.components.contracts.component import Metrics, declared_losses
+from vlmloom.components.contracts.ffn import FFN
 from vlmloom.components.contracts.frozen import Trunk
 from vlmloom.components.contracts.intake import Intake
-from vlmloom.components.contracts.kinds import FFN, Objective, Projector, Vision
+from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import Packed
+from vlmloom.components.contracts.projector import Projector
+from vlmloom.components.contracts.vision import Vision
 from vlmloom.components.contracts.visuals import VisualFeatures
 from vlmloom.registry import register
 

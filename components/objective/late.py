@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vlmloom.components.contracts.component import Metrics, declared_losses
-from vlmloom.components.contracts.kinds import Vision
+from vlmloom.components.contracts.vision import Vision
 from vlmloom.components.contracts.visuals import Grid, Visuals
 from vlmloom.components.objective.dino.average import Average
 from vlmloom.components.objective.dino.crops import Crops, joined, parted

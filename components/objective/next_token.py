@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Objective
+from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import IGNORE, Packed
 from vlmloom.registry import register
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from vlmloom.components.contracts.component import Metrics, declared_losses
 from vlmloom.components.contracts.frozen import Trunk
+from vlmloom.components.contracts.head import Head
 from vlmloom.components.contracts.intake import Intake
-from vlmloom.components.contracts.kinds import Head, Objective
+from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import IGNORE, Packed
 from vlmloom.registry import register
 

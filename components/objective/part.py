@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.intake import Intake
-from vlmloom.components.contracts.kinds import Objective
+from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.registry import register
 

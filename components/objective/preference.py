@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from vlmloom.components.contracts.component import Component, Metrics, declared_losses
 from vlmloom.components.contracts.frozen import Trunk
 from vlmloom.components.contracts.intake import Intake
-from vlmloom.components.contracts.kinds import Objective
+from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.registry import register
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.intake import Intake, Towers
-from vlmloom.components.contracts.kinds import Objective, Specialist
+from vlmloom.components.contracts.objective import Objective
+from vlmloom.components.contracts.specialist import Specialist
 from vlmloom.components.contracts.visuals import Pictures
 from vlmloom.registry import register
 

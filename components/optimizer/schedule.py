@@ -6,7 +6,7 @@ import math
 from typing import ClassVar, get_args
 
 from vlmloom.components.contracts.factors import Decay
-from vlmloom.components.contracts.kinds import OptimizerRecipe
+from vlmloom.components.contracts.optimizer import OptimizerRecipe
 
 
 class ScheduledRecipe(OptimizerRecipe):

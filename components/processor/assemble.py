@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import groupby
 
-from vlmloom.components.contracts.kinds import Tokenizer
 from vlmloom.components.contracts.packed import IGNORE, Layout, Span
 from vlmloom.components.contracts.processor import Encoded, lead
 from vlmloom.components.contracts.sample import Picture
+from vlmloom.components.contracts.tokenizer import Tokenizer
 from vlmloom.components.contracts.visuals import Grid
 from vlmloom.components.processor.clips import is_clip, stamps
 from vlmloom.components.processor.glm_template import Release

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from vlmloom.components.contracts.kinds import Tokenizer
 from vlmloom.components.contracts.packed import IGNORE, Layout, Span
 from vlmloom.components.contracts.processor import Encoded, Processor, lead
 from vlmloom.components.contracts.sample import Sample
+from vlmloom.components.contracts.tokenizer import Tokenizer
 from vlmloom.components.contracts.visuals import Grid
 from vlmloom.registry import register
 

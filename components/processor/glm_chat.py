@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from vlmloom.components.contracts.conversation import Conversation, Message, Reply, ToolSpec
-from vlmloom.components.contracts.kinds import Tokenizer
 from vlmloom.components.contracts.marks import GLM_TOKENS
 from vlmloom.components.contracts.processor import ConversationProcessor, Encoded
 from vlmloom.components.contracts.sample import Picture, Sample
+from vlmloom.components.contracts.tokenizer import Tokenizer
 from vlmloom.components.contracts.visuals import Grid
 from vlmloom.components.processor.assemble import Assembler
 from vlmloom.components.processor.checks import check

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from vlmloom.components.contracts.conversation import Reply, ToolCall, ToolSpec
-from vlmloom.components.contracts.kinds import Tokenizer
 from vlmloom.components.contracts.marks import GLM_TOKENS
+from vlmloom.components.contracts.tokenizer import Tokenizer
 from vlmloom.components.processor.arguments import Malformed, typed
 from vlmloom.components.processor.guard import Piece
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from vlmloom.components.contracts.kinds import Projector
 from vlmloom.components.contracts.patches import reorder
+from vlmloom.components.contracts.projector import Projector
 from vlmloom.components.contracts.spec import ShapeMismatch, Spec
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures
 

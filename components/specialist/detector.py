@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from torchvision.ops import batched_nms, generalized_box_iou_loss
 
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Specialist
 from vlmloom.components.contracts.sample import Thing
+from vlmloom.components.contracts.specialist import Specialist
 from vlmloom.components.contracts.visuals import Pictures
 from vlmloom.components.specialist.convolution import ConvUnit, Stack, flops_of, idle_loss
 from vlmloom.components.specialist.frames import FULL, equal_sizes

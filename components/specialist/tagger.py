@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Specialist
 from vlmloom.components.contracts.sample import Thing
+from vlmloom.components.contracts.specialist import Specialist
 from vlmloom.components.contracts.visuals import Pictures
 from vlmloom.components.specialist.convolution import ConvUnit, Stack, idle_loss
 from vlmloom.components.specialist.frames import crops

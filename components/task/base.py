@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from vlmloom.components.contracts.boxes import permille
-from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import (
     Episode,
     Observation,
@@ -19,6 +18,7 @@ from vlmloom.components.contracts.sample import (
     describe,
 )
 from vlmloom.components.contracts.suite import SPLITS
+from vlmloom.components.contracts.task import Task
 from vlmloom.components.task.corrupt import spoilt
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import RGB, Cutout, Drawing

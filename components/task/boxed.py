@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from vlmloom.components.contracts.kinds import Source, Task
 from vlmloom.components.contracts.sample import Episode, Sample
+from vlmloom.components.contracts.sources import Source
 from vlmloom.components.contracts.suite import SPLITS
+from vlmloom.components.contracts.task import Task
 from vlmloom.components.task.base import OneStep
 
 INSTRUCTION = (

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from vlmloom.components.contracts.kinds import Source
 from vlmloom.components.contracts.sample import Sample
-from vlmloom.components.contracts.sources import FontSource
+from vlmloom.components.contracts.sources import FontSource, Source
 from vlmloom.components.task.base import Item, SceneTask
 from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.sheet import Face

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Episode, Sample, Scene
 from vlmloom.components.contracts.sources import Example, ExampleSource
+from vlmloom.components.contracts.task import Task
 from vlmloom.components.task.base import OneStep
 from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.world import World

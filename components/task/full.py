@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
-from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sources import FontSource, PhotoSource, SpriteSource, TableSource
 from vlmloom.components.contracts.suite import FAMILIES
+from vlmloom.components.contracts.task import Task
 from vlmloom.components.task.boxed import Boxed
 from vlmloom.components.task.mixture import Mixture, world_of
 from vlmloom.components.task.world import World

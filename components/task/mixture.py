@@ -8,10 +8,10 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
-from vlmloom.components.contracts.kinds import Source, Task
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.contracts.sources import FontSource, PhotoSource, SpriteSource, TableSource
+from vlmloom.components.contracts.sources import FontSource, PhotoSource, Source, SpriteSource, TableSource
 from vlmloom.components.contracts.suite import SPLITS, Suite
+from vlmloom.components.contracts.task import Task
 from vlmloom.components.task.content import by_name
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.world import World

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sources import FontSource, PhotoSource, SpriteSource, TableSource
+from vlmloom.components.contracts.task import Task
 from vlmloom.components.task.documents.bar_value import BarValue
 from vlmloom.components.task.documents.digit import Digit
 from vlmloom.components.task.documents.read import Read

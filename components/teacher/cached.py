@@ -17,8 +17,8 @@ from torch import Tensor
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.frozen import Frozen
-from vlmloom.components.contracts.kinds import SharedSpace, Teacher
 from vlmloom.components.contracts.spec import Spec
+from vlmloom.components.contracts.vision import SharedSpace, Teacher
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures, Visuals
 from vlmloom.registry import register
 

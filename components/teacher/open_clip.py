@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlmloom.components.contracts.kinds import SharedSpace
+from vlmloom.components.contracts.vision import SharedSpace
 from vlmloom.components.contracts.visuals import VisualFeatures
 from vlmloom.components.teacher.square import SquareTeacher
 from vlmloom.components.teacher.weights import dry, fetched, need_file

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Teacher
 from vlmloom.components.contracts.patches import reorder
 from vlmloom.components.contracts.spec import ShapeMismatch, Spec
+from vlmloom.components.contracts.vision import Teacher
 from vlmloom.components.contracts.visuals import Grid, PatchSpec, VisualFeatures, Visuals
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as Engine
 
-from vlmloom.components.contracts.kinds import Tokenizer
+from vlmloom.components.contracts.tokenizer import Tokenizer
 
 MARKUP = re.compile(r"<\S+>|\[\S+\]|/nothink")
 

@@ -8,7 +8,8 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor
 
-from vlmloom.components.contracts.kinds import FFN, Attention
+from vlmloom.components.contracts.attention import Attention
+from vlmloom.components.contracts.ffn import FFN
 from vlmloom.components.contracts.resizing import PixelBudget
 from vlmloom.components.contracts.sampling import Sampling
 from vlmloom.components.contracts.visuals import CLIP_MEAN, CLIP_STD, Grid, PatchSpec, Visuals

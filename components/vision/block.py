@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import FFN, Attention
+from vlmloom.components.contracts.ffn import FFN
 from vlmloom.components.contracts.mask import Bidirectional
 from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.vision.rotary import norm_and_rotate

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from vlmloom.components.contracts.kinds import FFN, Attention
+from vlmloom.components.contracts.attention import Attention
+from vlmloom.components.contracts.ffn import FFN
 from vlmloom.components.contracts.resizing import PixelBudget
 from vlmloom.components.contracts.sampling import Sampling
 from vlmloom.components.contracts.visuals import CLIP_MEAN, CLIP_STD, PatchSpec

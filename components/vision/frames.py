@@ -11,9 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import FFN, Attention, Vision
+from vlmloom.components.contracts.ffn import FFN
 from vlmloom.components.contracts.spec import Spec
+from vlmloom.components.contracts.vision import Vision
 from vlmloom.components.contracts.visuals import Grid, PatchSpec, VisualFeatures, Visuals
 from vlmloom.components.kernels import RMSNorm
 from vlmloom.components.vision.block import Block

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Language, Vision
+from vlmloom.components.contracts.language import Language
 from vlmloom.components.contracts.mask import Bidirectional
 from vlmloom.components.contracts.patches import resample
 from vlmloom.components.contracts.resizing import PixelBudget
 from vlmloom.components.contracts.sampling import Sampling
 from vlmloom.components.contracts.spec import Spec
+from vlmloom.components.contracts.vision import Vision
 from vlmloom.components.contracts.visuals import (
     CLIP_MEAN,
     CLIP_STD,

@@ -16,9 +16,9 @@ from timm.models.naflexvit import NaFlexVit
 from torch import Tensor, nn
 
 from vlmloom.components.contracts.component import Metrics
-from vlmloom.components.contracts.kinds import Vision
 from vlmloom.components.contracts.patches import reorder
 from vlmloom.components.contracts.spec import ShapeMismatch, Spec
+from vlmloom.components.contracts.vision import Vision
 from vlmloom.components.contracts.visuals import Grid, PatchSpec, VisualFeatures, Visuals, raster
 from vlmloom.registry import register
 

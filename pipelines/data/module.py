@@ -10,11 +10,11 @@ from torch.utils.data import Dataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from vlmloom.components.contracts.intake import Intake
-from vlmloom.components.contracts.kinds import Tokenizer
 from vlmloom.components.contracts.processor import Processor
 from vlmloom.components.contracts.resizing import Resolution
 from vlmloom.components.contracts.sample import describe
 from vlmloom.components.contracts.suite import Suite
+from vlmloom.components.contracts.tokenizer import Tokenizer
 from vlmloom.components.media.cache_root import cache_root
 from vlmloom.pipelines.data.captions import ENGLISH, CaptionView
 from vlmloom.pipelines.data.packing import Draw, PackSampler

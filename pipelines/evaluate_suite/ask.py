@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Episode, Reward, Sample, Scene
 from vlmloom.components.contracts.suite import Suite
+from vlmloom.components.contracts.task import Task
 from vlmloom.components.task.boxed import unboxed
 from vlmloom.pipelines.evaluate_suite.record import Item, Kept, Reply
 from vlmloom.pipelines.evaluate_suite.target import Target

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Picture, Reward, Sample
 from vlmloom.components.contracts.suite import FAMILIES, Suite
+from vlmloom.components.contracts.task import Task
 from vlmloom.components.media.png import data_url, png
 from vlmloom.pipelines.evaluate_suite.target import Policy
 from vlmloom.pipelines.report.page import environment

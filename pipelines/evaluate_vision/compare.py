@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vlmloom.components.contracts.kinds import Teacher, Vision
+from vlmloom.components.contracts.vision import Teacher, Vision
 from vlmloom.components.teacher.cached import digest_of
 from vlmloom.pipelines.evaluate_vision.pictures import Plan, draw_all
 from vlmloom.pipelines.evaluate_vision.report import answers, document

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vlmloom.components.contracts.kinds import SharedSpace, Vision
 from vlmloom.components.contracts.patches import cut, join, reorder
+from vlmloom.components.contracts.vision import SharedSpace, Vision
 from vlmloom.components.contracts.visuals import VisualFeatures
 
 BATCH = 8

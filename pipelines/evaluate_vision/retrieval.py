@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from vlmloom.components.contracts.kinds import SharedSpace
+from vlmloom.components.contracts.vision import SharedSpace
 from vlmloom.registry.errors import UserError, one_line
 
 TEMPLATES = ("a picture of a {}", "a drawing of a {}", "an icon of a {}", "a small {}", "a large {}", "{}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vlmloom.components.contracts.kinds import Vision
+from vlmloom.components.contracts.vision import Vision
 from vlmloom.pipelines.evaluate_vision import retrieval
 from vlmloom.pipelines.evaluate_vision.features import Features, embed, extract
 from vlmloom.pipelines.evaluate_vision.pictures import Pictures

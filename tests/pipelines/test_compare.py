@@ -16,7 +16,7 @@ TINY = Path(__file__).with_name("tiny.yaml")
 PLUGIN = '''
 """A projector of somebody else's: tokens through one tanh layer."""
 import torch
-from vlmloom.components.contracts.kinds import Projector
+from vlmloom.components.contracts.projector import Projector
 from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.contracts.visuals import VisualFeatures
 from vlmloom.registry import register

@@ -425,7 +425,7 @@ def test_a_component_that_lacks_what_its_contract_asks_for(
 ) -> None:
     write(
         "half.py",
-        "from vlmloom.components.contracts.kinds import Projector\n"
+        "from vlmloom.components.contracts.projector import Projector\n"
         "from vlmloom.registry import register\n\n"
         "@register('projector/half')\n"
         "class Half(Projector):\n"

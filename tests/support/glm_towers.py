@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from vlmloom.components.contracts.kinds import Attention
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.visuals import Grid, Visuals
 from vlmloom.components.projector.merger import Merger
 from vlmloom.components.vision.aimv2_glm import AIMv2GLM

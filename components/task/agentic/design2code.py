@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from vlmloom.components.contracts.kinds import Source
-from vlmloom.components.contracts.sources import SourceMissing, TextSource
+from vlmloom.components.contracts.sources import Source, SourceMissing, TextSource
 from vlmloom.components.sandbox.chromium import BrowserMissing, chromium
 from vlmloom.components.task.agentic.pages import WIDTH, compose, screenshot
 from vlmloom.components.task.base import Item

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from vlmloom.components.contracts.boxes import GUI, permille
-from vlmloom.components.contracts.kinds import Source
-from vlmloom.components.contracts.sources import TextSource
+from vlmloom.components.contracts.sources import Source, TextSource
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.draw import Draw

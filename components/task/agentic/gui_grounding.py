@@ -9,9 +9,8 @@ import numpy as np
 from PIL import Image
 
 from vlmloom.components.contracts.boxes import GUI, permille
-from vlmloom.components.contracts.kinds import Source
 from vlmloom.components.contracts.sample import Picture, Thing
-from vlmloom.components.contracts.sources import PageSource, PageView, SourceMissing
+from vlmloom.components.contracts.sources import PageSource, PageView, Source, SourceMissing
 from vlmloom.components.task.agentic.desktop import click_at
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name

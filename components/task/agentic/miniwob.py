@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Episode, Observation, Picture, Reward, Sample, Scene
+from vlmloom.components.contracts.task import Task
 from vlmloom.components.sandbox.browsers import Browsers, browsers
 from vlmloom.components.sandbox.chromium import BrowserStopped
 from vlmloom.components.sandbox.page import Page

@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vlmloom.components.contracts.kinds import Source
-from vlmloom.components.contracts.sources import SourceMissing, Table
+from vlmloom.components.contracts.sources import Source, SourceMissing, Table
 from vlmloom.components.sandbox.figure import HEIGHT, WIDTH, plotted
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vlmloom.components.contracts.kinds import Source
+from vlmloom.components.contracts.sources import Source
 from vlmloom.components.sandbox.vector import drawn
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask

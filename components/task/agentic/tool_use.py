@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vlmloom.components.contracts.kinds import Source
 from vlmloom.components.contracts.sample import Episode, Observation, Picture, Reward, Sample
-from vlmloom.components.contracts.sources import SourceMissing, TextSource
+from vlmloom.components.contracts.sources import Source, SourceMissing, TextSource
 from vlmloom.components.sandbox.tools import TOOLS, BadCall, Bench, QueryOverran, read_call, spelled
 from vlmloom.components.task.agentic.miniwob import Screen
 from vlmloom.components.task.base import Item, cells, placed

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vlmloom.components.contracts.kinds import Source
-from vlmloom.components.contracts.sources import TableSource
+from vlmloom.components.contracts.sources import Source, TableSource
 from vlmloom.components.task.chart import KINDS
 from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.series import SeriesOf

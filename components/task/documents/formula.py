@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vlmloom.components.contracts.kinds import Source
+from vlmloom.components.contracts.sources import Source
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask
 from vlmloom.components.task.draw import Draw

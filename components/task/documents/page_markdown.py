@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vlmloom.components.contracts.kinds import Source
-from vlmloom.components.contracts.sources import FontSource, TextSource
+from vlmloom.components.contracts.sources import FontSource, Source, TextSource
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.documents.flow import Flow

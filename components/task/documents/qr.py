@@ -7,8 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from vlmloom.components.contracts.kinds import Source
-from vlmloom.components.contracts.sources import CodeSource, TextSource
+from vlmloom.components.contracts.sources import CodeSource, Source, TextSource
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.draw import Draw

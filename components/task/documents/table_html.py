@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from vlmloom.components.contracts.kinds import Source
-from vlmloom.components.contracts.sources import FontSource, TableSource
+from vlmloom.components.contracts.sources import FontSource, Source, TableSource
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.draw import Draw

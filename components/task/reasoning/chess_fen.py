@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vlmloom.components.contracts.kinds import Source
-from vlmloom.components.contracts.sources import FontSource, PositionSource
+from vlmloom.components.contracts.sources import FontSource, PositionSource, Source
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.draw import Draw

@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from vlmloom.components.contracts.kinds import Source
-from vlmloom.components.contracts.sources import FontSource, PuzzleSource
+from vlmloom.components.contracts.sources import FontSource, PuzzleSource, Source
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.draw import Draw

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vlmloom.components.contracts.kinds import Source
-from vlmloom.components.contracts.sources import MoleculeSource
+from vlmloom.components.contracts.sources import MoleculeSource, Source
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.draw import Draw

@@ -7,8 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.ops import box_iou
 
-from vlmloom.components.contracts.kinds import Specialist
 from vlmloom.components.contracts.sample import Thing
+from vlmloom.components.contracts.specialist import Specialist
 from vlmloom.components.contracts.visuals import Pictures
 from vlmloom.components.objective.specialist import SpecialistLoss
 from vlmloom.components.specialist.detector import Detector, bumps

@@ -9,7 +9,7 @@ import torch
 from glm_towers import PlainProducts, draw
 
 from vlmloom.components.attention.sdpa import SDPA
-from vlmloom.components.contracts.kinds import Attention
+from vlmloom.components.contracts.attention import Attention
 from vlmloom.components.contracts.patches import reorder
 from vlmloom.components.contracts.visuals import Visuals
 from vlmloom.components.ffn.swiglu import SwiGLU

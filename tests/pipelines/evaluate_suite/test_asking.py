@@ -3,9 +3,9 @@
 import pytest
 from chat_server import ChatServer
 
-from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Episode, Observation, Reward, Sample, Scene
+from vlmloom.components.contracts.task import Task
 from vlmloom.components.task.full import Full
 from vlmloom.components.task.perception.count import Count
 from vlmloom.components.task.reasoning.arithmetic import Arithmetic

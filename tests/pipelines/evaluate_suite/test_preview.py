@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from chromium_here import need_chromium
 
-from vlmloom.components.contracts.kinds import Task
 from vlmloom.components.contracts.sample import Episode, Observation, Reward, Sample, Scene
+from vlmloom.components.contracts.task import Task
 from vlmloom.components.task.full import Full
 from vlmloom.components.task.reasoning.arithmetic import Arithmetic
 from vlmloom.components.task.video.order import Order
