@@ -186,7 +186,11 @@ class Episode(ABC):
 
     @abstractmethod
     def score(self) -> Reward:
-        """How it went; called once it is done."""
+        """How it went; called once it is done.
+
+        Raises:
+            RuntimeError: what it ran in, such as a browser, is gone, so that nobody knows.
+        """
 
     def scripted(self) -> str | None:
         """The next act of a policy that knows the way; None where nobody has written one."""

@@ -104,3 +104,8 @@ def browsers() -> Browsers:
         _SHARED = Browsers(count=int(os.environ.get("VLMLOOM_BROWSERS", "2")))
         atexit.register(_SHARED.close)
     return _SHARED
+
+
+def stopped() -> int:
+    """How many of `browsers()` have stopped in the middle of their work so far."""
+    return 0 if _SHARED is None else _SHARED.counts["stopped"]

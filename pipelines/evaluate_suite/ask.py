@@ -11,6 +11,7 @@ from typing import Any
 from vlmloom.components.contracts.sample import Episode, Reward, Sample, Scene
 from vlmloom.components.contracts.suite import Suite
 from vlmloom.components.contracts.task import Task
+from vlmloom.components.sandbox import browsers
 from vlmloom.components.task.boxed import unboxed
 from vlmloom.pipelines.evaluate_suite.record import Item, Kept, Reply
 from vlmloom.pipelines.evaluate_suite.target import Target
@@ -58,12 +59,15 @@ def ask(target: Target, questions: Questions, kept: Kept, tick: Tick | None = No
     """
     places = questions.places()
     done = failed = 0
+    stopped = browsers.stopped()
 
     def keep(item: Item, new: bool = True) -> None:
-        nonlocal done, failed
+        nonlocal done, failed, stopped
         done, failed = done + 1, failed + (item.value is None)
         if new:
-            kept.add(item)
+            now = browsers.stopped()
+            kept.add(replace(item, stopped=now - stopped))
+            stopped = now
         if tick is not None:
             tick(done, len(places), failed)
 
@@ -207,16 +211,19 @@ class _Run:
     def _next(self, scripted: bool) -> None:
         episode = self.episode
         assert episode is not None
-        if episode.done or len(self.acts) >= self.task.steps:
-            found = replace(_item(self.question, self._sum()), steps=len(self.acts))
-            self.item = _rewarded(found, episode.score(), all(act.strip() for act in self.acts))
-            self.ended = True
-            return
-        act = episode.scripted() if scripted else ""
-        if act is None:
-            self.ended = True
-            return
-        self.question = replace(self.question, prompt=episode.observe().prompt, answer=act)
+        if not episode.done and len(self.acts) < self.task.steps:
+            act = episode.scripted() if scripted else ""
+            prompt = [] if act is None else episode.observe().prompt
+            # Looking at it may have ended it, where what it runs in is gone.
+            if not episode.done:
+                if act is None:
+                    self.ended = True
+                else:
+                    self.question = replace(self.question, prompt=prompt, answer=act)
+                return
+        found = replace(_item(self.question, self._sum()), steps=len(self.acts))
+        self.item = _rewarded(found, episode.score(), all(act.strip() for act in self.acts))
+        self.ended = True
 
     def act(self, reply: Reply) -> None:
         """Take the target's act."""

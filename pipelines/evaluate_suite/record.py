@@ -60,6 +60,7 @@ class Item:
         steps: acts of an episode.
         fault: who failed, where `value` is None.
         error: how.
+        stopped: browsers that stopped and were started again since the item before it was kept.
         seconds: see `Reply`; so are `tokens_in`, `tokens_out`, `flops` and `tries`. Sums over an episode.
     """
 
@@ -76,6 +77,7 @@ class Item:
     steps: int = 1
     fault: Fault | None = None
     error: str = ""
+    stopped: int = 0
     seconds: float = 0.0
     tokens_in: int | None = None
     tokens_out: int | None = None

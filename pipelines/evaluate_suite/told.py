@@ -112,6 +112,10 @@ def _sentence(row: Row) -> str:
     if failed:
         who = ", ".join(f"{count} by the {name}" for name, count in row["faults"].items() if count)
         parts.append(f"{failed} failed ({who})")
+    if row["retried"]:
+        parts.append(f"{row['retried']} asked more than once")
+    if row["stopped"]:
+        parts.append(f"{row['stopped']} browsers stopped and were started again")
     if row["invalid_format"] is not None:
         parts.append(f"{row['invalid_format']:.1%} in no valid form")
     if row["characters"] is not None:

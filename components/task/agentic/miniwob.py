@@ -145,7 +145,7 @@ class WebEpisode(Episode):
     """One run of a page. It holds a browser from its first look until it is done or closed.
 
     A browser that stops in the middle is started again and all actions are repeated, once; pages are the
-    same under the same seed. What stops twice is an error of judging, not a failure of the policy.
+    same under the same seed. What stops twice ends the episode: `score` raises then.
 
     Args:
         sample: of the task.
@@ -222,7 +222,7 @@ class WebEpisode(Episode):
                 last = attempt == self.pool.attempts - 1
                 self.pool.counts.update(["stopped", "lost" if last else "retried"])
                 if last:
-                    self._error = f"BrowserStopped: {error}"
+                    self._error = str(error)
         return None
 
     def _ready(self) -> Page:
@@ -264,11 +264,15 @@ class WebEpisode(Episode):
         )
 
     def score(self) -> Reward:
-        """The page's own reward, negative ones as nothing; claiming to be done earns nothing."""
+        """The page's own reward, negative ones as nothing; claiming to be done earns nothing.
+
+        Raises:
+            BrowserStopped: in every attempt.
+        """
         if not self.done:
             return Reward(None, error="not done yet")
         if self._error:
-            return Reward(None, error=self._error)
+            raise BrowserStopped(self._error)
         value = min(1.0, max(0.0, float(self._state["reward"]))) if self._state["done"] else 0.0
         parts = {key: float(self.info[key]) for key in ("steps", "invalid", "stopped")}
         how = "the page is done" if self._state["done"] else self.info["claimed"] or "no actions are left"

@@ -238,3 +238,39 @@ def test_an_episode_that_breaks_down_is_begun_again_and_then_told(walking, tmp_p
 def test_a_target_that_fails_within_an_episode_ends_it(walking, tmp_path):
     items = walks(ask(Counting(lambda sample: None), Questions(walking, "test", 2), kept(tmp_path)))
     assert all(item.value is None and item.fault == "target" for item in items.values())
+
+
+@pytest.mark.parametrize("look", ["observe", "scripted"])
+def test_an_episode_that_a_look_at_it_ends_is_a_fault_and_no_missing_script(
+    walking, tmp_path, look, monkeypatch
+):
+    class Gone(Walk):
+        """The browser of item 1 is gone after one step, which `score` tells."""
+
+        def observe(self):
+            return self.look("observe") or Observation(["left or right?"])
+
+        def scripted(self):
+            return None if self.look("scripted") else "right"
+
+        def look(self, name):
+            self.gone = self.index == 1 and self.acts == 1 and look == name
+            return Observation([]) if self.gone else None
+
+        @property
+        def done(self):
+            return getattr(self, "gone", False) or super().done
+
+        def score(self):
+            if self.gone:
+                raise RuntimeError("the browser is gone")
+            return super().score()
+
+    monkeypatch.setattr(walking.tasks["walk"], "open", lambda split, index: Gone(index))
+    items = walks(ask(Policy("oracle", walking), Questions(walking, "test", 3), kept(tmp_path)))
+    assert [items[index].value for index in range(3)] == [1, None, 1]
+    assert (items[1].fault, items[1].error, items[1].tries) == (
+        "task",
+        "RuntimeError: the browser is gone",
+        2,
+    )

@@ -132,6 +132,31 @@ def test_an_endpoint_that_is_down(tmp_path):
     assert "3 of 3 items failed" in (tmp_path / "report.html").read_text()
 
 
+def test_an_endpoint_that_dies_in_the_middle_and_comes_back_changes_nothing_in_the_report(tmp_path):
+    def numbers(report):
+        told = [
+            {key: row[key] for key in row if not key.startswith("seconds") and key != "retried"}
+            for row in report["told"]
+        ]
+        return report["summary"], told, report["faults"]
+
+    with ChatServer() as server:
+        _, calm = evaluate(server, tmp_path / "calm", items=20)
+    options = ("--tries", "2", "--concurrency", "2")
+    dying = ChatServer(lambda question, times: dying.stop() or "fine" if len(dying.bodies) >= 8 else "fine")
+    with dying:
+        status, report = evaluate(dying, tmp_path / "out", *options, items=20)
+    row = overall(report)
+    assert status == 1 and row["judged"] + row["faults"]["target"] == 20 and 6 <= row["judged"] <= 9
+    assert accuracy(report) == 1 and {fault["tries"] for fault in report["faults"]} == {2}
+    with ChatServer() as back:
+        file = next((tmp_path / "out").glob("answers-*.jsonl"))
+        file.write_text(file.read_text().replace(dying.url, back.url))
+        status, report = evaluate(back, tmp_path / "out", *options, items=20)
+    assert status == 0 and numbers(report) == numbers(calm)
+    assert sum(back.asked.values()) == row["faults"]["target"]
+
+
 def test_a_killed_evaluation_goes_on_where_it_was(tmp_path):
     with ChatServer(seconds=0.05) as server:
         arguments = [sys.executable, "-m", "vlmloom", "evaluate", server.url, "--model", "adder"]

@@ -7,6 +7,7 @@ import pytest
 from chromium_here import need_chromium
 
 from vlmloom.components.sandbox.browsers import Browsers
+from vlmloom.components.sandbox.chromium import BrowserStopped
 from vlmloom.components.task.agentic import wob
 from vlmloom.components.task.agentic.desktop import click_at, read_action
 from vlmloom.components.task.agentic.miniwob import MiniWoB
@@ -140,7 +141,9 @@ def test_a_browser_killed_in_mid_episode_is_counted_and_the_episode_goes_on():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wob, "state", always)
         episode.act("WAIT()")
-    assert episode.done and episode.score().value is None and "BrowserStopped" in episode.score().error
+    assert episode.done
+    with pytest.raises(BrowserStopped):
+        episode.score()
     assert pool.counts["lost"] == 1 and run(other).value == 1
     pool.close()
 
