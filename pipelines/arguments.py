@@ -34,14 +34,7 @@ def add_composition(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scale", default="nano", help="the size that a name without one means (default: nano)"
     )
-    parser.add_argument(
-        "--set",
-        dest="sets",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="give a leaf another value",
-    )
+    add_sets(parser, "give a leaf another value")
     parser.add_argument(
         "--swap",
         dest="swaps",
@@ -61,6 +54,11 @@ def add_verifiers(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=KIND/NAME[,KEY=VALUE]",
         help="a verifier with arguments, or `NAME={use: ...}`; lines know it by NAME",
     )
+
+
+def add_sets(parser: argparse.ArgumentParser, told: str) -> None:
+    """`--set`, any number of times, found as `args.sets`."""
+    parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help=told)
 
 
 def add_shard_size(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vlmloom.pipelines.arguments import verb_parser
+from vlmloom.pipelines.arguments import add_sets, verb_parser
 
 SUMMARY = "score a run, an import, an endpoint or another model by category"
 
@@ -76,14 +76,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--price", type=float, nargs=2, metavar=("IN", "OUT"), help="of a million tokens read and written"
     )
-    parser.add_argument(
-        "--set",
-        dest="sets",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="give a setting of the suite another value",
-    )
+    add_sets(parser, "give a setting of the suite another value")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.set_defaults(run=run)
     return parser

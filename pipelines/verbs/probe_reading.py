@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from vlmloom.pipelines.arguments import verb_parser
+from vlmloom.pipelines.arguments import add_sets, verb_parser
 
 SUMMARY = "ask the same questions as text and as pictures of the text, in several fonts and sizes"
 
@@ -30,14 +30,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("--fonts", nargs="+", default=FONTS, metavar="NAME", help="of source/page_fonts")
     parser.add_argument("--sizes", nargs="+", type=int, default=[12, 16, 24], help="of letters in pixels")
     parser.add_argument("--tokens", type=int, help="the longest answer in tokens")
-    parser.add_argument(
-        "--set",
-        dest="sets",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="give a setting of suite/full another value",
-    )
+    add_sets(parser, "give a setting of suite/full another value")
     parser.add_argument("--json", action="store_true", help="a list of rows, one a way of asking")
     parser.set_defaults(run=run)
     return parser

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vlmloom.pipelines.arguments import add_verifiers, verb_parser
+from vlmloom.pipelines.arguments import add_sets, add_verifiers, verb_parser
 
 SUMMARY = "score a file of answers, of any model, by the tasks' verifiers"
 
@@ -37,9 +37,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--suite", default="full", metavar="NAME|FILE", help="of configs/suites, or a YAML (default: full)"
     )
-    parser.add_argument(
-        "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="of the suite"
-    )
+    add_sets(parser, "give a setting of the suite another value")
     add_verifiers(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="write every answer with value, parts and reason"

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vlmloom.pipelines.arguments import verb_parser
+from vlmloom.pipelines.arguments import add_sets, verb_parser
 
 SUMMARY = "draw items of every task on a page, with what their verifiers say"
 
@@ -31,14 +31,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("--task", nargs="+", metavar="NAME", help="these alone")
     parser.add_argument("--split", default="test", help="(default: test)")
     parser.add_argument("--items", type=int, default=4, help="of each category (default: 4)")
-    parser.add_argument(
-        "--set",
-        dest="sets",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="give a setting of the suite another value",
-    )
+    add_sets(parser, "give a setting of the suite another value")
     parser.set_defaults(run=run)
     return parser
 
