@@ -18,6 +18,7 @@ from vlmloom.components.contracts.resizing import Resolution
 from vlmloom.components.contracts.visuals import PatchSpec
 from vlmloom.pipelines.data.module import PackedData
 from vlmloom.pipelines.patterns import matches, part_names, unmatched
+from vlmloom.registry import name_of
 from vlmloom.registry.errors import Refusals
 from vlmloom.registry.hints import ArgumentsOf
 
@@ -221,7 +222,7 @@ class Training:
             for part in unmatched(self.subject, getattr(stage, name)):
                 yield f"{name}.{part}: {part} matches no parameter; the parts are {parts}"
         views = stage.objective.views
-        named = getattr(stage.objective, "registered_name", type(stage.objective).__name__)
+        named = name_of(stage.objective)
         if views and stage.view not in views:
             yield f"view: found {stage.view!r}; {named} takes {' or '.join(map(repr, views))}"
         elif stage.view in ("question", "captions") and not self.intake(stage).patch_specs():

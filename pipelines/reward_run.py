@@ -16,7 +16,7 @@ from vlmloom.components.reward.model import RewardModel
 from vlmloom.pipelines.data.module import PackedData
 from vlmloom.pipelines.data.views import Drawn, View, tag_of, without_pictures
 from vlmloom.pipelines.trunk import load
-from vlmloom.registry import register
+from vlmloom.registry import name_of, register
 
 
 class Reader:
@@ -52,7 +52,7 @@ def open_reward(folder: str) -> tuple[RewardModel, PackedData]:
     path, training = load(folder)
     model = training.subject
     if not isinstance(model, RewardModel):
-        name = getattr(model, "registered_name", type(model).__name__)
+        name = name_of(model)
         raise ValueError(f"{path}: trained {name}; a run of reward/model would be right")
     model.bind(Reader(training.data, model.value.weight.device))
     return model, training.data
@@ -123,7 +123,7 @@ class LocalJudge(Verifier):
         path, training = load(folder)
         self.model: Any = training.subject
         if not hasattr(self.model, "hidden") or not hasattr(self.model, "lm"):
-            name = getattr(self.model, "registered_name", type(self.model).__name__)
+            name = name_of(self.model)
             raise ValueError(f"{path}: {name} writes no text; a run of assembly/native would be right")
         self.threshold, self.pictures, self.longest_answer = threshold, pictures, longest_answer
         self.reader = Reader(training.data, next(self.model.parameters()).device)

@@ -11,6 +11,7 @@ from vlmloom.pipelines.experiment import StartingWeights
 from vlmloom.pipelines.loading import compose_assembly, trained_alone
 from vlmloom.pipelines.weights.sources import Within, open_ours
 from vlmloom.pipelines.weights.starting import Started, start_from
+from vlmloom.registry import name_of
 from vlmloom.registry.build import build
 from vlmloom.registry.compose import Composed
 from vlmloom.registry.dry import on_meta
@@ -58,7 +59,7 @@ def need_answers(model: object, who: str) -> None:
         UserError: it does not.
     """
     if not hasattr(model, "generate"):
-        name = getattr(model, "registered_name", type(model).__name__)
+        name = name_of(model)
         raise UserError(
             f"{who}: {name} answers no questions; the native, adapter or cascade design would be right"
         )

@@ -8,7 +8,7 @@ from vlmloom.registry.catalog import catalog, resolve
 from vlmloom.registry.compose import Composed, compose
 from vlmloom.registry.errors import ConfigError, UserError
 from vlmloom.registry.hints import ArgumentsOf
-from vlmloom.registry.register import DuplicateName, register, registered
+from vlmloom.registry.register import DuplicateName, name_of, register, registered
 from vlmloom.registry.walk import check
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "catalog",
     "check",
     "compose",
+    "name_of",
     "register",
     "registered",
     "resolve",

@@ -58,3 +58,12 @@ def register(name: str) -> Callable[[Class], Class]:
 def registered() -> dict[str, type]:
     """The names that this process has imported so far, with their classes."""
     return dict(_REGISTERED)
+
+
+def name_of(component: object) -> str:
+    """The name by which a component is registered, else that of its class.
+
+    >>> name_of(3)
+    'int'
+    """
+    return str(getattr(component, "registered_name", type(component).__name__))

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vlmloom.registry import name_of
+
 
 class Distance(nn.Module):
     """How far a student's features are from a teacher's; a part of a loss, with its weight.
@@ -24,7 +26,7 @@ class Distance(nn.Module):
         """
         super().__init__()
         if weight < 0:
-            name = getattr(self, "registered_name", type(self).__name__)
+            name = name_of(self)
             raise ValueError(f"{name}: weight is {weight}; 0 or more would be right")
         self.weight = weight
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.intake import Intake
+from vlmloom.registry import name_of
 
 
 class Objective(nn.Module):
@@ -62,7 +63,7 @@ class Objective(nn.Module):
         Raises:
             ValueError: they do not fit; the message says what would.
         """
-        who, name = (getattr(one, "registered_name", type(one).__name__) for one in (self, model))
+        who, name = (name_of(one) for one in (self, model))
         raise ValueError(
             f"{who}: trains an assembly, and {name} is none; objective/imitate trains a part alone"
         )

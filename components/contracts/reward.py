@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.registry import name_of
 from vlmloom.registry.errors import named
 
 OnError = Literal["raise", "skip"] | float
@@ -52,9 +53,15 @@ class Verifier:
         """
         return [self._judged(sample, response) for response in responses]
 
+    def too_long(self, response: str) -> str:
+        """Why an answer is not read; empty where it is."""
+        if len(response) <= self.longest:
+            return ""
+        return f"{len(response):,} characters; at most {self.longest:,} are judged"
+
     def _judged(self, sample: Sample, response: str) -> Reward:
-        if len(response) > self.longest:
-            return Reward(0.0, reason=f"{len(response):,} characters; at most {self.longest:,} are judged")
+        if said := self.too_long(response):
+            return Reward(0.0, reason=said)
         try:
             return self.score(sample, response)
         except Exception as error:
@@ -67,6 +74,6 @@ class Verifier:
             VerifierFailed: the policy is to raise.
         """
         if self.on_error == "raise":
-            name = getattr(self, "registered_name", type(self).__name__)
+            name = name_of(self)
             raise VerifierFailed(f"{name}: {error}") from cause
         return Reward(None if self.on_error == "skip" else float(self.on_error), error=error)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.language import Language
 from vlmloom.components.contracts.packed import Packed, Span
+from vlmloom.registry import name_of
 
 Assign = Literal["position", "router"]
 
@@ -74,7 +75,7 @@ class SharedSet(nn.Module):
         if row.tolist() != [0, 0, 1, 1] or column.tolist() != [0, 1, 0, 1]:
             raise ValueError(
                 "head/mmtp: assign position reads rows and columns from rotary positions, and those of "
-                f"{getattr(language, 'registered_name', type(language).__name__)} do not hold them; "
+                f"{name_of(language)} do not hold them; "
                 "assign router would be right"
             )
 

@@ -14,7 +14,7 @@ from vlmloom.components.contracts.intake import Intake, Towers
 from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.projector import Projector
-from vlmloom.registry import build, register
+from vlmloom.registry import build, name_of, register
 
 
 @register("objective/align")
@@ -74,7 +74,7 @@ class Align(Objective):
 
     def prepare(self, model: Any) -> None:
         """See `Objective.prepare`."""
-        name = getattr(model, "registered_name", type(model).__name__)
+        name = name_of(model)
         if not isinstance(model, Projector):
             raise ValueError(
                 f"objective/align: trains a projector, such as projector/mlp, and {name} is none"

@@ -14,7 +14,7 @@ from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.visuals import VisualFeatures, Visuals
-from vlmloom.registry import register
+from vlmloom.registry import name_of, register
 
 Embedded = tuple[Tensor, Tensor, Metrics]
 
@@ -62,7 +62,7 @@ class Contrastive(Objective):
         """See `Objective.check`."""
         lacks = [part for part in ("vision", "text", "align") if getattr(module, part, None) is None]
         if lacks:
-            who = getattr(self, "registered_name", type(self).__name__)
+            who = name_of(self)
             raise ValueError(
                 f"{who} aligns vision with text, but {type(module).__name__} has no part "
                 f"{', '.join(lacks)}; assembly/two_tower has them"

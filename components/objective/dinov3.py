@@ -22,7 +22,7 @@ from vlmloom.components.objective.dino.head import PrototypeHead
 from vlmloom.components.objective.dino.losses import cross_entropy, koleo, likeness, sinkhorn
 from vlmloom.components.objective.dino.masks import draw_masks
 from vlmloom.components.objective.masking import flat, generator_of, hide
-from vlmloom.registry import build, register
+from vlmloom.registry import build, name_of, register
 from vlmloom.registry.errors import UserError
 
 
@@ -145,7 +145,7 @@ class DINOv3(Objective):
         """See `Objective.prepare`: make the heads, the teacher, and the patch that hides others."""
         who = "objective/dinov3"
         if not isinstance(model, Vision):
-            name = getattr(model, "registered_name", type(model).__name__)
+            name = name_of(model)
             raise ValueError(f"{who}: trains a vision tower, such as vision/cogvit, and {name} is none")
         crops = self.crops
         wide, _ = self._grids(model)

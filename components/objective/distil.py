@@ -19,7 +19,7 @@ from vlmloom.components.contracts.patches import resample
 from vlmloom.components.contracts.vision import Vision
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures
 from vlmloom.components.objective.masking import Shape, draw_mask, flat, generator_of, hide
-from vlmloom.registry import build, register
+from vlmloom.registry import build, name_of, register
 
 
 @register("objective/distil")
@@ -132,7 +132,7 @@ class Distil(Objective):
     def prepare(self, model: Any) -> None:
         """See `Objective.prepare`: make the heads, and the patch that stands for what is hidden."""
         if not isinstance(model, Vision):
-            name = getattr(model, "registered_name", type(model).__name__)
+            name = name_of(model)
             raise ValueError(
                 f"objective/distil: teaches a vision tower, such as vision/cogvit, and {name} is none; "
                 "objective/imitate takes other kinds"

@@ -17,7 +17,7 @@ from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.projector import Projector
 from vlmloom.components.contracts.vision import Vision
 from vlmloom.components.contracts.visuals import VisualFeatures
-from vlmloom.registry import register
+from vlmloom.registry import name_of, register
 
 KINDS: dict[type, str] = {FFN: "feed-forward block", Projector: "projector", Vision: "vision tower"}
 WIDTHS: dict[type, tuple[str, ...]] = {
@@ -90,23 +90,23 @@ class Imitate(Objective):
         original = self.original
         if not isinstance(model, self.kind):
             raise ValueError(
-                f"objective/imitate: {self.part} is a {KINDS[self.kind]}, but {called(model)} is none; "
+                f"objective/imitate: {self.part} is a {KINDS[self.kind]}, but {name_of(model)} is none; "
                 f"a component of kind {self.kind.__name__.lower()} would be right"
             )
         for name in WIDTHS[self.kind]:
             if getattr(model, name) != getattr(original, name):
                 raise ValueError(
-                    f"objective/imitate: {called(model)} has {name} {getattr(model, name)}, but {self.part} "
+                    f"objective/imitate: {name_of(model)} has {name} {getattr(model, name)}, but {self.part} "
                     f"has {getattr(original, name)}"
                 )
         if isinstance(model, Vision) and model.patch_spec != original.patch_spec:
             raise ValueError(
-                f"objective/imitate: {called(model)} cuts pictures as {model.patch_spec}, but {self.part} as "
-                f"{original.patch_spec}; objective/distil takes towers that differ"
+                f"objective/imitate: {name_of(model)} cuts pictures as {model.patch_spec}, but {self.part} "
+                f"as {original.patch_spec}; objective/distil takes towers that differ"
             )
         if isinstance(model, Projector) and model.block != original.block:
             raise ValueError(
-                f"objective/imitate: {called(model)} merges blocks of {model.block}, but {self.part} of "
+                f"objective/imitate: {name_of(model)} merges blocks of {model.block}, but {self.part} of "
                 f"{original.block}"
             )
 
@@ -164,11 +164,6 @@ class Imitate(Objective):
             return own | {"model": module.flops(tokens)}
         count = sum(f * r * c for f, r, c in tokens) if inside_vision else sum(batch.lengths)
         return own | {"model": module.flops(count)}
-
-
-def called(model: Any) -> str:
-    """What a component is called in messages."""
-    return getattr(model, "registered_name", type(model).__name__)
 
 
 def _tokens(result: Any) -> Tensor:

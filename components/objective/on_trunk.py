@@ -13,7 +13,7 @@ from vlmloom.components.contracts.head import Head
 from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import IGNORE, Packed
-from vlmloom.registry import register
+from vlmloom.registry import name_of, register
 
 
 @register("objective/on_trunk")
@@ -67,7 +67,7 @@ class OnTrunk(Objective):
     def prepare(self, model: Any) -> None:
         """See `Objective.prepare`: bind the head to the trunk."""
         if not isinstance(model, Head):
-            name = getattr(model, "registered_name", type(model).__name__)
+            name = name_of(model)
             raise ValueError(
                 f"objective/on_trunk: trains a head, such as head/mtp, and {name} is none; "
                 "objective/imitate or objective/distil may be right"

@@ -13,7 +13,7 @@ from vlmloom.components.contracts.frozen import Trunk
 from vlmloom.components.contracts.intake import Intake
 from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import Packed
-from vlmloom.registry import register
+from vlmloom.registry import name_of, register
 
 
 @register("objective/preference")
@@ -66,7 +66,7 @@ class Preference(Objective):
     def prepare(self, model: Any) -> None:
         """See `Objective.prepare`."""
         if not hasattr(model, "body") or not hasattr(model, "value"):
-            name = getattr(model, "registered_name", type(model).__name__)
+            name = name_of(model)
             raise ValueError(
                 f"objective/preference: trains a reward, and {name} is none; reward/model would be right"
             )

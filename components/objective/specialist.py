@@ -11,7 +11,7 @@ from vlmloom.components.contracts.intake import Intake, Towers
 from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.specialist import Specialist
 from vlmloom.components.contracts.visuals import Pictures
-from vlmloom.registry import register
+from vlmloom.registry import name_of, register
 
 
 @register("objective/specialist")
@@ -64,7 +64,7 @@ class SpecialistLoss(Objective):
     def prepare(self, model: Any) -> None:
         """See `Objective.prepare`: the component is the specialist."""
         if self.part is not None or not isinstance(model, Specialist):
-            name = getattr(model, "registered_name", type(model).__name__)
+            name = name_of(model)
             raise ValueError(
                 f"objective/specialist: with part {self.part!r} and {name}; a specialist without part, or "
                 "an assembly that has the part, would be right"

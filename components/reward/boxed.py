@@ -57,8 +57,8 @@ class Boxed(Verifier):
         inner: list[str] = []
         for response in responses:
             try:
-                if len(response) > self.longest:
-                    raise Unreadable(f"{len(response):,} characters; at most {self.longest:,} are judged")
+                if said := self.too_long(response):
+                    raise Unreadable(said)
                 inner.append(in_box(response, self.strict))
                 rewards.append(None)
             except Unreadable as error:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.registry import register
+from vlmloom.registry import name_of, register
 
 
 class Combined(Verifier):
@@ -21,7 +21,7 @@ class Combined(Verifier):
     def __init__(self, *, parts: dict[str, Verifier], on_error: OnError = "skip") -> None:
         super().__init__(on_error=on_error)
         if not parts:
-            name = getattr(self, "registered_name", type(self).__name__)
+            name = name_of(self)
             raise ValueError(f"{name}: parts is empty; `name: verifier` would be right")
         self.verifiers = parts
 

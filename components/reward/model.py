@@ -93,8 +93,7 @@ class RewardModel(Component, Verifier):
         found: dict[int, Reward] = {}
         read: list[tuple[int, Sample]] = []
         for place, response in enumerate(responses):
-            if len(response) > self.longest:
-                said = f"{len(response):,} characters; at most {self.longest:,} are judged"
+            if said := self.too_long(response):
                 found[place] = self.failed(said)
             else:
                 read.append((place, replace(sample, answer=response)))

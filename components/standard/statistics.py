@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, distributed
 
 from vlmloom.components.contracts.distance import Standard
+from vlmloom.registry import name_of
 
 
 class Statistics(Standard):
@@ -36,7 +37,7 @@ class Statistics(Standard):
     def __init__(self, *, width: int, rows: int, full: bool) -> None:
         super().__init__(width=width)
         if rows < 2:
-            name = getattr(self, "registered_name", type(self).__name__)
+            name = name_of(self)
             raise ValueError(f"{name}: rows is {rows}; 2 or more would be right")
         self.rows, self.full = rows, full
         shape = (width, width) if full else (width,)

@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from vlmloom.components.task.mixture import world_of
 from vlmloom.registry import build
+from vlmloom.registry.errors import UserError
 
 SPLITS = ("train", "validation", "test", "shift")
 
@@ -86,3 +89,9 @@ def check_boxes(picture, things, frame=0, slack=2):
         assert rows.max() >= part.shape[0] - 1 - slack and columns.max() >= part.shape[1] - 1 - slack, thing
         inside[max(top - 2, 0) : bottom + 2, max(left - 2, 0) : right + 2] = True
     assert not (changed & ~inside).any()
+
+
+def refused(name: str, settings: dict, line: str) -> None:
+    """A task with such settings is refused, in these words."""
+    with pytest.raises((UserError, ValueError), match=re.escape(line)):
+        task(name, **settings)
