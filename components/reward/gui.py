@@ -9,16 +9,13 @@ from typing import Any
 
 from vlmloom.components.contracts.boxes import GUI
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.edit import similarity, spaced
 from vlmloom.components.reward.overlap import overlaps
 from vlmloom.components.reward.parsed import Corners, Parsed, Unreadable, read_json, shown, unfenced
+from vlmloom.components.reward.typed import typed
 from vlmloom.registry import register
 
 Call = tuple[str, dict[str, Any]]
 """The name of an action and its arguments."""
-
-TEXTS = frozenset({"text", "app_name", "answer"})
-"""Keys of a phone's action whose values are compared by their letters."""
 
 OPTIONAL = {"element_info", "step"}
 """Arguments of a computer's action that may be left out."""
@@ -28,10 +25,11 @@ OPTIONAL = {"element_info", "step"}
 class MobileAction(Parsed):
     """The product over the keys of a phone's action, in JSON; both actions have to have the same keys.
 
-    Equal values give 1; texts their longest common subsequence over the longer one; `box_2d`,
-    `[[x1, y1, x2, y2]]`, the overlap; anything else 0. Boxes are whole numbers from 0 to 999, in order.
+    Equal values give 1; `text` its longest common subsequence over the longer one; `box_2d`,
+    `[[x1, y1, x2, y2]]`, the overlap; anything else, as the name of an app, 0. Boxes are whole numbers from 0
+    to 999, in order; one without an area is none.
 
-    Reference: arXiv 2507.01006; GLM-V, glmv_reward (AndroidWorld).
+    Reference: arXiv 2507.01006; GLM-V, glmv_reward, `scripts/gui_agent/AndroidWorld.py`.
 
     >>> from vlmloom.components.contracts.sample import Scene
     >>> gold = '{"action_type": "input_text", "text": "tea", "box_2d": [[0, 0, 100, 100]]}'
@@ -67,7 +65,7 @@ def _alike(key: str, found: Any, gold: Any) -> float:
         return float(overlaps([found], [gold])[0, 0])
     if type(found) is type(gold) and found == gold:
         return 1.0
-    if key in TEXTS and isinstance(found, str) and isinstance(gold, str):
+    if key == "text" and isinstance(found, str) and isinstance(gold, str):
         from rapidfuzz.distance import LCSseq
 
         return float(LCSseq.normalized_similarity(found, gold)) if found and gold else 0.0
@@ -91,12 +89,15 @@ class DesktopAction(Parsed):
 
     `left_click(start_box='[x,y]')` and other clicks: 1 - 0.2 d / 20 up to 20 marks away, else
     max(0, 1 - d / 50); `left_drag(start_box=.., end_box=..)`: the root of start times end;
-    `scroll(start_box=.., direction=.., step=..)`: the place, if direction and step are right;
-    `type(content=..)`: the similarity of the text; `key(keys=..)`: the same keys in lower case; `WAIT`,
-    `DONE` and `FAIL`: themselves. `element_info` does not count. Another action is worth nothing.
+    `scroll(start_box=.., direction=.., step=..)`: the place, if the direction is right, times
+    max(0, 1 - steps off / twice the steps) where the gold action has a step (5 where the answer has none);
+    `type(content=..)`: edits and pairs of letters, see `typed`; `key(keys=..)`: the same keys in lower case;
+    `WAIT`, `DONE` and `FAIL`: themselves. `element_info` does not count. Another action is worth nothing.
 
-    Reference: GLM-V, glmv_reward (OSWorld). Its similarity of typed text also counts n-grams; here it is
-    1 - edits / length of the longer text.
+    The formulas are the published ones. Reading is not: arguments that the action does not have make it
+    nothing, quotes may be of both kinds, and spaces and capitals of keys and directions do not count.
+
+    Reference: GLM-V, glmv_reward, `scripts/gui_agent/OSWorld.py`.
 
     >>> from vlmloom.components.contracts.sample import Scene
     >>> sample = Sample("t", "test", 0, [], "left_click(start_box='[100,100]')", Scene(""))
@@ -117,7 +118,7 @@ class DesktopAction(Parsed):
         (name, has), (right_name, wants) = found, gold
         if name != right_name:
             return Reward(0.0, {"action": 0.0}, f"{name}; right is {right_name}")
-        if set(has) - OPTIONAL != set(wants) - OPTIONAL:
+        if set(has) - OPTIONAL != set(wants) - OPTIONAL or ("step" in has and name != "scroll"):
             return Reward(
                 0.0, {"action": 0.0}, f"arguments {', '.join(has)}; right are {', '.join(wants)}"[:300]
             )
@@ -126,13 +127,11 @@ class DesktopAction(Parsed):
             if key in ("start_box", "end_box"):
                 parts[key] = nearness(math.dist(has[key], value))
             elif key == "content":
-                parts[key] = similarity(spaced(str(has[key])), spaced(str(value)))
+                parts[key] = typed(str(has[key]), str(value))
             elif key in ("keys", "direction"):
                 parts[key] = float(_plain(has[key]) == _plain(value))
             elif key == "step":
-                parts[key] = float(has.get(key, 5) == value)
-        if "step" in has and "step" not in wants:
-            parts["step"] = float(name == "scroll" and has["step"] == 5)
+                parts[key] = paced(has.get(key, 5), value)
         product = math.prod(parts.values())
         value = math.sqrt(product) if {"start_box", "end_box"} <= set(parts) else product
         worst = min(parts, key=lambda key: parts[key])
@@ -146,6 +145,15 @@ def nearness(distance: float) -> float:
     (1.0, 0.8, 0.5, 0.0)
     """
     return 1 - 0.2 * distance / 20 if distance <= 20 else max(0.0, 1 - distance / 50)
+
+
+def paced(steps: Any, gold: int) -> float:
+    """What so many steps of scrolling are worth.
+
+    >>> paced(5, 5), paced(3, 5), paced(50, 5), paced("5", 5)
+    (1.0, 0.8, 0.0, 0.0)
+    """
+    return max(0.0, 1 - abs(steps - gold) / (2 * gold)) if type(steps) is int and gold > 0 else 0.0
 
 
 def acted(text: str) -> str:
