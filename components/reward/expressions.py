@@ -38,8 +38,9 @@ class Math(Verifier):
     Numbers are compared at once, with the tolerance; equal texts are equal; anything else is left to
     math-verify, in a process of its own. An answer that takes longer there than it may is wrong. Where the
     gold answer is a number, a calculation that is not carried out, such as the question's own, is wrong:
-    a literal number is right, and a fraction where the gold answer is one or is not whole. An equation is
-    right where the gold answer is one, of the same symbol; the symbol may be left out.
+    a literal number is right, and a fraction where the gold answer is one or is not whole. A derivative, an
+    integral, a limit, a sum or a product that is only written down is wrong where the gold answer has none.
+    An equation is right where the gold answer is one, of the same symbol; the symbol may be left out.
 
     Args:
         relative: tolerance of numbers, of the gold value.
@@ -183,8 +184,17 @@ def verified(gold: str, found: str, relative: float) -> bool:
     # 3 may stand for `x = 3`; nothing else equals what is of another kind.
     if kinds[0] != kinds[1] and kinds != ("equation", "expression"):
         return False
+    if undone(other[0]) and not undone(one[0]):
+        return False
     digits = 15 if relative == 0 else max(1, -round(math.log10(relative)))
     return bool(verify(one, other, float_rounding=digits, strict=True, timeout_seconds=None))
+
+
+def undone(value: Any) -> bool:
+    """Whether an operation of calculus is written down, and not carried out."""
+    from sympy import Basic, Derivative, Integral, Limit, Product, Sum
+
+    return isinstance(value, Basic) and value.has(Derivative, Integral, Limit, Product, Sum)
 
 
 def prepare() -> None:
