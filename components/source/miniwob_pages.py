@@ -1,0 +1,161 @@
+"""Pages of MiniWoB++ as they look when an episode begins: fields, buttons, boxes to tick, links."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from vlmloom.components.contracts.sources import PageSource, PageView, SourceMissing
+from vlmloom.components.sandbox.browsers import browsers
+from vlmloom.components.sandbox.chromium import BrowserMissing, chromium
+from vlmloom.components.sandbox.page import Page
+from vlmloom.components.source.cache import Tick, prepared
+from vlmloom.registry import register
+
+PAGES = (
+    *("book-flight-nodelay", "buy-ticket", "click-button", "click-checkboxes", "click-checkboxes-large"),
+    *("click-checkboxes-soft", "click-dialog-2", "click-link", "click-option", "click-tab-2-hard"),
+    *(
+        "click-widget",
+        "copy-paste",
+        "count-shape",
+        "enter-password",
+        "enter-text",
+        "enter-time",
+        "find-word",
+        "form-sequence-3",
+    ),
+    *("generate-number", "guess-number", "identify-shape", "login-user", "login-user-popup", "multi-layouts"),
+    *("multi-orderings", "phone-book", "read-table", "search-engine", "sign-agreement", "simple-algebra"),
+    *("simple-arithmetic", "stock-market", "text-transform", "use-autocomplete-nodelay"),
+)
+WINDOW = (500, 320)
+WIDTH, TOP, BOTTOM = 160, 50, 210
+"""Pixels of a page; the rows above hold the page's own instruction and are not shown."""
+FORMAT = 1
+
+START = """(() => {
+    if (window.jQuery) jQuery.fx.off = true;
+    core.EPISODE_MAX_TIME = 1e8;
+    Math.seedrandom(SEED);
+    core.startEpisodeReal();
+    document.getElementById('reward-display').style.display = 'none';
+})()"""
+ELEMENTS = (
+    """(() => {
+    const found = [], seen = {}, plain = said => said.replace(/\\s+/g, ' ').trim().replace(/[:*]+$/, '');
+    const pushed = e => e.tagName === 'BUTTON' || ['button', 'submit'].includes(e.type);
+    const area = document.getElementById('area') || document.body;
+    const fields = [...area.querySelectorAll('input, textarea')].filter(
+        e => e.checkVisibility() && !pushed(e) && !['checkbox', 'radio'].includes(e.type)
+    );
+    const words = e => {
+        if (pushed(e)) return e.value || e.innerText;
+        if (!['INPUT', 'TEXTAREA'].includes(e.tagName)) return e.innerText;
+        const label = e.labels && e.labels[0] ? e.labels[0].innerText : '';
+        const beside = e.parentElement !== area && e.parentElement.querySelectorAll('input').length === 1
+            ? [...e.parentElement.childNodes].filter(n => !(n.querySelector && n.querySelector('input')))
+                .map(n => n.textContent).join(' ') : '';
+        return label || e.placeholder || plain(beside) || (fields.length === 1 ? 'text' : '');
+    };
+    for (const e of area.querySelectorAll('a, .alink, button, input, textarea, [role=button]')) {
+        if (!e.checkVisibility()) continue;
+        const said = plain(words(e)), r = e.getBoundingClientRect();
+        if (!said || said.length > 40) continue;
+        seen[said.toLowerCase()] = (seen[said.toLowerCase()] || 0) + 1;
+        if (e.getClientRects().length !== 1 || r.width < 8 || r.height < 8) continue;
+        if (r.left < 0 || r.top < TOP || r.right > WIDTH || r.bottom > BOTTOM) continue;
+        const top = document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2);
+        if (!top || !(e === top || e.contains(top))) continue;
+        const kind = fields.includes(e) ? 'field' : {checkbox: 'checkbox', radio: 'option'}[e.type]
+            || (e.tagName === 'A' || e.classList.contains('alink') ? 'link' : 'button');
+        found.push([said, kind, r.left, r.top - TOP, r.right, r.bottom - TOP]);
+    }
+    return found.filter(one => seen[one[0].toLowerCase()] === 1);
+})()""".replace("WIDTH", str(WIDTH))
+    .replace("TOP", str(TOP))
+    .replace("BOTTOM", str(BOTTOM))
+)
+
+
+@register("source/miniwob_pages")
+class MiniWoBPages(PageSource):
+    """Screenshots of MiniWoB++ pages without their instruction, with boxes of what is clicked or typed in.
+
+    Each page begins in so many ways, with other names, buttons and places. They are looked at once, and kept.
+
+    Args:
+        ways: how often a page begins.
+
+    Reference: https://miniwob.farama.org
+    """
+
+    package = "PyPI miniwob"
+    licence = "MIT"
+
+    def __init__(self, *, ways: int = 8) -> None:
+        if ways < 1:
+            raise ValueError(f"source/miniwob_pages: ways is {ways}; 1 or more would be right")
+        self.ways = ways
+        self._views: list[PageView] | None = None
+
+    def available(self) -> str | None:
+        """None where miniwob is installed, and a Chromium."""
+        try:
+            chromium()
+        except BrowserMissing as error:
+            return f"source/miniwob_pages: {error}"
+        if util.find_spec("miniwob"):
+            return None
+        return "source/miniwob_pages: pip install miniwob (extra: browser)"
+
+    def prepare(self) -> None:
+        """Look at every page once."""
+        self.load()
+
+    def load(self) -> list[PageView]:
+        """Views of the pages, in a fixed order.
+
+        Raises:
+            SourceMissing: miniwob is not installed, or there is no Chromium.
+        """
+        if self._views is None:
+            if missing := self.available():
+                raise SourceMissing(missing)
+            settings = {"format": FORMAT, "version": metadata.version("miniwob"), "ways": self.ways}
+            kept = prepared("source-miniwob-pages", settings, self._look)
+            self._views = [
+                PageView(page, kept / name, WIDTH, BOTTOM - TOP, tuple(tuple(one) for one in elements))
+                for page, name, elements in json.loads((kept / "index.json").read_text(encoding="utf-8"))
+            ]
+        return self._views
+
+    def _look(self, folder: Path, tick: Tick) -> None:
+        spec = util.find_spec("miniwob")
+        assert spec is not None and spec.origin is not None
+        root = Path(spec.origin).parent / "html"
+        index: list[list[Any]] = []
+        for number, name in enumerate(PAGES):
+            for way in range(self.ways):
+                index += browsers().run(lambda page, at=(root, name, way): view(page, folder, *at))  # type: ignore[misc]
+            tick(number + 1, len(PAGES))
+        (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_views": None}
+
+
+def view(page: Page, folder: Path, root: Path, name: str, way: int) -> list[list[Any]]:
+    """Write the screenshot of a page; gives back page, file and elements, or nothing where there are none."""
+    page.show(folder=root, path=f"miniwob/{name}.html", width=WINDOW[0], height=WINDOW[1], scripts=True)
+    page.evaluate(START.replace("SEED", json.dumps(str(way))))
+    page.settle(0.05)
+    elements = page.evaluate(ELEMENTS)
+    if not elements:
+        return []
+    Image.fromarray(page.screenshot((0, TOP, WIDTH, BOTTOM))).save(folder / f"{name}-{way}.png")
+    return [[f"miniwob/{name}", f"{name}-{way}.png", elements]]
