@@ -12,6 +12,7 @@ from vlmloom.components.contracts.sources import Table
 from vlmloom.components.task.documents.chart_table import ChartTable
 from vlmloom.components.task.documents.chart_trend import TRENDS, ChartTrend
 from vlmloom.components.task.documents.chart_value import ChartValue
+from vlmloom.components.task.documents.chart_year import ChartYear, told
 from vlmloom.components.task.documents.key_value import KeyValue
 from vlmloom.components.task.documents.table_html import TableHTML
 from vlmloom.components.task.draw import Draw
@@ -19,6 +20,7 @@ from vlmloom.components.task.reasoning.arc import ARCGrid
 from vlmloom.components.task.reasoning.compare_pictures import ComparePictures
 from vlmloom.components.task.series import SeriesOf
 from vlmloom.components.task.suite import Nano
+from vlmloom.components.task.years import YearsOf
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +176,66 @@ def test_tasks_of_arc_are_in_one_split_and_come_turned_and_recoloured(world):
     first = max({s.truth["arc"] for s in samples}, key=[s.truth["arc"] for s in samples].count)
     alike = [sample for sample in samples if sample.truth["arc"] == first]
     assert len({sample.answer for sample in alike}) == len(alike) > 1
+
+
+class Days:
+    """A table of days in two groups, one of years, and one whose numbers are no years."""
+
+    def load(self):
+        days = [f"{month} 1 {year}" for year in (2001, 2002, 2003) for month in ("Jan", "Feb")] * 2
+        price = np.array([1.0, 3.0, 10.0, 20.0, 5.0, 5.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0])
+        stocks = Table("stocks", {"price": price}, {"date": days, "symbol": ["A"] * 6 + ["B"] * 6})
+        wheat = Table(
+            "wheat", {"year": np.array([1565.0, 1570.0, 1575.0]), "wheat": np.array([4.0, 5.0, 4.5])}
+        )
+        other = Table("other", {"year": np.array([70.0, 71.0, 72.0]), "size": np.arange(3.0)})
+        return [stocks, wheat, other]
+
+
+def test_series_by_years_are_means_where_years_repeat():
+    found = [(one.table, one.group, one.labels, one.values) for one in YearsOf(Days(), least=3).all]
+    assert found == [
+        ("stocks", "A", ("2001", "2002", "2003"), {"mean price": (2.0, 15.0, 5.0)}),
+        ("stocks", "B", ("2001", "2002", "2003"), {"mean price": (2.0, 3.0, 4.0)}),
+        ("wheat", "", ("1565", "1570", "1575"), {"wheat": (4.0, 5.0, 4.5)}),
+    ]
+
+
+def test_a_year_is_right_exactly_and_a_value_within_five_in_a_hundred(world):
+    task, years, values = ChartYear(world=world), 0, 0
+    for index in range(120):
+        sample = task.plan("test", index)
+        question, (_, labels, columns) = sample.prompt[-1], charted(sample.pictures[0])
+        (numbers,) = columns.values()
+        if sample.truth["year"]:
+            steps = np.diff(numbers, prepend=numbers[0])
+            much = numbers if "est?" in question else steps
+            best = np.argmin(much) if "lowest" in question or "fallen" in question else np.argmax(much)
+            assert labels[best] == sample.answer, question
+            year = int(sample.answer)
+            for off in (-10, -1, 1, 10):
+                # All of them are within 5 % of the year.
+                assert task.check(sample, str(year + off)).value == 0
+            assert [task.check(sample, text).value for text in (f" {year}.", f"{year}.4")] == [1, 0]
+            years += 1
+        else:
+            year = next(label for label in labels if f"in {label}?" in question)
+            value = numbers[labels.index(year)]
+            assert float(sample.answer) == pytest.approx(value)
+            near = [value * share for share in (0.97, 1.03, 0.92, 1.08)]
+            assert [task.check(sample, f"{one:.6f}").value for one in near] == [1, 1, 0, 0]
+            values += 1
+    assert years > 40 and values > 25
+
+
+def test_a_value_that_looks_like_a_year_is_a_value(world):
+    task = ChartYear(world=world)
+    samples = (task.plan("train", index) for index in range(1500))
+    sample = next(s for s in samples if not s.truth["year"] and re.fullmatch("[12][0-9]{3}", s.answer))
+    assert task.check(sample, str(int(sample.answer) + 20)).value == 1
+
+
+def test_an_extreme_that_is_hard_to_tell_is_not_asked_for():
+    assert told("highest", (10.0, 20.0, 19.8)) is None and told("highest", (10.0, 20.0, 19.0)) == 1
+    assert told("rises", (3.0, 2.0, 1.0)) is None and told("falls", (3.0, 2.0, 0.0)) == 2
+    assert told("rises", (1.0, 2.0, 3.0)) is None
