@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import fsum
+from pathlib import Path
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.blocks import apart, hue_likeness, match
 from vlmloom.components.reward.code import fenced
-from vlmloom.components.reward.pictures import clip, structure
+from vlmloom.components.reward.pictures import learned, structure
 from vlmloom.components.sandbox.browsers import browsers
 from vlmloom.components.sandbox.chromium import BrowserStopped
 from vlmloom.components.sandbox.look import Look, look
@@ -29,16 +30,20 @@ class Html(Verifier):
     matched. One word that resembles one word of the gold page brings that above a half. So in the value the
     first four count by the share of text that is matched, on the page where that is less.
 
-    The last term is CLIP's where weights of it are given, and `image_clip` among the parts. Without, it
-    is structural similarity, and `image_ssim`; values of the two are not comparable.
+    The last term is the likeness of the pictures by a model whose weights are given: `image_clip` among the
+    parts for one of open_clip's, as published, `image_timm` for one of timm's. Without weights it is SSIM,
+    structural similarity, and `image_ssim`; values with different last terms are not comparable.
 
     A page that cannot be drawn, twice, is wrong where the gold page can be drawn after it; else judging
     failed.
 
     Args:
-        clip_model: the name of an open_clip model.
+        clip_model: the name of an open_clip model, or `timm/` and the name of one of timm's.
         clip_weights: the file of its weights; empty takes structural similarity instead.
         on_error: see `Verifier`.
+
+    Raises:
+        ValueError: there are no weights at that place.
 
     Reference: arXiv:2403.03163; https://github.com/NoviScl/Design2Code
     """
@@ -49,6 +54,15 @@ class Html(Verifier):
         super().__init__(on_error=on_error)
         self.clip_model = clip_model
         self.clip_weights = clip_weights
+        if clip_weights and not Path(clip_weights).is_file():
+            raise ValueError(f"reward/html: clip_weights is {clip_weights}, and there is no such file")
+
+    @property
+    def last_term(self) -> str:
+        """The name of the part that compares the pictures without their text."""
+        if not self.clip_weights:
+            return "image_ssim"
+        return "image_timm" if self.clip_model.startswith("timm/") else "image_clip"
 
     def score(self, sample: Sample, response: str) -> Reward:
         """Render both, match, compare."""
@@ -68,8 +82,8 @@ class Html(Verifier):
 
     def compared(self, found: Look, gold: Look) -> Reward:
         """The five terms of two pages that have been looked at."""
-        name = "image_clip" if self.clip_weights else "image_ssim"
-        likeness = clip(self.clip_model, self.clip_weights) if self.clip_weights else structure
+        likeness = learned(self.clip_model, self.clip_weights) if self.clip_weights else structure
+        name = self.last_term
         image = likeness(found.bare, gold.bare)
         pairs = match(gold.blocks, found.blocks)
         parts = dict.fromkeys(("block", "text", "position", "colour"), 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -47,30 +48,52 @@ def gained(likeness: Likeness, found: np.ndarray, gold: np.ndarray) -> float:
 
 
 @lru_cache(maxsize=2)
-def clip(model: str, weights: str) -> Likeness:
-    """The cosine of two pictures' embeddings by an open_clip model whose weights lie here.
+def learned(model: str, weights: str) -> Likeness:
+    """The cosine of two pictures' embeddings by a model whose weights lie here; not below 0.
 
     Args:
-        model: the name that open_clip knows, e.g. `ViT-B-32`.
+        model: a name that open_clip knows, e.g. `ViT-B-32`, or one of timm's behind `timm/`, e.g.
+            `timm/vit_base_patch32_clip_224`, whose pooled features are compared.
         weights: the file.
 
     Raises:
-        ValueError: there is no such file.
+        ValueError: there is no such file or no such model.
     """
-    from pathlib import Path
-
-    if not Path(weights).is_file():
-        raise ValueError(f"reward/html: clip_weights is {weights}, and there is no such file")
-    import open_clip
     import torch
 
-    tower, _, prepare = open_clip.create_model_and_transforms(model, pretrained=weights)
-    tower.eval()
+    embed, prepare = (
+        _timm(model.removeprefix("timm/"), weights)
+        if model.startswith("timm/")
+        else _open_clip(model, weights)
+    )
 
     def likeness(one: np.ndarray, other: np.ndarray) -> float:
         pixels = torch.stack([prepare(Image.fromarray(picture)) for picture in (one, other)])
         with torch.inference_mode():
-            features = torch.nn.functional.normalize(tower.encode_image(pixels).float(), dim=-1)
+            features = torch.nn.functional.normalize(embed(pixels).float(), dim=-1)
         return min(1.0, max(0.0, float(features[0] @ features[1])))
 
     return likeness
+
+
+def _open_clip(model: str, weights: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    import open_clip
+
+    if model not in open_clip.list_models():
+        raise ValueError(
+            f"reward/html: open_clip has no model {model!r}; ViT-B-32 or timm/NAME would be right"
+        )
+    tower, _, prepare = open_clip.create_model_and_transforms(model, pretrained=weights)
+    return tower.eval().encode_image, prepare
+
+
+def _timm(model: str, weights: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    import timm
+
+    if not timm.is_model(model):
+        raise ValueError(
+            f"reward/html: timm has no model {model!r}; timm/vit_base_patch32_clip_224 would be right"
+        )
+    # Given so, a file with a classifier fits a tower without one.
+    tower = timm.create_model(model, pretrained=True, pretrained_cfg_overlay={"file": weights}, num_classes=0)
+    return tower.eval(), timm.data.create_transform(**timm.data.resolve_model_data_config(tower))

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 from chromium_here import need_chromium
+from PIL import Image
 
 from vlmloom.components.contracts.sample import Sample, Scene
 from vlmloom.components.reward.blocks import match
+from vlmloom.components.reward.html import Html
 from vlmloom.components.reward.pictures import gained, structure
 from vlmloom.components.sandbox import browsers as shared
 from vlmloom.components.sandbox.browsers import Browsers
-from vlmloom.components.sandbox.look import Block
+from vlmloom.components.sandbox.look import Block, Look
 from vlmloom.registry import build
 
 GOLD = """<body style="margin:0;font:16px 'DejaVu Sans'">
@@ -151,8 +153,6 @@ def test_clip_speaks_where_its_weights_lie(tmp_path, monkeypatch):
     verifier = build(
         {"use": "reward/html", "clip_model": "tiny-of-ours", "clip_weights": str(tmp_path / "weights.pt")}
     )
-    from vlmloom.components.sandbox.look import Look
-
     one = np.full((20, 20, 3), 255, np.uint8)
     two = np.zeros_like(one)
     words = (block("word"),)
@@ -160,6 +160,45 @@ def test_clip_speaks_where_its_weights_lie(tmp_path, monkeypatch):
     assert verifier.compared(gold, gold).parts["image_clip"] == pytest.approx(1, abs=1e-5)
     assert verifier.compared(Look(words, two, two), gold).value < 1
     with pytest.raises(
+        ValueError, match=r"^reward/html: open_clip has no model 'tiny-of-theirs'; ViT-B-32 or"
+    ):
+        Html(clip_model="tiny-of-theirs", clip_weights=str(tmp_path / "weights.pt")).compared(gold, gold)
+
+
+def test_a_tower_of_timm_speaks_with_its_own_name_and_weights(tmp_path):
+    import timm
+    import torch
+
+    weights = tmp_path / "weights.pt"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        tower = timm.create_model("test_vit", num_classes=7)
+    torch.save(tower.state_dict(), weights)
+    verifier = Html(clip_model="timm/test_vit", clip_weights=str(weights))
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[::8] = 255
+    one, two = (
+        Look((block("word"),), picture, picture) for picture in (stripes, 255 - stripes.transpose(1, 0, 2))
+    )
+    assert verifier.compared(one, one).parts["image_timm"] == pytest.approx(1, abs=1e-5)
+    parts = verifier.compared(two, one).parts
+    pixels = timm.data.create_transform(**timm.data.resolve_model_data_config(tower))
+    with torch.inference_mode():
+        features = tower.eval().forward_head(
+            tower.forward_features(torch.stack([pixels(Image.fromarray(look.bare)) for look in (two, one)])),
+            pre_logits=True,
+        )
+    wanted = torch.nn.functional.cosine_similarity(*features, dim=0)
+    assert parts["image_timm"] == pytest.approx(max(0.0, float(wanted)), abs=1e-4)
+    five = ("block", "text", "position", "colour", "image_timm")
+    assert set(parts) == {*five, "design2code"}
+    assert parts["design2code"] == pytest.approx(sum(parts[name] for name in five) / 5)
+    with pytest.raises(ValueError, match=r"^reward/html: timm has no model 'vit_unheard_of'; timm/vit_base"):
+        Html(clip_model="timm/vit_unheard_of", clip_weights=str(weights)).compared(one, one)
+
+
+def test_weights_that_are_not_there_are_refused_at_once():
+    with pytest.raises(
         ValueError, match=r"^reward/html: clip_weights is /nowhere, and there is no such file$"
     ):
-        build({"use": "reward/html", "clip_weights": "/nowhere"}).compared(gold, gold)
+        Html(clip_weights="/nowhere")
