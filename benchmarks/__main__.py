@@ -23,6 +23,7 @@ PARTS = (
     "tasks",
     "rewards",
     "verifiers",
+    "sandboxes",
 )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -287,13 +288,17 @@ def test_items_of_tasks_are_counted(monkeypatch):
     planned = []
     plan = suite.tasks["name"].plan
     monkeypatch.setattr(suite.tasks["name"], "plan", lambda *place: planned.append(place) or plan(*place))
-    assert tasks._rate(suite.tasks["name"], 1) > 0
-    assert planned == [("train", index) for index in range(4, 8)]
-    rates = {"a": {"family": "video", "per_second": 150.0}, "b": {"family": "video", "per_second": 1500.0}}
+    assert min(tasks._rates(suite.tasks["name"], 1, time.process_time)) > 0
+    assert planned == [("train", index) for index in (4, *(5, 6, 7) * 2)], "the same items once more"
+    rates = {
+        "a": {"family": "video", "per_second": 150.0, "again": 160.0, "kept": False},
+        "b": {"family": "video", "per_second": 1500.0, "again": 2500.0, "kept": True},
+    }
     found = {"side": 128, "rates": rates, "absent": {"x": "ready", "y": "source/y: pip install y"}}
     assert tasks.notes(found) == [
         "video, items a second and core at 128 px: a 150, b 1,500",
         "video: goal 200: missed by a",
+        "b, items a second on the wall: 1,500.0 new, 2,500 from the cache",
         "not measured: source/y: pip install y",
     ]
 
