@@ -223,6 +223,9 @@ def _shades(pixels: np.ndarray) -> np.ndarray:
     light = pixels[..., :3] @ np.array([0.299, 0.587, 0.114])
     seen = light[pixels[..., 3] > 127]
     low, high = np.percentile(seen, (5, 95)) if seen.size else (0.0, 255.0)
+    if high - low < 4:
+        # A drawing of one shade wears the hue itself: at half its light orange would be brown.
+        return np.ones_like(light)
     shades: np.ndarray = 0.5 + 0.5 * np.clip((light - low) / max(high - low, 32.0), 0.0, 1.0)
     return shades
 

@@ -38,18 +38,18 @@ class GridToCode(ContentTask):
 
     Args:
         world: what is shared by the tasks of a suite.
-        steps: the most steps of a rule, from 1 to 3.
+        operations: steps of a rule in three of four items, else as many or fewer; from 1 to 3.
     """
 
     name = "grid_to_code"
     family: ClassVar[str] = "agentic"
-    knob: ClassVar[str] = "steps"
+    knob: ClassVar[str] = "operations"
 
-    def __init__(self, *, world: World, steps: int = 2) -> None:
+    def __init__(self, *, world: World, operations: int = 2) -> None:
         super().__init__(world=world)
-        if not 1 <= steps <= 3:
-            raise ValueError(f"task/grid_to_code: steps is {steps}; 1 to 3 would be right")
-        self.steps = steps
+        if not 1 <= operations <= 3:
+            raise ValueError(f"task/grid_to_code: operations is {operations}; 1 to 3 would be right")
+        self.operations = operations
 
     def sources(self) -> Sequence[Source]:
         """None: grids are drawn."""
@@ -62,7 +62,7 @@ class GridToCode(ContentTask):
     def compose(self, draw: Draw, split: str) -> Item | None:
         """A rule, and grids that tell it."""
         colours = sorted(draw.sample(range(1, 10), 4))
-        length = self.steps if draw.chance(0.75) else draw.between(1, self.steps)
+        length = self.operations if draw.chance(0.75) else draw.between(1, self.operations)
         rule: Rule = tuple(step_of(draw, colours) for _ in range(length))
         content = repr([apply(rule, probe) for probe in PROBES])
         if not self.belongs(split, content):

@@ -196,3 +196,13 @@ def test_the_corpus_covers_what_is_asked(suite):
     for index in range(100):
         sample = suite.plan("train", index)
         assert {sample.prompt[-1], sample.answer} <= corpus
+
+
+def test_a_drawing_of_one_shade_wears_the_hue_itself():
+    """At half its light, an orange snowflake would be a brown one."""
+    flake = np.zeros((8, 8, 4), np.uint8)
+    flake[2:6, 2:6] = (0, 0, 0, 255)
+    assert (tinted(flake, (250, 130, 10))[2:6, 2:6, :3] == (250, 130, 10)).all()
+    flake[3:5, 3:5, :3] = 255
+    shaded = tinted(flake, (250, 130, 10))
+    assert tuple(shaded[2, 2, :3]) == (125, 65, 5) and tuple(shaded[3, 3, :3]) == (250, 130, 10)

@@ -135,8 +135,9 @@ def test_rules_are_in_one_split_and_a_thousand_items_differ(task):
 def test_a_step_more_is_harder_and_wrong_settings_are_one_line(world):
     for steps in (1, 3):
         lengths = [
-            GridToCode(world=world, steps=steps).plan("test", n).answer.count("grid = ") for n in range(60)
+            GridToCode(world=world, operations=steps).plan("test", n).answer.count("grid = ")
+            for n in range(60)
         ]
         assert max(lengths) == steps and sum(lengths) >= 0.6 * steps * 60
-    with pytest.raises(ValueError, match=r"^task/grid_to_code: steps is -1; 1 to 3 would be right$"):
-        GridToCode(world=world, steps=-1)
+    with pytest.raises(ValueError, match=r"^task/grid_to_code: operations is -1; 1 to 3 would be right$"):
+        GridToCode(world=world, operations=-1)
