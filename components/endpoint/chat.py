@@ -10,8 +10,11 @@ import http.client
 import json
 import math
 import random
+import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from time import sleep
@@ -101,7 +104,9 @@ class Chat:
         Raises:
             Failed: there is none, in spite of all tries.
         """
-        body = json.dumps(request).encode()
+        body, key = json.dumps(request).encode(), key.strip()
+        if not (key.isascii() and key.isprintable()):
+            raise Failed("the key holds signs that no header can; letters and digits would be right", False)
         until, pause = time.monotonic() + self.total, self.pause
         for tried in range(1, self.tries + 1):
             try:
@@ -149,30 +154,40 @@ class Chat:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
+        watch, over = None, threading.Event()
         try:
+            connection.connect()
+            # A server that sends a byte now and then never meets the limit of a single read.
+            left = max(begun + limit - time.monotonic(), 0.0)
+            watch = threading.Timer(left, _cut, (connection.sock, over))
+            watch.daemon = True
+            watch.start()
             connection.request("POST", f"{parts.path.rstrip('/')}/chat/completions", body, headers)
             response = connection.getresponse()
-            raw = bytearray()
-            while chunk := response.read1(65536):
-                raw += chunk
-                # A server that sends a byte now and then never meets the limit of a single read.
-                left = begun + limit - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError
-                if len(raw) > self.most_bytes:
-                    raise Failed(f"a reply of more than {self.most_bytes:,} bytes", again=False)
-                if connection.sock is not None:
-                    connection.sock.settimeout(left)
+            raw = response.read(self.most_bytes + 1)
+            if len(raw) > self.most_bytes:
+                raise Failed(f"a reply of more than {self.most_bytes:,} bytes", again=False)
+            if over.is_set():
+                raise TimeoutError
             if response.length:
                 raise Failed(f"cut off with {response.length} bytes to come")
-            return response.status, response.headers, bytes(raw)
-        except TimeoutError:
-            allowed = self.total if begun + self.timeout > until else self.timeout
-            raise Failed(f"no reply within {allowed:g} seconds") from None
+            return response.status, response.headers, raw
         except (OSError, http.client.HTTPException) as fault:
+            if isinstance(fault, TimeoutError) or over.is_set():
+                allowed = self.total if begun + self.timeout > until else self.timeout
+                raise Failed(f"no reply within {allowed:g} seconds") from None
             raise Failed(named(fault)) from None
         finally:
+            if watch is not None:
+                watch.cancel()
             connection.close()
+
+
+def _cut(connection: socket.socket, over: threading.Event) -> None:
+    """End a connection, after saying so: whoever reads from it meets its end."""
+    over.set()
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _asked_pause(headers: http.client.HTTPMessage) -> float:

@@ -1,6 +1,8 @@
 """The client of endpoints: what it asks again, how long it waits, and what it says when it gives up."""
 
 import json
+import socket
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -56,9 +58,13 @@ def test_pauses_double_or_are_as_long_as_the_server_asks(waits):
 
 def test_what_is_refused_is_not_asked_again_and_the_key_is_not_told(waits):
     with serving(replies((401, {}, b"hush is\nno key"))) as server, pytest.raises(Failed) as fault:
-        Chat(server.url).ask(REQUEST, "hush")
+        Chat(server.url).ask(REQUEST, "hush\n")
     assert str(fault.value) == "HTTP 401: [the key] is no key" and fault.value.tries == 1
     assert server.headers[0]["Authorization"] == "Bearer hush" and waits == []
+    for key in ("hu\nsh", "hush\N{SNOWMAN}"):
+        with pytest.raises(Failed, match="the key holds signs that no header can; ") as fault:
+            Chat(server.url).ask(REQUEST, key)
+        assert "hu" not in str(fault.value)
 
 
 def test_the_last_fault_is_told_with_the_tries(waits):
@@ -89,6 +95,30 @@ def test_time_and_size_are_bounded():
         with pytest.raises(Failed, match="a reply of more than 1,000 bytes") as fault:
             Chat(server.url, most_bytes=1000).ask(REQUEST)
         assert fault.value.tries == 1
+
+
+@pytest.mark.parametrize("begins", [b"", b"HTTP/1.0 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_server_that_trickles_is_cut_off_wherever_it_is(begins):
+    def trickle():
+        held, _ = listening.accept()
+        with held:
+            held.sendall(begins)
+            while not over.wait(0.03):
+                try:
+                    held.sendall(b"a")
+                except OSError:
+                    return
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=trickle, daemon=True)
+        thread.start()
+        before = time.monotonic()
+        with pytest.raises(Failed, match=r"no reply within 0\.3 seconds"):
+            Chat(f"http://127.0.0.1:{listening.getsockname()[1]}/v1", tries=1, timeout=0.3).ask(REQUEST)
+        assert time.monotonic() - before < 2
+        over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("url", ["localhost", "ftp://x", "http:///v1"])
