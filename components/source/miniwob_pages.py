@@ -36,7 +36,7 @@ PAGES = (
 WINDOW = (500, 320)
 WIDTH, TOP, BOTTOM = 160, 50, 210
 """Pixels of a page; the rows above hold the page's own instruction and are not shown."""
-FORMAT = 1
+FORMAT = 2
 
 START = """(() => {
     if (window.jQuery) jQuery.fx.off = true;
@@ -49,21 +49,26 @@ ELEMENTS = (
     """(() => {
     const found = [], seen = {}, plain = said => said.replace(/\\s+/g, ' ').trim().replace(/[:*]+$/, '');
     const pushed = e => e.tagName === 'BUTTON' || ['button', 'submit'].includes(e.type);
-    const area = document.getElementById('area') || document.body;
-    const fields = [...area.querySelectorAll('input, textarea')].filter(
-        e => e.checkVisibility() && !pushed(e) && !['checkbox', 'radio'].includes(e.type)
+    const shown = e => e.checkVisibility() && !e.closest('#query, #reward-display');
+    const fields = [...document.querySelectorAll('input, textarea')].filter(
+        e => shown(e) && !pushed(e) && !['checkbox', 'radio'].includes(e.type)
     );
+    const beside = e => {
+        const box = e.parentElement, before = box.previousElementSibling;
+        if (box.id === 'area' || box.querySelectorAll('input').length !== 1) return '';
+        const own = [...box.childNodes].filter(
+            n => !(n.matches && (n.matches('input, button') || n.querySelector('input, button')))
+        ).map(n => n.textContent).join(' ');
+        return plain(own) || (box.tagName === 'TD' && before ? before.innerText : '');
+    };
     const words = e => {
         if (pushed(e)) return e.value || e.innerText;
         if (!['INPUT', 'TEXTAREA'].includes(e.tagName)) return e.innerText;
         const label = e.labels && e.labels[0] ? e.labels[0].innerText : '';
-        const beside = e.parentElement !== area && e.parentElement.querySelectorAll('input').length === 1
-            ? [...e.parentElement.childNodes].filter(n => !(n.querySelector && n.querySelector('input')))
-                .map(n => n.textContent).join(' ') : '';
-        return label || e.placeholder || plain(beside) || (fields.length === 1 ? 'text' : '');
+        return label || e.placeholder || beside(e) || (fields.length === 1 ? 'text' : '');
     };
-    for (const e of area.querySelectorAll('a, .alink, button, input, textarea, [role=button]')) {
-        if (!e.checkVisibility()) continue;
+    for (const e of document.querySelectorAll('a, .alink, button, input, textarea, [role=button]')) {
+        if (!shown(e)) continue;
         const said = plain(words(e)), r = e.getBoundingClientRect();
         if (!said || said.length > 40) continue;
         seen[said.toLowerCase()] = (seen[said.toLowerCase()] || 0) + 1;

@@ -198,4 +198,6 @@ def told(element: Any) -> str:
     >>> told(("Save", "button", 0, 0, 9, 9))
     'the button “Save”'
     """
+    if element[:2] == ("text", "field"):
+        return "the only field"
     return f"the {element[1]} “{element[0]}”"

@@ -131,9 +131,12 @@ def test_pages_of_miniwob_show_their_fields_without_the_instruction(tmp_path, mo
     need_chromium()
     pytest.importorskip("miniwob")
     monkeypatch.setenv("VLMLOOM_CACHE", str(tmp_path))
-    monkeypatch.setattr(miniwob_pages, "PAGES", ("login-user", "click-checkboxes"))
+    monkeypatch.setattr(miniwob_pages, "PAGES", ("login-user", "click-checkboxes", "enter-text"))
     views = MiniWoBPages(ways=2).load()
-    assert [view.page for view in views] == ["miniwob/login-user"] * 2 + ["miniwob/click-checkboxes"] * 2
+    assert [view.page for view in views] == [
+        *("miniwob/login-user",) * 2, *("miniwob/click-checkboxes",) * 2, *("miniwob/enter-text",) * 2,
+    ]  # fmt: skip
+    assert [one[:2] for one in views[4].elements] == [("text", "field"), ("Submit", "button")]
     fields = {words: box for words, kind, *box in views[0].elements if kind == "field"}
     assert set(fields) == {"Username", "Password"} and fields["Username"][1] < fields["Password"][1]
     assert {kind for _, kind, *_ in views[2].elements} == {"checkbox", "button"}
