@@ -7,6 +7,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from vlmloom.components.contracts.sources import PageSource, PageView, SourceMissing
@@ -36,7 +37,7 @@ PAGES = (
 WINDOW = (500, 320)
 WIDTH, TOP, BOTTOM = 160, 50, 210
 """Pixels of a page; the rows above hold the page's own instruction and are not shown."""
-FORMAT = 2
+FORMAT = 3
 
 START = """(() => {
     if (window.jQuery) jQuery.fx.off = true;
@@ -91,7 +92,8 @@ ELEMENTS = (
 class MiniWoBPages(PageSource):
     """Screenshots of MiniWoB++ pages without their instruction, with boxes of what is clicked or typed in.
 
-    Each page begins in so many ways, with other names, buttons and places. They are looked at once, and kept.
+    Each page begins in so many ways, with other names, buttons and places; what looks the same is kept once.
+    They are looked at once, and kept.
 
     Args:
         ways: how often a page begins.
@@ -102,7 +104,7 @@ class MiniWoBPages(PageSource):
     package = "PyPI miniwob"
     licence = "MIT"
 
-    def __init__(self, *, ways: int = 8) -> None:
+    def __init__(self, *, ways: int = 12) -> None:
         if ways < 1:
             raise ValueError(f"source/miniwob_pages: ways is {ways}; 1 or more would be right")
         self.ways = ways
@@ -144,9 +146,14 @@ class MiniWoBPages(PageSource):
         assert spec is not None and spec.origin is not None
         root = Path(spec.origin).parent / "html"
         index: list[list[Any]] = []
+        seen: set[bytes] = set()
         for number, name in enumerate(PAGES):
             for way in range(self.ways):
-                index += browsers().run(lambda page, at=(root, name, way): view(page, folder, *at))  # type: ignore[misc]
+                pixels, elements = browsers().run(lambda page, at=(root, name, way): view(page, *at))  # type: ignore[misc]
+                if elements and pixels.tobytes() not in seen:
+                    seen.add(pixels.tobytes())
+                    Image.fromarray(pixels).save(folder / f"{name}-{way}.png")
+                    index.append([f"miniwob/{name}", f"{name}-{way}.png", elements])
             tick(number + 1, len(PAGES))
         (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
@@ -154,13 +161,10 @@ class MiniWoBPages(PageSource):
         return {**self.__dict__, "_views": None}
 
 
-def view(page: Page, folder: Path, root: Path, name: str, way: int) -> list[list[Any]]:
-    """Write the screenshot of a page; gives back page, file and elements, or nothing where there are none."""
+def view(page: Page, root: Path, name: str, way: int) -> tuple[np.ndarray, list[list[Any]]]:
+    """What a page looks like, uint8 `[160, 160, 3]`, and its elements."""
     page.show(folder=root, path=f"miniwob/{name}.html", width=WINDOW[0], height=WINDOW[1], scripts=True)
     page.evaluate(START.replace("SEED", json.dumps(str(way))))
     page.settle(0.05)
-    elements = page.evaluate(ELEMENTS)
-    if not elements:
-        return []
-    Image.fromarray(page.screenshot((0, TOP, WIDTH, BOTTOM))).save(folder / f"{name}-{way}.png")
-    return [[f"miniwob/{name}", f"{name}-{way}.png", elements]]
+    elements: list[list[Any]] = page.evaluate(ELEMENTS)
+    return page.screenshot((0, TOP, WIDTH, BOTTOM)), elements

@@ -106,16 +106,17 @@ class DesktopAction(ContentTask):
         asked = (self._field if kind == "field" else self._other)(draw, view, element)
         if asked is None:
             return None
-        goal, action = asked
+        goal, action, content = asked
+        named = content == f"{kind} {words}"
         inside = permille((box[0], box[1], box[2], box[3]), view.width, view.height, last=GUI)
         return Item(
             question=f"{goal}\n{FORM}",
             answer=action,
-            things=(Thing(kind, "element", inside, "", words),),
+            things=(Thing(kind, "element", inside, "", words),) if named else (),
             pictures=(Shot(view),),
             source=view.page.partition("/")[0],
-            content=f"{kind} {words}",
-            truth={"box": inside, "window": view.path.name},
+            content=content,
+            truth={"box": inside if named else None, "window": view.path.name},
         )
 
     def scene_key(self, item: Item) -> str:
@@ -137,42 +138,48 @@ class DesktopAction(ContentTask):
                 self._places[name] = kinds
         return self._places[size]
 
-    def _field(self, draw: Draw, view: PageView, element: Any) -> tuple[str, str]:
+    def _field(self, draw: Draw, view: PageView, element: Any) -> tuple[str, str, str]:
         written = self.text.write(draw.choice(WRITTEN), draw.below(1 << 31)).replace("\n", " ")[:40]
         goal = f"Type “{written}” into {told(element)}. A field is clicked before one types."
+        content = f"{element[1]} {element[0]}"
         if draw.chance(0.4):
-            return f"{goal} Nothing has been done yet.", click_at(*middle(element), view.width, view.height)
-        return f"{goal} It has been clicked just now.", f"type(content={written!r})"
+            place = click_at(*middle(element), view.width, view.height)
+            return f"{goal} Nothing has been done yet.", place, content
+        return f"{goal} It has been clicked just now.", f"type(content={written!r})", content
 
-    def _other(self, draw: Draw, view: PageView, element: Any) -> tuple[str, str] | None:
+    def _other(self, draw: Draw, view: PageView, element: Any) -> tuple[str, str, str] | None:
+        """Goal, action, and what decides on the split: the element that is named, or keys and window."""
         what = draw.choice((*MOUSE, "left_click", "left_drag", "scroll", "key", "FAIL", "FAIL", "FAIL"))
-        size = view.width, view.height
+        if what == "key":
+            keys = draw.choice(list(KEYS))
+            goal = f"{KEYS[keys]} Keys are written as in ctrl+x."
+            return goal, f"key(keys='{keys}')", f"{keys} {view.path.name}"
+        if what == "FAIL":
+            return self._absent(draw, view, element[1])
+        size, content = (view.width, view.height), f"{element[1]} {element[0]}"
         if what in MOUSE:
-            return MOUSE[what].format(told(element)), click_at(*middle(element), *size, name=what)
+            return MOUSE[what].format(told(element)), click_at(*middle(element), *size, name=what), content
         if what == "left_drag":
             other = draw.choice(view.elements)
             if other[:2] == element[:2]:
                 return None
             start, end = (click_at(*middle(one), *size).split("'")[1] for one in (element, other))
             goal = f"Drag {told(element)} onto {told(other)}."
-            return goal, f"left_drag(start_box='{start}', end_box='{end}')"
-        if what == "scroll":
-            way, steps = draw.choice(("down", "up")), draw.between(2, 12)
-            goal = f"Scroll {way} by {steps} steps, with the pointer on {told(element)}."
-            return (
-                goal,
-                f"{click_at(*middle(element), *size, name='scroll')[:-1]}, direction='{way}', step={steps})",
-            )
-        if what == "key":
-            keys = draw.choice(list(KEYS))
-            return f"{KEYS[keys]} Keys are written as in ctrl+x.", f"key(keys='{keys}')"
-        # A button or a box to tick of another page, whose words no second page has: it is not here.
-        other_view, other = draw.choice(
-            draw.choice(self._kinds("small").get(element[1]) or [[(view, element)]])
-        )
-        if element[1] == "link" or other_view.page == view.page or not self._rare(other[0]):
+            return goal, f"left_drag(start_box='{start}', end_box='{end}')", content
+        way, steps = draw.choice(("down", "up")), draw.between(2, 12)
+        goal = f"Scroll {way} by {steps} steps, with the pointer on {told(element)}."
+        place = click_at(*middle(element), *size, name="scroll")
+        return goal, f"{place[:-1]}, direction='{way}', step={steps})", content
+
+    def _absent(self, draw: Draw, view: PageView, kind: str) -> tuple[str, str, str] | None:
+        """A button or a box to tick of another page, whose words no second page has."""
+        places = self._kinds("small").get(kind)
+        if kind == "link" or not places:
             return None
-        return MOUSE["left_click"].format(told(other)), "FAIL()"
+        elsewhere, element = draw.choice(draw.choice(places))
+        if elsewhere.page == view.page or not self._rare(element[0]):
+            return None
+        return MOUSE["left_click"].format(told(element)), "FAIL()", f"{kind} {element[0]}"
 
     def _rare(self, words: str) -> bool:
         """Whether these words are on one page alone."""
