@@ -1,5 +1,6 @@
-"""The next action on pages: judged by the published formula, its truth from the page."""
+"""The next action on pages: judged by the published formulas, its truth from the page."""
 
+import json
 import re
 from collections import Counter
 
@@ -12,6 +13,7 @@ from vlmloom.components.contracts.sources import PageSource, PageView
 from vlmloom.components.source import miniwob_pages
 from vlmloom.components.source.miniwob_pages import MiniWoBPages
 from vlmloom.components.task.agentic.desktop_action import KEYS, DesktopAction
+from vlmloom.components.task.agentic.mobile_action import MobileAction
 
 pytest.importorskip("rapidfuzz")
 pytest.importorskip("faker")
@@ -53,6 +55,11 @@ class Drawn(PageSource):
 @pytest.fixture(scope="module")
 def task(world, tmp_path_factory):
     return DesktopAction(world=world, pages=[Drawn(tmp_path_factory.mktemp("views"))])
+
+
+@pytest.fixture(scope="module")
+def phone(task):
+    return MobileAction(world=task.world, pages=task.pages)
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +138,45 @@ def test_elements_are_in_one_split_and_narrow_windows_are_for_shift(planned):
         assert {320 < one.pictures[0].width < 600 for one in samples} == {split == "shift"}
 
 
+def test_a_phone_touches_types_swipes_and_reports(phone):
+    kinds = set()
+    for split in phone.splits():
+        samples = [phone.plan(split, index) for index in range(200)]
+        for sample in samples:
+            assert phone.check(sample, sample.answer).value == 1, sample.answer
+            assert 100 < sample.pictures[0].width < 600
+            action, goal = json.loads(sample.answer), sample.prompt[-1].split("\n")[0]
+            kinds.add((action["action_type"], action.get("direction", action.get("goal_status"))))
+            view = next(v for v in phone.pages[0].views if v.path.name == sample.truth["window"])
+            boxes = {words: box for words, _, *box in view.elements}
+            if "box_2d" in action:
+                named = re.search(r"the (?:link|button|field|checkbox) “(.*?)”", goal)[1]
+                size = np.array([view.width, view.height] * 2)
+                assert np.allclose(action["box_2d"][0], np.array(boxes[named]) / size * 1000, atol=1)
+            elif action == {"action_type": "status", "goal_status": "infeasible"}:
+                assert re.search("“(.*?)”", goal)[1] not in boxes
+        others = [phone.check(one, two.answer).value for one, two in zip(samples, samples[5:], strict=False)]
+        assert sum(others) / len(others) < 0.25
+        for constant in ('{"action_type": "wait"}', '{"action_type": "click", "box_2d": [[0, 0, 999, 999]]}'):
+            assert sum(phone.check(one, constant).value for one in samples) < 0.15 * len(samples)
+    assert kinds >= {
+        *(("click", None), ("long_press", None), ("input_text", None), ("swipe", "up"), ("swipe", "down")),
+        *(("navigate_back", None), ("status", "complete"), ("status", "infeasible")),
+    }
+
+
+def test_the_shift_of_a_phone_is_inverted(phone):
+    sample = phone.plan("shift", 0)
+    view = next(v for v in phone.pages[0].views if v.path.name == sample.truth["window"])
+    with Image.open(view.path) as picture:
+        assert np.array_equal(sample.pictures[0].render()[0], 255 - np.asarray(picture))
+    asked = {
+        split: {(one.prompt[-1], one.pictures[0].key) for one in (phone.plan(split, n) for n in range(300))}
+        for split in phone.splits()
+    }
+    assert not asked["train"] & asked["test"] and not asked["train"] & asked["validation"]
+
+
 @pytest.mark.browser
 def test_pages_of_miniwob_show_their_fields_without_the_instruction(tmp_path, monkeypatch):
     need_chromium()
@@ -154,16 +200,19 @@ def test_pages_of_miniwob_show_their_fields_without_the_instruction(tmp_path, mo
 
 
 @pytest.mark.browser
-def test_installed_pages_hold_a_thousand_items(world):
+@pytest.mark.parametrize("kind", [DesktopAction, MobileAction])
+def test_installed_pages_hold_a_thousand_items(world, kind):
     need_chromium()
     pytest.importorskip("miniwob")
     pytest.importorskip("pygame")
-    task = DesktopAction(world=world)
-    samples = [task.plan("train", index) for index in range(1100)]
+    task = kind(world=world)
+    samples = [task.plan("train", index) for index in range(1500)]
     assert len({(one.prompt[-1], one.pictures[0].key, one.answer) for one in samples}) >= 1000
 
 
 def test_wrong_settings_are_one_line(world):
+    with pytest.raises(ValueError, match=r"^task/mobile_action: smallest is -1; 1 or more would be right$"):
+        MobileAction(world=world, smallest=-1)
     with pytest.raises(ValueError, match=r"^task/desktop_action: smallest is -1; 1 or more would be right$"):
         DesktopAction(world=world, smallest=-1)
     with pytest.raises(ValueError, match=r"^source/miniwob_pages: ways is 0; 1 or more would be right$"):
