@@ -22,9 +22,9 @@ PACKAGES = ("startbootstrap-sb-admin-2", "startbootstrap-resume", "startbootstra
 """npm packages of whole pages; those that are unpacked are used."""
 WINDOWS = ((1024, 768), (1280, 720), (480, 800))
 """Sizes of windows; the last, narrow one is for shift splits."""
-SCREENS = 6
+SCREENS = 24
 """How far down a page is looked at, in windows."""
-FORMAT = 2
+FORMAT = 3
 
 ELEMENTS = """(() => {
     const found = [], seen = {};
@@ -54,7 +54,7 @@ class WebPages(PageSource):
     Pages come from npm packages that are unpacked in `folder`, in `VLMLOOM_PAGES`, in `node_modules` of the
     working folder or in the cache folder (`npm pack startbootstrap-sb-admin-2`, MIT), and, so that there are
     some without npm, from the documentation inside the Python package pygame-ce (LGPL-2.1). They are looked
-    at once, in windows of three sizes down to six windows' height, and kept.
+    at once, in windows of three sizes down to twenty-four windows' height, and kept.
 
     Args:
         folder: where npm packages lie.

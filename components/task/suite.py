@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from vlmloom.components.contracts.sources import FontSource, PhotoSource, SpriteSource, TableSource
 from vlmloom.components.contracts.task import Task
@@ -41,6 +42,9 @@ NANO: dict[str, Callable[..., Task]] = {
     "order": Order,
     "arithmetic": Arithmetic,
 }
+
+SMALL: dict[str, dict[str, Any]] = {"arithmetic": {"largest": 9}}
+"""What these tasks are given here, where their own defaults are for larger models."""
 
 
 @register("suite/nano")
@@ -100,6 +104,6 @@ class Nano(Mixture):
         )
         built = {}
         for name, template in (NANO if tasks is None else tasks).items():
-            built[name] = template(world=world)
+            built[name] = template(world=world, **(SMALL.get(name, {}) if tasks is None else {}))
             built[name].name = name
         super().__init__(world, built, weights, items)

@@ -14,7 +14,7 @@ from vlmloom.components.contracts.sources import PageSource, PageView, Source, S
 from vlmloom.components.task.agentic.desktop import click_at
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name
-from vlmloom.components.task.draw import Draw, stable_hash
+from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
 
@@ -29,8 +29,8 @@ Place = tuple[PageView, tuple[str, str, float, float, float, float]]
 class GuiGrounding(ContentTask):
     """Click on what an instruction names, on screenshots of real pages; right inside the element's box.
 
-    Elements of the same kind and words are in one split alone, on whatever page they stand, and shown in
-    windows of one width; the shift split has those of test in narrow windows.
+    Elements of the same kind and words are in one split alone, on whatever page and in whatever window they
+    stand; the shift split has those of test in narrow windows.
 
     Args:
         world: what is shared by the tasks of a suite.
@@ -89,17 +89,12 @@ class GuiGrounding(ContentTask):
 
 
 def elements(views: Sequence[PageView]) -> list[list[Place]]:
-    """Where each element stands, in windows of the one width that is drawn for it from those that show it."""
+    """Where each element stands, in all windows that show it."""
     found: dict[tuple[str, str], list[Place]] = {}
     for view in views:
         for element in view.elements:
             found.setdefault((element[1], element[0]), []).append((view, element))
-    kept = []
-    for key, places in found.items():
-        widths = sorted({view.width for view, _ in places})
-        width = widths[stable_hash("width", *key) % len(widths)]
-        kept.append([place for place in places if place[0].width == width])
-    return kept
+    return list(found.values())
 
 
 class Shot(Picture):

@@ -69,7 +69,7 @@ class ToolUse(ContentTask):
             found.truth["asked"] = found.question
             found.question = QUESTION.format(asked=found.question, tools=tools)
             shown = sorted((thing.name, thing.text, thing.box) for thing in found.things)
-            found.content = repr((found.truth["asked"], found.answer, shown))
+            found.content = repr((found.truth["asked"], shown))
         return found
 
     def _receipt(self, draw: Draw, split: str) -> Item | None:

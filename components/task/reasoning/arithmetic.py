@@ -15,7 +15,7 @@ WORDINGS = {
 
 @register("task/arithmetic")
 class Arithmetic(SceneTask):
-    """Add and subtract small numbers, without a picture.
+    """Add and subtract whole numbers, without a picture.
 
     Validation and test ask in wordings that these two numbers did not have in training.
 
@@ -27,11 +27,12 @@ class Arithmetic(SceneTask):
 
     name = "arithmetic"
     family = "reasoning"
+    knob = "largest"
     visual = False
     held = False
     styled = False
 
-    def __init__(self, *, world: World, largest: int = 9, operations: str = "+-") -> None:
+    def __init__(self, *, world: World, largest: int = 999, operations: str = "+-") -> None:
         super().__init__(world=world)
         if largest < 3:
             raise ValueError(f"task/arithmetic: largest is {largest}, but must be at least 3")

@@ -81,7 +81,8 @@ class TextMaths(TextPuzzle):
     name = "text_maths"
     trained = (
         *("chain_sum", "basic_arithmetic", "products", "gcd", "lcm", "prime_factorization", "leg_counting"),
-        *("fraction_simplification", "simple_equations", "gsm_symbolic", "number_sequence", "power_function"),
+        *("fraction_simplification", "simple_equations", "gsm_symbolic", "decimal_chain_sum"),
+        "power_function",
     )
     shifted = ("decimal_arithmetic", "time_intervals", "base_conversion", "complex_arithmetic", "count_bits")
 
