@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.denial import NO, bare, denied
+from vlmloom.components.reward.denial import NO, bare, denied, retracted
+from vlmloom.components.reward.exact import crossed
 from vlmloom.registry import register
 
 CLAUSE = re.compile(r"[.;:!?,\n。；，！？]|\b(?:and|but|with|while|y|und|aber)\b")  # noqa: RUF001
@@ -21,7 +22,7 @@ class Attributes(Verifier):
     `absent`, wordings of what is not there, each of which costs as much as one attribute earns. The words of
     a wording stand together in one clause, in their order, with at most two others between, articles and the
     like aside; what is denied, before or behind ("no dog", "the dog is missing"), is not mentioned. A
-    caption of more words than it may have is worth nothing.
+    caption that takes back what it says, or has more words than it may have, is worth nothing.
 
     Args:
         words: the most words of a caption, per attribute, and twenty more; lists of everything are longer.
@@ -51,7 +52,9 @@ class Attributes(Verifier):
         most = self.words * len(attributes) + 20
         if len(response.split()) > most:
             return Reward(0.0, {"recall": 0.0}, f"{len(response.split())} words; at most {most} are judged")
-        text = response.lower()
+        if retracted(response) or crossed(response):
+            return Reward(0.0, {"recall": 0.0}, "takes back or strikes out what it says")
+        text = re.sub(r"\b(?:any|every)thing but\b", "not", response.lower())
         wordings = [*(word for one in attributes for word in one), *sample.truth.get("absent", ())]
         # A name may hold what ends a clause or denies elsewhere (face with open mouth, no entry).
         for name in sorted(

@@ -44,7 +44,8 @@ class Choice(Parsed):
         # "A dog" has an article, "A. dog" a letter.
         if match and match[1].upper() in words and (match[2].strip() or not match[3]):
             letter, rest = match[1].upper(), normal(match[3] or "", language)
-            if not rest or rest == words[letter]:
+            alone = normal(text[: match.end(2)], language) == letter.lower()
+            if alone and (not rest or rest == words[letter]):
                 return letter
             raise Unreadable(f"the letter of one option with other words in {shown(text)}")
         named = [letter for letter, one in words.items() if one and one == said]

@@ -49,15 +49,15 @@ class Code(Verifier):
 
 
 def fenced(text: str, language: str) -> str:
-    r"""The content of the first fence of a language, or of any; without a fence the text itself.
+    r"""The content of the fences of a language, or of any, one after another; without one, the text itself.
 
     >>> fenced("Here:\n```python\nx = 1\n```", "python")
     'x = 1\n'
     """
-    found = re.search(rf"```{language}[ \t]*\n(.*?)```", text, re.S) or re.search(
+    found = re.findall(rf"```{language}[ \t]*\n(.*?)```", text, re.S) or re.findall(
         r"```\w*[ \t]*\n(.*?)```", text, re.S
     )
-    return found[1] if found else text
+    return "".join(found) or text
 
 
 def read_assert(line: str) -> tuple[str, Any]:

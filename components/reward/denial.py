@@ -10,13 +10,30 @@ STOP = frozenset("a an the is are be there to on at its it which that el la los 
 NO = r"no|not|without|neither|nor|never|nobody|isn't|aren't|doesn't|don't|cannot|sin|ni|kein\w*|nicht|ohne"
 IS_NOT = re.compile(r"\b(?:(?:is|are|does|do|ist|sind) (?:not|nicht)|isn't|aren't|doesn't|don't|no está)\b")
 BEFORE = re.compile(
-    rf"(?<!\S)(?:{NO}|missing|absent|lacks?|lacking|fehlt|fehlen|falta|faltan) (?:\S+ ){{0,2}}$"
+    rf"(?<!\S)(?:{NO}|pas|anything but|either|or else|不是\S*"
+    r"|missing|absent|lacks?|lacking|fehlt|fehlen|falta|faltan) (?:\S+ ){0,2}$"
 )
 WITHIN = re.compile(rf"(?<!\S)(?:{NO})(?!\S)")
 BEHIND = re.compile(
     r"(?<!\S)(?:isn't|missing|absent|false|untrue|wrong|incorrect|lacking|nowhere|gone"
     r"|falsch|fehlt|fehlen|falta|faltan|falso|falsa)(?!\S)"
 )
+RETRACTS = re.compile(
+    r"\b(?:that|this|it|all of it|answer|caption|description|above)(?:'s| is| was) (?:all |actually )?"
+    r"(?:not (?:true|so|right|correct|the case)|wrong|false|untrue|incorrect|a lie|made up)\b"
+    r"|\bwhich (?:(?:it|this|that) is not\b|is (?:not true|wrong|false))|\b(?:no,? wait|scratch that)\b"
+    r"|\bi take (?:it|that|this) back\b|\bjust kidding\b",
+    re.I,
+)
+
+
+def retracted(text: str) -> bool:
+    """Whether a text takes back what it has said.
+
+    >>> retracted("A red hat. No, wait, that is wrong."), retracted("A hat; it is right there.")
+    (True, False)
+    """
+    return bool(RETRACTS.search(text.replace("\u2019", "'")))
 
 
 def bare(clause: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.denial import bare, denied
+from vlmloom.components.reward.denial import bare, denied, retracted
 from vlmloom.components.reward.parsed import once_each
 from vlmloom.registry import register
 
@@ -106,6 +106,8 @@ def _description(
     sentences = [part for part in re.split(r"[.!?]+(?:\s+|$)", description) if part.strip()]
     if not 1 <= len(sentences) <= 2:
         return f"has {len(sentences)} sentences, but 1 or 2 are right"
+    if retracted(description):
+        return "takes back what it says"
     words = _words(description)
     if len(words) > LONGEST:
         return f"has {len(words)} words, but at most {LONGEST} are right"

@@ -45,14 +45,32 @@ ARTICLES = {
 }
 
 
+NOT = "≠¬∉✗✘❌❎⛔🚫👎☒\u0335\u0336\u0337\u0338"
+"""Signs that deny what they stand with, or strike it out."""
+DENIED = re.compile(r"~~|!=|<(?:del|s|strike)\b|<!--|(?<!\w)!(?=\w)", re.I)
+"""Other ways to write such a sign."""
+
+
+def crossed(text: str) -> bool:
+    """Whether a sign in a text denies something or strikes it out.
+
+    >>> crossed("~~a red hat~~"), crossed("a hat!")
+    (True, False)
+    """
+    return bool(DENIED.search(text)) or any(sign in NOT for sign in text)
+
+
 def normal(text: str, language: str = "en") -> str:
     """Lower case, single spaces, no punctuation but what belongs to numbers; no leading article.
 
+    A sign that denies or strikes out is kept: what it stands with is another answer.
+
     >>> normal(" The  Dog. "), normal("Der Hund!", "de")
     ('dog', 'hund')
-    >>> normal("-3")
-    '-3'
+    >>> normal("-3"), normal("~~dog~~")
+    ('-3', '¬dog¬')
     """
-    text = re.sub(r"[^\w\s.-]|(?<!\d)\.|\.(?!\d)|-(?!\d)|(?<=\w)-", " ", text.lower())
+    text = DENIED.sub("¬", text.lower())
+    text = re.sub(rf"[^\w\s.{NOT}-]|(?<!\d)\.|\.(?!\d)|-(?!\d)|(?<=\w)-", " ", text.lower())
     text = " ".join(text.split())
     return re.sub(rf"^({ARTICLES[language]}) ", "", text) if language in ARTICLES else text

@@ -26,6 +26,9 @@ POWER = re.compile(
     r"10\s*\^\s*(?:\{\s*(?P<ten>[-−]?[0-9]{1,2})\s*\}|(?P<digits>[-−]?[0-9]{1,2}))"  # noqa: RUF001
 )
 """Powers of ten are numbers themselves; other operations are calculations."""
+LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
+RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
+"""Exponents that are written as such."""
 EQUATION = re.compile(r"([^\W\d_]|\\[a-zA-Z]+)(_(?:\w|\{\w+\}))?\s*=(?!=)\s*([^=]+)")
 """A symbol and what it equals."""
 FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|log|ln|exp|pi|infty|theta"
@@ -99,10 +102,10 @@ class Math(Verifier):
 def bare(text: str) -> str:
     r"""An answer without what leads it, its delimiters and a box round all of it.
 
-    >>> bare(r"The answer is \(\boxed{\frac{1}{2}}\)."), bare("$x = 5$")
-    ('\\frac{1}{2}', 'x = 5')
+    >>> bare(r"The answer is \(\boxed{\frac{1}{2}}\)."), bare("$x = 5$"), bare("x²")
+    ('\\frac{1}{2}', 'x = 5', 'x^{2}')
     """
-    text = LEAD.sub("", folded(text)).strip()
+    text = RAISED.sub(lambda run: f"^{{{run[0].translate(LOWERED)}}}", LEAD.sub("", folded(text)).strip())
     text = text[:-1].rstrip() if text.endswith(".") else text
     while (match := WRAPS.fullmatch(text)) and _whole(
         inner := next(one for one in match.groups() if one is not None)

@@ -56,7 +56,7 @@ def squares(text: str) -> str:
     """
     match = FEN.fullmatch(folded(text).strip("`")) if len(text) <= 200 else None
     ranks = match[1].split("/") if match else []
-    rows = ["".join("." * int(sign) if sign.isdigit() else sign for sign in rank) for rank in ranks]
+    rows = ["".join("." * int(sign) if sign in "12345678" else sign for sign in rank) for rank in ranks]
     if len(rows) != 8 or not all(re.fullmatch("[prnbqkPRNBQK.]{8}", row) for row in rows):
         raise Unreadable(f"no position in FEN: {shown(text)}")
     return "".join(rows)

@@ -28,7 +28,8 @@ class Html(Verifier):
 
     The part `design2code` is the mean of the five as published, a fifth of the last where no block is
     matched. One word that resembles one word of the gold page brings that above a half. So in the value the
-    first four count by the share of text that is matched, on the page where that is less.
+    first four count by the share of text that is matched, on the page where that is less, and by the area
+    that the matched blocks of both have: the right words as dust, or as one heap, are worth little.
 
     The last term is the likeness of the pictures by a model whose weights are given: `image_clip` among the
     parts for one of open_clip's, as published, `image_timm` for one of timm's. Without weights it is SSIM,
@@ -94,7 +95,8 @@ class Html(Verifier):
             ours, theirs = fsum(a.area for a, _, _ in pairs), fsum(b.area for _, b, _ in pairs)
             whole, other = (fsum(block.area for block in look.blocks) for look in (gold, found))
             parts["block"] = min(1.0, (ours + theirs) / (whole + other))
-            covered = min(1.0, ours / whole, theirs / other)
+            shared = fsum(min(a.area, b.area) for a, b, _ in pairs)
+            covered = min(1.0, ours / whole, theirs / other, shared / max(whole, other))
             parts["text"] = sum(same for _, _, same in pairs) / len(pairs)
             parts["position"] = sum(1 - apart(a, b) for a, b, _ in pairs) / len(pairs)
             parts["colour"] = sum(hue_likeness(a, b) for a, b, _ in pairs) / len(pairs)

@@ -19,8 +19,9 @@ class Markdown(Verifier):
     r"""The mean of what a page has: its text by edit distance, its blocks in their order, its tables by TEDS.
 
     Blocks are headings by level, paragraphs, entries of lists, code and tables, compared by their longest
-    common subsequence over the longer list. Tables may be Markdown or HTML. All of it is done in a process
-    of its own; an answer that takes longer there than it may is wrong.
+    common subsequence over the longer list, and count by how right the text in them is. Tables may be
+    Markdown or HTML. All of it is done in a process of its own; an answer that takes longer there than it may
+    is wrong.
 
     Args:
         seconds: CPU time for one answer.
@@ -50,7 +51,9 @@ class Markdown(Verifier):
         except Overran as error:
             return Reward(0.0, reason=str(error))
         said = ", ".join(f"{name} {value:.0%}" for name, value in parts.items())
-        return Reward(sum(parts.values()) / len(parts), parts, said)
+        # Blocks are worth what is in them: the form of a page with other words on it is easily had.
+        counted = parts | {"blocks": parts["blocks"] * parts.get("text", parts.get("tables", 1.0))}
+        return Reward(sum(counted.values()) / len(counted), parts, said)
 
 
 @dataclass

@@ -151,7 +151,7 @@ def named(unit: str) -> str:
     >>> named("Degrees"), named("volts"), named("degrees Celsius")
     ('°', 'v', '°c')
     """
-    unit = singular(unit.lower())
+    unit = singular(unit.lower()).translate({0xB2: "2", 0xB3: "3"})
     return SAME.get(unit, SAME.get(unit + "s", unit))
 
 

@@ -7,6 +7,7 @@ import math
 import re
 import unicodedata
 from abc import abstractmethod
+from itertools import groupby
 from typing import Any
 
 from vlmloom.components.contracts.boxes import THOUSAND
@@ -73,8 +74,19 @@ def shown(text: object) -> str:
 
 
 def folded(text: str) -> str:
-    """A text with full-width and other compatible forms of letters and digits unified, and trimmed."""
-    return unicodedata.normalize("NFKC", text).strip()
+    """A text with full-width and other compatible forms of letters and digits unified, and trimmed.
+
+    What stands for a number and is no digit stays what it is: a raised 2 behind a 7 is not 72.
+
+    >>> folded("７m ") == "7m", folded("7²") == "7²"
+    (True, True)
+    """
+    if text.isascii():
+        return text.strip()
+    runs = groupby(text, lambda sign: unicodedata.numeric(sign, None) is not None and not sign.isdecimal())
+    return "".join(
+        "".join(run) if kept else unicodedata.normalize("NFKC", "".join(run)) for kept, run in runs
+    ).strip()
 
 
 def unfenced(text: str, languages: str = r"\w*") -> str:

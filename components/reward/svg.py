@@ -27,7 +27,8 @@ class Svg(Verifier):
         """Draw both and compare."""
         width, height = sample.truth.get("viewport", (128, 128))
         gold = drawn(sample.answer, width, height)
-        found = re.search(r"<svg\b.*</svg>", fenced(response, "svg"), re.S)
+        answer = re.sub("<!--.*?-->", "", fenced(response, "svg"), flags=re.S)
+        found = re.search(r"<svg\b.*</svg>", answer, re.S)
         if not found:
             return Reward(0.0, reason="no <svg>...</svg>")
         try:

@@ -23,32 +23,40 @@ def _figure_described():
     import json
     import matplotlib.pyplot as plt
     from matplotlib.collections import PathCollection
-    from matplotlib.colors import to_rgb
+    from matplotlib.colors import to_rgb, to_rgba
     from matplotlib.container import BarContainer
     from matplotlib.patches import Wedge
 
     def numbers(values):
         return [float(value) for value in list(values)[:500]]
 
+    def seen(one, color):
+        return one.get_visible() and to_rgba(color, one.get_alpha())[3] > 0.05
+
     figure = plt.gcf()
     series, texts = [], []
     for axes in figure.axes[:4]:
         for line in axes.lines[:50]:
             x, y = line.get_data()
-            series.append(['line', numbers(range(len(x))), numbers(y), to_rgb(line.get_color())])
+            color = line.get_color()
+            if seen(line, color):
+                series.append(['line', numbers(range(len(x))), numbers(y), to_rgb(color)])
         for one in axes.containers[:50]:
             if isinstance(one, BarContainer) and one.patches:
                 flat = one.orientation == 'horizontal'
+                kind, color = 'barh' if flat else 'bar', one.patches[0].get_facecolor()
                 long = [bar.get_width() if flat else bar.get_height() for bar in one.patches]
-                color = to_rgb(one.patches[0].get_facecolor())
-                series.append(['barh' if flat else 'bar', numbers(range(len(long))), numbers(long), color])
+                if seen(one.patches[0], color):
+                    series.append([kind, numbers(range(len(long))), numbers(long), to_rgb(color)])
         for one in axes.collections[:50]:
             if isinstance(one, PathCollection):
                 points = sorted(map(tuple, one.get_offsets().tolist()))
-                color = to_rgb(one.get_facecolor()[0])
+                color = one.get_facecolor()[0]
                 x, y = zip(*points) if points else ((), ())
-                series.append(['scatter', numbers(x), numbers(y), color])
-        wedges = [one.theta2 - one.theta1 for one in axes.patches[:50] if isinstance(one, Wedge)]
+                if seen(one, color):
+                    series.append(['scatter', numbers(x), numbers(y), to_rgb(color)])
+        wedges = [one for one in axes.patches[:50] if isinstance(one, Wedge) and one.get_visible()]
+        wedges = [one.theta2 - one.theta1 for one in wedges]
         if wedges:
             series.append(['pie', numbers(range(len(wedges))), numbers(wedges), (0, 0, 0)])
         texts += [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]
@@ -88,7 +96,7 @@ class Figure:
 
     Attributes:
         picture: uint8 `[240, 320, 3]`.
-        series: everything that is plotted.
+        series: everything that is plotted and can be seen.
         texts: titles, labels, words at the axes and in the legend.
     """
 

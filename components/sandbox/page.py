@@ -107,7 +107,7 @@ class Page:
         self.blocked = []
         self._folder = folder.resolve() if folder else None
         self._policy = "" if folder else POLICY + ("; script-src 'unsafe-inline'" if scripts else "")
-        body = html.encode() if isinstance(html, str) else html
+        body = html.encode(errors="replace") if isinstance(html, str) else html
         self._served = {} if body is None else {HOST + path: (body, kind)}
         self._loaded = False
         deadline = time.monotonic() + self.browser.seconds

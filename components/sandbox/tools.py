@@ -70,11 +70,12 @@ def spelled(name: str, arguments: Mapping[str, Any]) -> str:
 
 
 def read_call(text: str) -> Call:
-    """The one call in a text, checked against the tool's schema.
+    """The one call in a text, beside thoughts and comments, checked against the tool's schema.
 
     Raises:
         BadCall: there is none, or more than one, or it does not fit.
     """
+    text = re.sub(r"<think>.*?(?:</think>|$)|<!--.*?(?:-->|$)", "", text, flags=re.S)
     calls = re.findall(r"<tool_call>(.*?)</tool_call>", text, re.S)
     if len(calls) != 1 or text.count("<tool_call>") != 1:
         raise BadCall(f"found {len(calls)} calls; one of the form {FORM!r} would be right")
