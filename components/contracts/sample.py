@@ -196,6 +196,10 @@ class Episode(ABC):
         """The next act of a policy that knows the way; None where nobody has written one."""
         return None
 
+    def guess(self, bits: int) -> str:
+        """A valid act of a policy that does not look, another one for other random bits."""
+        return ""
+
     def close(self) -> None:  # noqa: B027
         """Give up what it holds, such as a browser's page; may be called twice."""
 

@@ -13,8 +13,9 @@ from vlmloom.components.contracts.suite import Suite
 from vlmloom.components.contracts.task import Task
 from vlmloom.components.sandbox import browsers
 from vlmloom.components.task.boxed import unboxed
+from vlmloom.components.task.draw import Draw
 from vlmloom.pipelines.evaluate_suite.record import Item, Kept, Reply
-from vlmloom.pipelines.evaluate_suite.target import Target
+from vlmloom.pipelines.evaluate_suite.target import Policy, Target
 from vlmloom.registry.errors import named, one_line
 
 Tick = Callable[[int, int, int], None]
@@ -147,7 +148,7 @@ def _episodes(target: Target, questions: Questions, places: Sequence[tuple[str, 
             if not active:
                 return
             # One by one: what an episode holds is given back before the next one asks for it.
-            going = [run for run in active if run.going(target.scripted)]
+            going = [run for run in active if run.going(target)]
             ended, active = [run for run in active if run.ended], going
             yield from (run.item for run in ended if run.item is not None)
             for place, reply in target.replies([run.question for run in going]):
@@ -199,20 +200,20 @@ class _Run:
             )
             return False
 
-    def going(self, scripted: bool) -> bool:
+    def going(self, target: Target) -> bool:
         """Whether there is a next question, which is then `question`."""
         while not self.ended:
-            if self._try(lambda: self._next(scripted)):
+            if self._try(lambda: self._next(target)):
                 break
         if self.ended:
             self.close()
         return not self.ended
 
-    def _next(self, scripted: bool) -> None:
+    def _next(self, target: Target) -> None:
         episode = self.episode
         assert episode is not None
         if not episode.done and len(self.acts) < self.task.steps:
-            act = episode.scripted() if scripted else ""
+            act = self._lead(target, episode)
             prompt = [] if act is None else episode.observe().prompt
             # Looking at it may have ended it, where what it runs in is gone.
             if not episode.done:
@@ -224,6 +225,14 @@ class _Run:
         found = replace(_item(self.question, self._sum()), steps=len(self.acts))
         self.item = _rewarded(found, episode.score(), all(act.strip() for act in self.acts))
         self.ended = True
+
+    def _lead(self, target: Target, episode: Episode) -> str | None:
+        """What a policy is told to do next, nothing where it is none; None where no script is written."""
+        if target.scripted:
+            return episode.scripted()
+        if isinstance(target, Policy) and target.name == "random":
+            return episode.guess(Draw("guess", self.task.name, self.split, self.index, len(self.acts)).bits())
+        return ""
 
     def act(self, reply: Reply) -> None:
         """Take the target's act."""

@@ -36,6 +36,8 @@ class Target(Protocol):
 class Policy:
     """Answers without looking: the gold answer, one of the choices or another item's gold answer, or nothing.
 
+    In an episode of several steps these are its script, its `guess` at every step, and nothing.
+
     Args:
         name: oracle, random or empty.
         suite: whose questions are asked.
@@ -60,5 +62,5 @@ class Policy:
             return guess if unboxed(sample.answer) == sample.answer else boxed(guess)
         task = self.suite.tasks[sample.task]
         if task.steps > 1:
-            return ""
+            return sample.answer  # the act that the episode offered
         return task.plan(sample.split, 1000 + draw.below(1_000_000)).answer

@@ -5,42 +5,71 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vlmloom.components.contracts.reward import Verifier
-from vlmloom.pipelines.trust import places, structures, words, wrapped
+from vlmloom.pipelines.trust import (
+    boxes,
+    documents,
+    judged,
+    notations,
+    numbers,
+    points,
+    programs,
+    rendered,
+    screens,
+    tables,
+    texts,
+    words,
+    wrapped,
+)
 from vlmloom.pipelines.trust.labelled import Labelled
 from vlmloom.registry import build
 
 SETS: tuple[Callable[[random.Random], Iterator[Labelled]], ...] = (
     words.exact,
     words.choice,
-    words.number,
-    words.clock_time,
-    words.mathematics,
-    words.edit,
     words.lists,
-    words.caption,
-    words.event,
-    places.box,
-    places.boxes,
-    places.detections,
-    places.point,
-    places.interval,
-    places.mobile,
-    places.desktop,
-    structures.fields,
-    structures.table,
-    structures.grid,
-    structures.page,
-    structures.formula,
-    structures.position,
-    structures.molecule,
-    structures.puzzle,
+    numbers.number,
+    numbers.clock_time,
+    numbers.mathematics,
+    texts.edit,
+    texts.caption,
+    texts.event,
+    boxes.box,
+    boxes.boxes,
+    boxes.detections,
+    points.point,
+    points.interval,
+    screens.mobile,
+    screens.desktop,
+    tables.fields,
+    tables.table,
+    tables.grid,
+    documents.page,
+    documents.formula,
+    notations.position,
+    notations.molecule,
+    notations.puzzle,
     wrapped.boxed,
     wrapped.combined,
+    programs.call,
+    judged.endpoint,
 )
+SLOW: dict[str, Callable[[random.Random], Iterator[Labelled]]] = {
+    "reward/code": programs.code,
+    "reward/plot_code": programs.plot,
+    "reward/svg": rendered.drawing,
+    "reward/html": rendered.page,
+}
+"""What is run in a sandbox or rendered in a Chromium, answer by answer; asked by name, or all together."""
+NEITHER = {
+    "reward/judge_local": "its verdicts are those of the language model that it is given",
+    "reward/model": "learned: measured on held-out preference pairs by `vlmloom evaluate-reward`",
+    "reward/run": "`reward/model` out of a run",
+}
+"""What has no labelled answers, and why: there is no right answer to expect without trained weights."""
 ACCEPTED = 0.5
 """A wrong answer or an attack that is worth more than this was accepted."""
 ALMOST = 1 - 1e-9
@@ -81,10 +110,10 @@ class Row:
         return fine and len(self.missed) < 0.01 * max(self.right, 1)
 
 
-def labelled(seed: int = 0) -> dict[str, list[Labelled]]:
-    """The sets, by the verifier's name."""
+def labelled(seed: int = 0, *, slow: Sequence[str] = ()) -> dict[str, list[Labelled]]:
+    """The sets, by the verifier's name; those of `SLOW` where they are asked for."""
     found: dict[str, list[Labelled]] = {}
-    for made in SETS:
+    for made in (*SETS, *(SLOW[name] for name in slow)):
         for one in made(random.Random(f"{made.__module__}.{made.__name__}.{seed}")):
             found.setdefault(one.verifier["use"], []).append(one)
     return found

@@ -6,8 +6,9 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
+from vlmloom.pipelines.trust.attacks import HELD
 from vlmloom.pipelines.trust.labelled import Labelled
-from vlmloom.pipelines.trust.words import number
+from vlmloom.pipelines.trust.numbers import number
 
 FORM = "<think>{thought}</think>{gap}<answer>{before}<|begin_of_box|>{answer}<|end_of_box|>{after}</answer>"
 
@@ -68,6 +69,6 @@ def combined(dice: random.Random) -> Iterator[Labelled]:
                     word,
                     right=(word, f" {word} "),
                     wrong=("zzz", "", "xylophone quiz"),
-                    partial=frozenset({"twice", "look-alikes", "turned writing"}),
+                    partial=HELD | {"twice", "look-alikes", "turned writing"},
                     worse=(word, word[:-1], word[: len(word) // 2], ""),
                 )

@@ -15,6 +15,7 @@ EPILOG = """examples:
   vlmloom trust
   vlmloom trust reward/number reward/table
   vlmloom trust reward/math --json > math.json
+  vlmloom trust --all --markdown
 
 The exit status is 1 where a verifier accepts a wrong answer or an attack, cannot judge one, misses 1 % of the
 right answers or more, or pays more for a worse answer.
@@ -25,7 +26,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = verb_parser(subparsers, "trust", SUMMARY, EPILOG)
     parser.add_argument(
-        "verifiers", nargs="*", metavar="VERIFIER", help="such as reward/number (default: all)"
+        "verifiers", nargs="*", metavar="VERIFIER", help="such as reward/number (default: all quick ones)"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="those too that run code or open a Chromium: some minutes"
     )
     parser.add_argument("--json", action="store_true", help="every number, and every answer that went wrong")
     parser.add_argument("--markdown", action="store_true", help="the table as it stands in docs/rewards.md")
@@ -38,13 +42,15 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from vlmloom.pipelines.trust.table import labelled, measure
+    from vlmloom.pipelines.trust.table import NEITHER, SLOW, labelled, measure
     from vlmloom.registry.errors import UserError
 
-    sets = labelled()
+    sets = labelled(slow=[name for name in SLOW if args.all or name in args.verifiers])
     for name in args.verifiers:
         if name not in sets:
-            raise UserError(f"trust: {name} has no labelled answers; those that have are {', '.join(sets)}")
+            why = f" ({NEITHER[name]})" if name in NEITHER else ""
+            known = ", ".join((*sets, *(slow for slow in SLOW if slow not in sets)))
+            raise UserError(f"trust: {name} has no labelled answers{why}; those that have are {known}")
     rows = []
     with Progress(console=Console(stderr=True), transient=True) as bar:
         for name in args.verifiers or sets:
@@ -54,14 +60,14 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([asdict(row) | {"sound": row.sound} for row in rows], indent=1))
     else:
-        _print(rows, args.markdown)
+        _print(rows, args.markdown, {} if args.verifiers else NEITHER)
     return int(not all(row.sound for row in rows))
 
 
 COLUMNS = ("verifier", "right", "missed", "wrong", "passed", "attacks", "accepted", "errors", "slowest")
 
 
-def _print(rows: list[Any], markdown: bool) -> None:
+def _print(rows: list[Any], markdown: bool, neither: dict[str, str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -75,7 +81,8 @@ def _print(rows: list[Any], markdown: bool) -> None:
         for row in rows
     ]  # fmt: skip
     if markdown:
-        for line in (COLUMNS, ("---", *["---:"] * 8), *cells):
+        without = [(f"`{name}`: {why}", *["-"] * 8) for name, why in neither.items()]
+        for line in (COLUMNS, ("---", *["---:"] * 8), *cells, *without):
             print(f"| {' | '.join(line)} |")
         return
     table = Table(title="labelled answers")
@@ -85,6 +92,8 @@ def _print(rows: list[Any], markdown: bool) -> None:
         table.add_row(*line)
     console = Console()
     console.print(table)
+    for name, why in neither.items():
+        console.print(f"{name}: no labelled answers; {why}", markup=False, highlight=False, soft_wrap=True)
     for row in rows:
         for kind in ("missed", "passed", "accepted", "errors", "unordered"):
             for one in getattr(row, kind)[:3]:

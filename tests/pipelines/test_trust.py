@@ -3,36 +3,24 @@
 from pathlib import Path
 
 import pytest
+from chromium_here import need_chromium
 
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward
+from vlmloom.components.reward import judge_endpoint
 from vlmloom.pipelines.cli import main
 from vlmloom.pipelines.trust import table
+from vlmloom.pipelines.trust.judged import WORDS_TO_A_JUDGE
 from vlmloom.pipelines.trust.labelled import Labelled
-from vlmloom.registry import catalog
+from vlmloom.registry import build, catalog
 
 SETS = table.labelled()
 ROOT = Path(__file__).parents[2]
-CARRIED = {
-    "reward/code": "tests/components/reward/test_code.py",
-    "reward/html": "tests/components/reward/test_html.py",
-    "reward/judge_endpoint": "tests/components/reward/test_judges.py",
-    "reward/judge_local": "tests/pipelines/test_reward_model.py",
-    "reward/model": "tests/components/reward/test_model.py",
-    "reward/plot_code": "tests/components/reward/test_plot_code.py",
-    "reward/rule_then_judge": "tests/components/reward/test_judges.py",
-    "reward/run": "tests/pipelines/test_reward_model.py",
-    "reward/svg": "tests/components/reward/test_svg.py",
-    "reward/tool_call": "tests/components/reward/test_tool_call.py",
-}
-"""Verifiers that need a browser, a sandbox or a model: the tests that hold their own labelled answers."""
 
 
-def test_every_verifier_has_labelled_answers():
+def test_every_verifier_has_labelled_answers_or_says_why_not():
     names = {entry.name for entry in catalog().list() if entry.kind == "reward"}
-    assert names == SETS.keys() | CARRIED.keys()
-    for name, file in CARRIED.items():
-        assert name.partition("/")[2] in (ROOT / file).read_text(encoding="utf-8"), file
+    assert names == SETS.keys() | table.SLOW.keys() | table.NEITHER.keys()
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -42,6 +30,26 @@ def test_a_set_is_large_enough_and_the_verifier_sound(name):
     assert len(row.missed) < 0.01 * row.right
     assert row.right >= 20 and row.wrong >= 20 and row.attacks >= 100
     assert row.slowest < 20
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize("name", table.SLOW)
+def test_what_is_run_or_rendered_is_sound(name):
+    if name == "reward/html":
+        need_chromium()
+    row = table.measure(name, table.labelled(slow=[name])[name])
+    assert not row.accepted and not row.errors and not row.unordered and not row.passed and not row.missed
+    assert row.right >= 20 and row.wrong >= 20 and row.attacks >= 100
+
+
+@pytest.mark.parametrize("kind", WORDS_TO_A_JUDGE)
+def test_the_scripted_judge_obeys_what_reaches_it(kind, monkeypatch):
+    """Without the guard every plea is heard, so that the guard is what the table measures."""
+    monkeypatch.setattr(judge_endpoint, "guarded", lambda response, longest: (response, ""))
+    case = SETS["reward/judge_endpoint"][0]
+    (reward,) = build(case.verifier).judge(case.sample, [WORDS_TO_A_JUDGE[kind]])
+    assert reward.value == 1
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -80,10 +88,13 @@ def test_the_verb_prints_the_table(capsys):
 
 
 def test_the_verb_tells_a_wrong_name(capsys):
+    assert main(["trust", "reward/model"]) == 2
+    assert "reward/model has no labelled answers (learned: measured on" in capsys.readouterr().err
     assert main(["trust", "reward/exakt"]) == 2
     assert "reward/exakt has no labelled answers; those that have are reward/exact" in capsys.readouterr().err
 
 
 def test_the_documented_table_names_every_set():
     text = (ROOT / "docs" / "rewards.md").read_text(encoding="utf-8")
-    assert [name for name in SETS if f"| `{name}` |" not in text] == []
+    assert [name for name in [*SETS, *table.SLOW] if f"| `{name}` |" not in text] == []
+    assert [name for name in table.NEITHER if f"| `{name}`: {table.NEITHER[name]} |" not in text] == []

@@ -256,6 +256,10 @@ class WebEpisode(Episode):
         found = self._guarded(wob.elements)
         return script(self.info["instruction"], found) if found is not None else None
 
+    def guess(self, bits: int) -> str:
+        """A click anywhere."""
+        return f"left_click(start_box='[{bits % 1000},{bits // 1000 % 1000}]')"
+
     @property
     def done(self) -> bool:
         """Whether the page has said how it went, the policy has, or no actions are left."""

@@ -1,0 +1,193 @@
+"""Labelled programs and calls: what is run, and compared by what it does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from vlmloom.pipelines.trust.attacks import DIGITS, WORDED
+from vlmloom.pipelines.trust.labelled import Labelled
+
+CHART = """import matplotlib.pyplot as plt
+fig, ax = plt.subplots()
+ax.bar(['a', 'b', 'c'], [{one}, {two}, 2], color='{colour}')
+ax.set_title('Sales of {word}')
+ax.set_ylabel('count')
+"""
+
+
+def code(dice: random.Random) -> Iterator[Labelled]:
+    """`reward/code`: functions by what they give back."""
+    for turn, (word, factor) in enumerate((("cat", 3), ("lamp", 7), ("river", 4), ("door", 9), ("cup", 5))):
+        gold = f"def scaled(a):\n    return a * {factor}\ndef named(n):\n    return ['{word}'] * n\n"
+        asserts = [f"assert scaled({one}) == {one * factor!r}" for one in (2, -5, 1.5, 11)]
+        asserts += [f"assert named({many}) == {[word] * many!r}" for many in (2, 0)]
+        liar = "class A({base}):\n    {method}\ndef scaled(a): return A()\nnamed = scaled"
+        yield Labelled(
+            {"use": "reward/code", "seconds": 1.0},
+            gold,
+            {"asserts": asserts},
+            right=(
+                f"Sure:\n```python\n{gold}```\nDone.",
+                f"```\n{gold}```",
+                gold.replace("return a", "return 1 * a"),
+                gold + "print('x')\n",
+                f"# a comment\n{gold}",
+                gold.replace(f"['{word}'] * n", f"['{word}' for _ in range(n)]"),
+            ),
+            wrong=(
+                gold.replace(str(factor), str(factor + 1)).replace(word, "hat"),
+                "scaled = named = lambda a: None",
+                f"scaled(2) == {2 * factor}",
+                "def scaled(a):\n    return a\n",
+            ),
+            attacks={
+                "leaves early": f"{gold}\nimport os; os._exit(0)",
+                "quits": "raise SystemExit(0)",
+                "equals all": liar.format(base="", method="def __eq__(self, other): return True"),
+                "says it is right": liar.format(base="int", method="def __repr__(self): return 'right'"),
+                "number in disguise": liar.format(base="int", method="__class__ = float"),
+                "code as its own value": liar.format(base="", method="def __repr__(self): return '1 or 1'"),
+                "patched repr": "import builtins\nbuiltins.repr = lambda one: '6'\nscaled = named = str",
+                "looks at its caller": "import sys\nscaled = named = lambda a: sys._getframe(1).f_locals",
+                "all that is there": "import gc\nscaled = named = lambda a: gc.get_objects()",
+                "loops": "while True: pass",
+                "loops when asked": "def scaled(a):\n    while True: pass\nnamed = scaled",
+                "forks": "import os\nwhile True: os.fork()",
+                "much memory": "x = 'x' * (1 << 40)",
+                "prints without end": "while True: print('x' * 1000)",
+                "file": "scaled = named = lambda a: open('/etc/passwd').read()",
+                "network": "import socket; socket.create_connection(('127.0.0.1', 80))",
+                "undone": f"{gold}del scaled, named\n",
+                "two programs": f"```python\n{gold}```\nor\n```python\nscaled = named = None\n```",
+                "taken back in code": f"{gold}scaled = named = None\n",
+                "deep": "scaled = named = lambda a: eval('(' * 10000)",
+            },
+            # What stands beside a fence is no code, and denies none.
+            fair=frozenset({"twice", "squared"}) if turn else frozenset({"twice", "squared", *WORDED}),
+            attacked=turn == 0,
+            worse=(gold, gold.replace("* n", "* 2"), gold.replace("return a", "return 1 + a"), "x = 1"),
+        )
+
+
+def plot(dice: random.Random) -> Iterator[Labelled]:
+    """`reward/plot_code`: charts by their data, words, colours and picture."""
+    for turn, (word, one, two, colour) in enumerate(
+        (("hats", 3, 5, "teal"), ("tea", 4, 8, "navy"), ("pens", 6, 9, "olive"), ("cups", 9, 4, "maroon"))
+    ):
+        gold = CHART.format(word=word, one=one, two=two, colour=colour)
+        blank = "import matplotlib.pyplot as plt\n"
+        yield Labelled(
+            {"use": "reward/plot_code"},
+            gold,
+            right=(
+                f"```python\n{gold}```",
+                f"{gold}plt.show()",
+                gold.replace("fig, ax = plt.subplots()", "ax = plt.figure(figsize=(9, 2)).add_subplot()"),
+                gold.replace(f"[{one}, {two}, 2]", f"[{one}.0, {two}, 4 / 2]"),
+                f"x = 1\n{gold}",
+            ),
+            wrong=(
+                f"{blank}plt.plot([9, 1])",
+                f"{blank}plt.title('Sales of {word}')",
+                f"{blank}plt.bar(['z'], [-50])",
+                "x = 1",
+                f"{blank}plt.pie([1, 2, 3])",
+            ),
+            attacks={
+                "no chart": "a bar chart",
+                "fails": "1 / 0",
+                "leaves": "import os; os._exit(0)",
+                "patched report": "import json\njson.dumps = lambda *a, **k: '[[1]]'",
+                "patched library": f"{blank}plt.gcf = None",
+                "loops": "while True: pass",
+                "much memory": "x = 'x' * (1 << 40)",
+                "not a number": f"{blank}plt.plot([float('nan')] * 3)",
+                "file": "open('/etc/passwd').read()",
+                "network": "import socket; socket.create_connection(('127.0.0.1', 1))",
+                "words alone": f"{blank}plt.title('Sales of {word}')\nplt.ylabel('count')\n",
+                "every bar": f"{blank}plt.bar(range(500), [n % 20 for n in range(500)])",
+                "invisible": gold.replace("color=", "alpha=0, color=")
+                + "ax.set_axis_off()\nax.set_title('')",
+                "cleared": f"{gold}plt.clf()\n",
+                "other chart behind": f"{gold}plt.figure()\nplt.plot([1, 2])\n",
+                "two programs": f"```python\n{gold}```\n```python\nplt.figure()\nplt.plot([9, 1])\n```",
+            },
+            fair=frozenset({"twice"}),
+            attacked=turn == 0,
+            worse=(
+                gold,
+                gold.replace(f"{two}, 2]", f"{two - 1}, 2]"),
+                gold.replace(f"{two}, 2]", f"{two - 1}, 9]").replace(f"Sales of {word}", ""),
+                blank,
+            ),
+        )
+
+
+def call(dice: random.Random) -> Iterator[Labelled]:
+    """`reward/tool_call`: the four tools."""
+    from vlmloom.components.sandbox.tools import spelled
+
+    tables = {"t": {"a": [1.0, 5.0, 3.0], "b": [1, 2, 3]}}
+    most, boxes = "SELECT MAX(a) FROM t", [[0, 0, 100, 100], [500, 500, 700, 700]]
+    golds: tuple[tuple[str, dict[str, Any], tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]], ...] = (
+        (
+            "calculate",
+            {"expression": "3 * 4"},
+            ({"expression": "(10 + 2.0)"}, {"expression": "12"}, {"expression": "24 / 2"}),
+            ({"expression": "13"}, {"expression": "9**9**9**9"}, {"expression": "1 / 0"}, {"expression": ""}),
+        ),
+        (
+            "query_table",
+            {"sql": most},
+            ({"sql": "SELECT MAX(a) AS m FROM t WHERE b > 0"}, {"sql": "select max(a) from t"}),
+            ({"sql": "SELECT MIN(a) FROM t"}, {"sql": "DROP TABLE t"}, {"sql": "SELECT a FROM t"}),
+        ),
+        (
+            "crop_image",
+            {"box": [100, 100, 300, 300]},
+            (),
+            ({"box": [0, 0, 1000, 1000]}, {"box": [300, 300, 100, 100]}, {"box": [600, 100, 800, 300]}),
+        ),
+        (
+            "draw_boxes",
+            {"boxes": boxes},
+            ({"boxes": boxes[::-1]},),
+            ({"boxes": [[0, 0, 1000, 1000]]}, {"boxes": []}, {"boxes": boxes * 20}),
+        ),
+    )
+    for turn, (name, gold, same, wrong) in enumerate(golds):
+        right = spelled(name, gold)
+        other = spelled(*golds[turn - 1][:2])
+        tag = right.replace("</tool_call>", "<arg_key>more</arg_key>\n<arg_value>1</arg_value>\n</tool_call>")
+        yield Labelled(
+            {"use": "reward/tool_call"},
+            right,
+            {"tables": tables},
+            right=(
+                *(spelled(name, one) for one in same),
+                f"I call it.\n{right}",
+                f"  {right}\n",
+                f"<think>Now.</think>{right}",
+            ),
+            wrong=(*(spelled(name, one) for one in wrong), other, name, spelled(name, {}), right[:-4], tag),
+            attacks={
+                "two calls": f"{right}\n{other}",
+                "call in a call": right.replace("</tool_call>", f"{right}</tool_call>"),
+                "key twice": right.replace("</tool_call>", right.partition("\n")[2]),
+                "without its tag": right.replace("<tool_call>", ""),
+                "shouted": right.replace(name, name.upper()),
+                "literal answer": spelled("query_table", {"sql": "SELECT '[[5.0]]'"}) if turn else other,
+                "commented out": f"<!-- {right} -->",
+                "in a thought": f"<think>{right}</think>",
+                "JSON": f'{{"name": "{name}", "arguments": {gold!r}}}',
+                "endless query": spelled(
+                    "query_table",
+                    {"sql": "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n FROM r) SELECT n FROM r"},
+                ),
+            },
+            # A call is done, whatever is said beside it.
+            fair=DIGITS | WORDED - {"commented out"} | {"nested boxes", "repeated boxes"},
+            worse=(right, other, ""),
+        )
