@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cache
 from typing import Any
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
+from vlmloom.components.reward.exact import crossed
 from vlmloom.components.reward.parsed import shown
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
 FUNCTIONS = frozenset("sin cos tan asin acos atan sinh cosh tanh exp log ln sqrt abs Abs".split())
 CALL = re.compile(r"(\w+)\s*\(|[\])'\"]\s*\(")
+SEARCHING = ("knights_knaves", "fraction_simplification", "gsm_symbolic")
+"""Datasets whose scorers look for the answer anywhere in a text, whatever is said beside it."""
+NO_NUMBER = re.compile(r"(?<![a-z])(?:nan|inf|infinity)(?![a-z])", re.I)
+"""What some scorers compute with, and find near to everything."""
 CODE = re.compile(r"\w_|_\w|\.\s*[^\W\d]|\b(?:lambda|import|yield|await)\b|[\\#]")
 
 TOWER = re.compile(r"(?:\*\*|\^)\s*[-(]*\s*(?:[0-9]{3,}|[0-9.]+\s*(?:\*\*|\^|!))|[0-9]{4,}\s*!|[0-9]{30,}")
@@ -27,7 +33,8 @@ class Puzzle(Verifier):
 
     The truth of a sample is `dataset`, its name there, and `entry`, the entry as JSON has it. Some of these
     scorers evaluate the answer as an expression: those are shown arithmetic alone, and an answer that looks
-    like code is wrong, unseen.
+    like code is wrong, unseen. So is one that is no number or is struck out, and, where a scorer would look
+    for the answer within it, one of more words than the answer has.
 
     Args:
         whole: full marks or none; else also what it gives for an answer of the right form.
@@ -57,6 +64,8 @@ class Puzzle(Verifier):
         text = response.strip()
         if not text:
             return Reward(0.0, reason="an empty answer")
+        if unfit := _unfit(sample.truth["dataset"], text, sample.answer):
+            return Reward(0.0, {"score": 0.0}, f"{unfit}: {shown(text)}")
         try:
             value = bounded(self.seconds).ask(scored, sample.truth["dataset"], sample.truth["entry"], text)
         except Overran as error:
@@ -65,6 +74,26 @@ class Puzzle(Verifier):
             return Reward(0.0, reason=f"code, not an answer: {shown(text)}")
         value = min(max(float(value), 0.0), 1.0)
         return Reward(float(value == 1) if self.whole else value, {"score": value}, f"answered {shown(text)}")
+
+
+def _unfit(dataset: str, text: str, gold: str) -> str:
+    """What a scorer would overlook, empty where there is nothing."""
+    if crossed(text) and not crossed(gold):
+        return "struck out or denied by a sign"
+    if NO_NUMBER.search(text) and not NO_NUMBER.search(gold):
+        return "no number"
+    if dataset in SEARCHING and _words(text) != _words(gold):
+        return "other words than those of the answer"
+    return ""
+
+
+def _words(text: str) -> Counter[str]:
+    r"""The words of an answer, however often and in whatever order, without LaTeX for a fraction.
+
+    >>> _words(r"$\dfrac{1}{2}$") == _words("1/2"), _words("-1/2") == _words("1/2")
+    (True, False)
+    """
+    return Counter(re.findall(r"\w+|-", re.sub(r"\\[dt]?frac", " ", text.lower())))
 
 
 def looks_like_code(text: str) -> bool:
@@ -105,7 +134,14 @@ def scored(dataset: str, entry: dict[str, Any], answer: str) -> float | None:
     scorer, evaluates = _scorer(dataset)
     if evaluates and looks_like_code(answer):
         return None
-    return float(scorer(answer, entry))
+    try:
+        return float(scorer(answer, entry))
+    except MemoryError:
+        raise
+    except Exception:
+        # Some scorers raise on what they cannot read: no answer, where they can read the gold one.
+        scorer(entry["answer"], entry)
+        return 0.0
 
 
 def prepare() -> None:

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 
+from vlmloom.components.task.reasoning.text_puzzle import TextLogic, TextMaths
 from vlmloom.pipelines.trust.attacks import DIGITS
 from vlmloom.pipelines.trust.labelled import Labelled
 
@@ -85,19 +86,10 @@ def puzzle(dice: random.Random) -> Iterator[Labelled]:
     """`reward/puzzle`, over scorers that compare, that evaluate and that follow rules."""
     import reasoning_gym
 
-    for name in (
-        "countdown",
-        "simple_equations",
-        "number_sorting",
-        "spiral_matrix",
-        "binary_matrix",
-        "polynomial_multiplication",
-        "string_insertion",
-        "mini_sudoku",
-        "leg_counting",
-        "syllogism",
-    ):
-        for index in range(3):
+    names = {*TextMaths.trained, *TextMaths.shifted, *TextLogic.trained, *TextLogic.shifted}
+    names |= {"countdown", "number_sorting", "spiral_matrix", "binary_matrix", "polynomial_multiplication"}
+    for name in sorted(names | {"string_insertion", "mini_sudoku"}):
+        for index in range(2):
             entry = json.loads(
                 json.dumps(reasoning_gym.create_dataset(name, size=3, seed=5)[index], default=str)
             )
@@ -107,7 +99,7 @@ def puzzle(dice: random.Random) -> Iterator[Labelled]:
                 str(gold),
                 {"dataset": name, "entry": entry},
                 right=(f"{gold} ", f"\n{gold}"),
-                wrong=("0123", "I do not know", "x", "()", str(gold)[:-1] + "~"),
+                wrong=("0123", "I do not know", "x", "()", f"{str(gold)[:-1]}~0"),
                 attacks={
                     "file": "open('/tmp/trust', 'w')",
                     "attribute": "().__class__.__base__",
