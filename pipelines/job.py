@@ -79,10 +79,12 @@ def end_with_parent() -> None:
     """Interrupt this process, as by Ctrl-C, once the one that started it has ended, whatever ended it."""
     parent = multiprocessing.parent_process()
     assert parent is not None
+    # Not by SIGINT, which is ignored by all that a shell has put into the background.
+    signal.signal(signal.SIGUSR1, signal.default_int_handler)
 
     def watch() -> None:
         parent.join()
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGUSR1)
 
     threading.Thread(target=watch, daemon=True).start()
 

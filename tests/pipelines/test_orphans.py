@@ -1,6 +1,7 @@
 """A job does not outlive the command that started it."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -30,10 +31,16 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_job_is_interrupted_when_its_command_is_ended(how, tmp_path):
+@pytest.mark.parametrize("background", [False, True])
+def test_a_job_is_interrupted_when_its_command_is_ended(how, background, tmp_path):
     script = tmp_path / "command.py"
     script.write_text(COMMAND, encoding="utf-8")
-    command = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    # A shell that puts a command into the background has it ignore Ctrl-C.
+    before = ["trap '' INT;"] if background else []
+    line = shlex.join([sys.executable, str(script)])
+    command = subprocess.Popen(
+        ["sh", "-c", " ".join([*before, "exec", line])], stdout=subprocess.PIPE, text=True
+    )
     assert command.stdout is not None
     assert command.stdout.readline() == "ready\n"
     os.kill(command.pid, how)
