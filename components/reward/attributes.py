@@ -57,10 +57,11 @@ class Attributes(Verifier):
         text = re.sub(r"\b(?:any|every)thing but\b", "not", response.lower())
         wordings = [*(word for one in attributes for word in one), *sample.truth.get("absent", ())]
         # A name may hold what ends a clause or denies elsewhere (face with open mouth, no entry).
-        for name in sorted(
-            {word.lower() for word in wordings if kept(word.lower()) != word.lower()}, key=len
-        ):
-            text = text.replace(name, kept(name))
+        names = {word.lower() for word in wordings if kept(word.lower()) != word.lower()}
+        if names:
+            # In one pass, the longest first: what was kept once holds other names.
+            longest = sorted(names, key=len, reverse=True)
+            text = re.sub("|".join(map(re.escape, longest)), lambda name: kept(name[0]), text)
         clauses = resolved([clause for clause in CLAUSE.split(text) if clause.strip()])
         missing = [one[0] for one in attributes if not any(mentioned(word, clauses) for word in one)]
         wrong = [one for one in sample.truth.get("absent", ()) if mentioned(one, clauses)]

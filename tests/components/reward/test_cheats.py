@@ -148,6 +148,24 @@ def test_a_caption_is_worth_what_it_says_and_does_not_deny(caption, value):
 
 
 @pytest.mark.parametrize(
+    ("caption", "value"),
+    [
+        ("no entry above england", 1.0),
+        ("No entry stands over England.", 1.0),
+        ("there is no no entry above england", 1 / 3),
+        ("england above no entry", 1 / 3),
+    ],
+)
+def test_names_that_deny_are_names_also_within_longer_ones(caption, value):
+    truth = {
+        "attributes": ["no entry", "england", ["no entry above england", "no entry over england"]],
+        "absent": ["no smoking", "england above no entry"],
+    }
+    sample = Sample("t", "test", 0, [], "", Scene(""), truth=truth)
+    assert build({"use": "reward/attributes"}).judge(sample, [caption])[0].value == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
     ("gold", "answer", "value"),
     [
         ("cat, dog", "cat and dog", 1.0),
