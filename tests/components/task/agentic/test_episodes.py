@@ -6,6 +6,10 @@ import pytest
 from vlmloom.components.sandbox.tools import spelled
 from vlmloom.components.task.agentic.multi_turn import MultiTurn
 from vlmloom.components.task.agentic.tool_use import KINDS, ToolUse
+from vlmloom.components.task.suite import Nano
+from vlmloom.pipelines.evaluate_suite.ask import Questions, ask
+from vlmloom.pipelines.evaluate_suite.record import Kept
+from vlmloom.pipelines.evaluate_suite.target import Policy
 
 TASKS = [MultiTurn, ToolUse]
 
@@ -47,6 +51,16 @@ def test_scripts_win_and_others_do_not(world, kind):
     assert np.mean(empty) == 0
     same = [run(task.open("test", n), lambda episode: "red").value for n in range(20)]
     assert np.mean(same) < 0.2
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_a_random_policy_acts_at_every_step_and_rarely_wins(world, kind, tmp_path):
+    task = kind(world=world)
+    suite = Nano(shift=[], tasks={task.name: lambda world: task})
+    policy = Policy("random", suite)
+    found = ask(policy, Questions(suite, "test", 20), Kept(tmp_path / "answers.jsonl", policy.key))
+    assert all(item.fault is None and all(line for line in item.response.split("\n")) for item in found)
+    assert len({item.response for item in found}) > 5 and np.mean([item.value for item in found]) < 0.2
 
 
 def test_a_turn_is_asked_with_all_that_was_said_before(world):
