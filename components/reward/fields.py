@@ -67,12 +67,13 @@ class Json(Parsed):
         return {}
 
     def _breach(self, schema: dict[str, Any], value: Any) -> str:
-        """Where a value breaks a schema, empty where it does not."""
+        """Where a value breaks a schema, empty where it does not; what a schema refers to is in it."""
         from jsonschema import Draft202012Validator
+        from referencing import Registry
 
         if (key := repr(schema)) not in self._validators:
             self._validators.clear()
-            self._validators[key] = Draft202012Validator(schema)
+            self._validators[key] = Draft202012Validator(schema, registry=Registry())
         error = next(self._validators[key].iter_errors(value), None)
         return "" if error is None else f"breaks the schema at {error.json_path}: {error.message[:200]}"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import keyword
 import re
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -104,15 +107,64 @@ def looks_like_code(text: str) -> bool:
     >>> looks_like_code("9**9**9"), looks_like_code("x**2 + 3*x")
     (True, False)
     """
-    calls = (match[1] for match in CALL.finditer(text))
-    return bool(CODE.search(text) or TOWER.search(text)) or any(
-        name is None or _unsafe(name) for name in calls
+    return bool(CODE.search(text) or TOWER.search(text)) or not harmless(text)
+
+
+def harmless(text: str) -> bool:
+    r"""Whether evaluating a text computes with numbers, names and lists and does nothing else.
+
+    Names are bound by nothing in it, so that the functions that it may call are what they seem.
+
+    >>> [harmless(one) for one in ("2*sqrt(x) + 3!", "[[1, 0], ['a']]", "[abs := eval, abs('x')]")]
+    [True, True, False]
+    >>> harmless("[abs('x') for abs in [eval]]"), harmless("0 1\n1 0")
+    (False, True)
+    """
+    try:
+        tree = ast.parse(text.strip().replace("^", "**"), mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        # No Python as it stands; sympy also reads factorials.
+        words = re.findall(r"[^\W\d]\w*", text)
+        called = (match[1] for match in CALL.finditer(text))
+        return not (
+            re.search(r"[:'\"`\[\]{}@\\]", text)
+            or any(keyword.iskeyword(word) for word in words)
+            or any(name is None or not _callable(name) for name in called)
+        )
+    return all(isinstance(node, COMPUTES) and _computes(node) for node in ast.walk(tree))
+
+
+COMPUTES = (
+    *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Constant),
+    *(ast.Name, ast.Load, ast.List, ast.Tuple, ast.Call, ast.Compare, ast.cmpop),
+)
+
+
+def _computes(node: ast.AST) -> bool:
+    return not isinstance(node, ast.Call) or (
+        not node.keywords
+        and (
+            (isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS)
+            # `2(3)` is a product to a person, and fails in Python.
+            or (isinstance(node.func, ast.Constant) and isinstance(node.func.value, int))
+        )
     )
 
 
-def _unsafe(name: str) -> bool:
-    # `2(3)` and `x(y)` are products to a person, and no callables to Python.
-    return not name.isdigit() and name not in FUNCTIONS
+def _callable(name: str) -> bool:
+    return name.isdigit() or name in FUNCTIONS
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in the metadata of an entry."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
 
 
 @cache
@@ -132,8 +184,14 @@ def _scorer(dataset: str) -> tuple[Any, bool]:
 def scored(dataset: str, entry: dict[str, Any], answer: str) -> float | None:
     """The score; None for an answer that is not shown to the scorer. Called in the bounded process."""
     scorer, evaluates = _scorer(dataset)
-    if evaluates and looks_like_code(answer):
-        return None
+    if evaluates:
+        # Truth may come from whoever sends an answer.
+        if code := next(
+            (text for text in _texts(entry.get("metadata")) if "(" in text and not harmless(text)), ""
+        ):
+            raise ValueError(f"the entry holds code: {code[:60]!r}")
+        if looks_like_code(answer):
+            return None
     try:
         return float(scorer(answer, entry))
     except MemoryError:

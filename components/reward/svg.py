@@ -27,7 +27,9 @@ class Svg(Verifier):
         """Draw both and compare."""
         width, height = sample.truth.get("viewport", (128, 128))
         gold = drawn(sample.answer, width, height)
-        answer = re.sub("<!--.*?-->", "", fenced(response, "svg"), flags=re.S)
+        # Where comments end nowhere, each `<!--` would be looked behind to the end.
+        head, end, tail = fenced(response, "svg").rpartition("-->")
+        answer = re.sub("<!--.*?-->", "", head + end, flags=re.S) + tail
         found = re.search(r"<svg\b.*</svg>", answer, re.S)
         if not found:
             return Reward(0.0, reason="no <svg>...</svg>")

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from vlmloom.components.sandbox.chromium import BrowserStopped, Chromium, chromium
 from vlmloom.components.sandbox.page import Page
+from vlmloom.registry.errors import UserError
 
 Result = TypeVar("Result")
 
@@ -97,11 +98,23 @@ class Browsers:
 _SHARED: Browsers | None = None
 
 
+def allowed() -> int:
+    """How many browsers `VLMLOOM_BROWSERS` allows; 2 where it is not set.
+
+    Raises:
+        UserError: it is no number of browsers.
+    """
+    text = os.environ.get("VLMLOOM_BROWSERS", "2")
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise UserError(f"VLMLOOM_BROWSERS is {text!r}; a whole number from 1 would be right")
+    return int(text)
+
+
 def browsers() -> Browsers:
     """The browsers of this process, as many as `VLMLOOM_BROWSERS` says (2), ended with it."""
     global _SHARED
     if _SHARED is None or _SHARED._owner != os.getpid():
-        _SHARED = Browsers(count=int(os.environ.get("VLMLOOM_BROWSERS", "2")))
+        _SHARED = Browsers(count=allowed())
         atexit.register(_SHARED.close)
     return _SHARED
 

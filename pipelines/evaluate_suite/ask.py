@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -24,7 +23,7 @@ Tick = Callable[[int, int, int], None]
 
 def together() -> int:
     """Episodes of several steps that are open at once: each may hold one of the browsers that there are."""
-    return max(1, int(os.environ.get("VLMLOOM_BROWSERS", "2")))
+    return browsers.allowed()
 
 
 @dataclass(frozen=True)

@@ -174,13 +174,13 @@ def declared(verb: str, texts: list[str]) -> dict[str, Any]:
         name, _, node = text.partition("=")
         if not name or not node:
             raise UserError(f"{verb}: --verifier {text}: NAME=KIND/NAME[,KEY=VALUE] would be right")
-        if node.startswith("{"):
-            try:
+        try:
+            if node.startswith("{"):
                 found[name] = yaml.safe_load(node)
-            except yaml.YAMLError as error:
-                raise UserError(f"{verb}: --verifier {name}: {one_line(error)}") from None
-        else:
-            use, *pairs = node.split(",")
-            keys = (pair.partition("=")[::2] for pair in pairs)
-            found[name] = {"use": use} | {key: yaml.safe_load(value) for key, value in keys}
+            else:
+                use, *pairs = node.split(",")
+                keys = (pair.partition("=")[::2] for pair in pairs)
+                found[name] = {"use": use} | {key: yaml.safe_load(value) for key, value in keys}
+        except yaml.YAMLError as error:
+            raise UserError(f"{verb}: --verifier {name}: {one_line(error)}") from None
     return found

@@ -88,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
         held.bind((args.host, args.port))
         # Whoever comes before all is ready waits, and is not refused.
         held.listen(2048)
+    except OverflowError:
+        raise UserError(f"serve-rewards: --port {args.port}: 0 to 65535 would be right") from None
     except OSError as error:
         raise UserError(f"serve-rewards: {args.host}:{args.port}: {error.strerror}") from None
     suite = None if args.suite is None else open_suite(args.suite)[0]

@@ -292,6 +292,8 @@ def test_overload_is_told_and_what_is_queued_is_answered_when_it_is_stopped(tmp_
             ["--verifier", "odd=reward/exactly"],
             "verifier odd: use: 'reward/exactly' is no component; did you mean reward/exact",
         ),
+        (["--verifier", "odd=reward/number,relative=[1"], "serve-rewards: --verifier odd: while parsing"),
+        (["--port", "99999"], "serve-rewards: --port 99999: 0 to 65535 would be right"),
         (["--suite", "native"], "nothing is called 'suites/native'; did you mean suites/"),
         (["--host", "203.0.113.1"], "serve-rewards: 203.0.113.1:0: "),
     ],

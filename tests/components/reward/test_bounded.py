@@ -65,6 +65,10 @@ def test_an_expression_that_takes_too_long_is_wrong_and_the_next_is_judged(bomb)
         "[print][0](1)",
         "x.y",
         "(eval#\n('1'))",
+        "[abs:=eval, exp:=abs('1'), exp]",
+        "[abs('1') for abs in [eval]]",
+        "sqrt(*[4])",
+        "f'{1}'",
         "eval\\\n('1')",
     ],
 )
@@ -85,3 +89,39 @@ def test_a_puzzle_is_scored_by_its_own_rule(tmp_path):
     right, wrong, code = puzzle.judge(sample, [gold, "1 + 1", attack])
     assert (right.value, wrong.value, code.value) == (1, 0, 0)
     assert "code" in code.reason and not touched.exists()
+
+
+def test_code_in_the_truth_is_not_run(tmp_path):
+    touched = tmp_path / "touched"
+    entry = {"answer": "1", "metadata": {"problem": f"open('{touched}', 'w')"}}
+    truth = {"dataset": "bitwise_arithmetic", "entry": entry}
+    (reward,) = build({"use": "reward/puzzle"}).judge(
+        Sample("t", "test", 0, [], "1", Scene(""), truth=truth), ["1"]
+    )
+    assert reward.value is None and reward.error is not None and "holds code" in reward.error
+    assert not touched.exists()
+
+
+@pytest.mark.parametrize(
+    "answer", ["7 " + "a" * 200 + "#", "7 m" + "2/" * 100 + "#", "7 " + "²³" * 100 + "#"]
+)
+def test_units_of_any_length_are_read_at_once(unit):
+    start = time.process_time()
+    sample = Sample("t", "test", 0, [], "7", Scene(""))
+    (reward,) = build({"use": "reward/number"}).judge(sample, [f"7 {unit}#"])
+    assert reward.value == 0 and time.process_time() - start < 0.5
+
+
+def test_a_schema_refers_to_nothing_outside_of_it(tmp_path):
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"const": "hidden words"}', encoding="utf-8")
+    sample = Sample("t", "test", 0, [], "{}", Scene(""), truth={"schema": {"$ref": secret.as_uri()}})
+    (reward,) = build({"use": "reward/json"}).judge(sample, ["{}"])
+    assert reward.value is None and "hidden words" not in f"{reward.error} {reward.reason}"
+
+
+def test_comments_without_an_end_are_read_at_once():
+    sample = Sample("t", "test", 0, [], "<svg/>", Scene(""))
+    start = time.process_time()
+    build({"use": "reward/svg"}).judge(sample, ["<!--" * 20_000])
+    assert time.process_time() - start < 2

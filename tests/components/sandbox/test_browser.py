@@ -10,9 +10,10 @@ import psutil
 import pytest
 from chromium_here import need_chromium
 
-from vlmloom.components.sandbox.browsers import Browsers, BrowsersBusy
+from vlmloom.components.sandbox.browsers import Browsers, BrowsersBusy, allowed
 from vlmloom.components.sandbox.chromium import BrowserMissing, BrowserOverran, BrowserStopped, Chromium
 from vlmloom.components.sandbox.page import Page
+from vlmloom.registry.errors import UserError
 
 pytestmark = pytest.mark.browser
 SIZE = {"width": 200, "height": 150}
@@ -228,3 +229,12 @@ def test_nothing_is_left_behind(page):
     assert folder.is_dir()
     page.browser.close()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-1", ""])
+def test_a_number_of_browsers_that_is_none_is_told(text, monkeypatch):
+    monkeypatch.setenv("VLMLOOM_BROWSERS", text)
+    with pytest.raises(
+        UserError, match=f"VLMLOOM_BROWSERS is {text!r}; a whole number"
+    ):
+        allowed()
