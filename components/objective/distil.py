@@ -104,6 +104,8 @@ class Distil(Objective):
             raise ValueError(
                 f"{who}: teacher_weights names {', '.join(unknown)}; the teachers are {', '.join(teachers)}"
             )
+        if below := [f"{name}: {one}" for name, one in (teacher_weights or {}).items() if not one >= 0]:
+            raise ValueError(f"{who}: teacher_weights has {', '.join(below)}; 0 or more would be right")
         if distances is not None and not distances:
             raise ValueError(f"{who}: distances is empty; distance/cosine, say, would be right")
         if summary < 0:

@@ -225,6 +225,7 @@ def test_features_are_resampled_at_the_middles_of_the_new_places():
         ({"mask": -0.1}, "or a negative share; 0 or more and below 1 would be right"),
         ({"mask": 0.0}, "mask is 0, so nothing is hidden; `on: all` would be right"),
         ({"teacher_weights": {"on": 2.0}}, "teacher_weights names on; the teachers are one"),
+        ({"teacher_weights": {"one": -1.0}}, "teacher_weights has one: -1.0; 0 or more would be right"),
         ({"summary": -1.0}, "summary is -1.0; a weight of 0 or more would be right"),
         ({"distances": {}}, "distances is empty; distance/cosine, say, would be right"),
     ],

@@ -234,7 +234,5 @@ def test_nothing_is_left_behind(page):
 @pytest.mark.parametrize("text", ["abc", "0", "-1", ""])
 def test_a_number_of_browsers_that_is_none_is_told(text, monkeypatch):
     monkeypatch.setenv("VLMLOOM_BROWSERS", text)
-    with pytest.raises(
-        UserError, match=f"VLMLOOM_BROWSERS is {text!r}; a whole number"
-    ):
+    with pytest.raises(UserError, match=f"VLMLOOM_BROWSERS is {text!r}; a whole number"):
         allowed()
