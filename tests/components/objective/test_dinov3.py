@@ -167,6 +167,30 @@ def test_the_teacher_is_what_the_formula_says_and_the_gram_teacher_an_earlier_on
             assert torch.equal(anchor, teachers[1])
 
 
+@pytest.mark.parametrize("progress", [0.0, 0.25, 1.0])
+def test_the_loss_is_the_sum_of_its_terms_by_their_weights(student, progress):
+    gram = Gram(start=0, weight=2.0)
+    objective = prepared(student, gram=gram, koleo=0.3, local_weight=(1.0, 0.5))
+    objective.after_step(student, progress)
+    loss, parts = objective(student, pictures(objective, student))
+    # Two global crops look at each other's targets, two local ones at both: 2 pairs and 4.
+    local = 0.5 + 0.5 * (1 + math.cos(math.pi * progress)) / 2
+    weights = {"global": 2 / 6, "local": local * 4 / 6, "patch": 1.0, "koleo": 0.3, "gram": gram.weight_at(1)}
+    assert all(parts[f"{name}/loss"] != 0 for name in weights)
+    wanted = sum(weight * float(parts[f"{name}/loss"]) for name, weight in weights.items())
+    assert float(loss.detach()) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_temperature_of_the_teacher_rises_and_stays(student, monkeypatch):
+    heats, centre = [], dinov3.sinkhorn
+    monkeypatch.setattr(dinov3, "sinkhorn", lambda given, heat: heats.append(heat) or centre(given, heat))
+    objective = prepared(student, teacher_temperature=(0.04, 0.07), warmup=0.3)
+    for progress in (0.0, 0.15, 0.3, 0.9):
+        objective.after_step(student, progress)
+        objective(student, pictures(objective, student))
+    assert heats == pytest.approx([0.04, 0.04, 0.055, 0.055, 0.07, 0.07, 0.07, 0.07])
+
+
 def test_the_first_teacher_is_the_tower_that_the_training_begins_with(student):
     objective = prepared(student, gram=Gram())
     with torch.no_grad():

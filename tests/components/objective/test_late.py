@@ -16,7 +16,10 @@ from vlmloom.components.contracts.patches import cut, join
 from vlmloom.components.contracts.visuals import PatchSpec
 from vlmloom.components.ffn import SwiGLU
 from vlmloom.components.language import GLM
+from vlmloom.components.objective import late
+from vlmloom.components.objective.dino import crops as cropping
 from vlmloom.components.objective.dino.crops import Crops, draw_boxes, joined
+from vlmloom.components.objective.dino.losses import sinkhorn
 from vlmloom.components.objective.late import Late, LateTerms
 from vlmloom.components.objective.siglip2 import SigLIP2
 
@@ -174,6 +177,53 @@ def test_self_distillation_descends_local_crops_alone(towers):
     slopes = seen[0].grad.norm(dim=1) > 0
     assert not slopes[: 4 * 16].any() and slopes[4 * 16 :].all()
     torch.testing.assert_close(loss.detach(), parts["distillation/loss"])
+
+
+def judged(monkeypatch):
+    """What every call of the cross-entropy compares: guesses and targets."""
+    pairs, own = [], late.cross_entropy
+
+    def keep(guessed, wanted, heat):
+        pairs.append((guessed, wanted))
+        return own(guessed, wanted, heat)
+
+    monkeypatch.setattr(late, "cross_entropy", keep)
+    return pairs
+
+
+def test_a_local_crop_is_taught_by_the_global_crop_of_its_picture(towers, monkeypatch):
+    """Targets are Sinkhorn-Knopp's; crops of pictures of one colour each say whose they are."""
+    monkeypatch.setattr(cropping, "distort", lambda images, *given, **named: images)
+    terms, pairs, shown, taught = begun(towers), judged(monkeypatch), [], []
+    towers.vision.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    terms.teacher["summary"].register_forward_hook(lambda _, __, out: taught.append(out))
+    spec = PatchSpec(2)
+    plain = [np.full((8, 8, 3), 60 * number, np.uint8) for number in range(4)]
+    terms(towers.vision, join([cut(one[None], spec) for one in plain], spec), 0, 0)
+    (_, wanted), _ = pairs
+    targets = sinkhorn(taught[0], terms.late.teacher_temperature)
+    colours = shown[0].patches.detach()[4 * 16 :].view(4 * 3, 4, -1).mean((1, 2)).round(decimals=2)
+    _, whose = colours.unique(return_inverse=True)
+    assert whose.bincount().tolist() == [3, 3, 3, 3]
+    assert not torch.allclose(targets[0], targets[3], atol=1e-3)
+    torch.testing.assert_close(wanted, targets[whose])
+
+
+def test_a_hidden_place_is_taught_by_what_the_teacher_sees_there(towers, monkeypatch):
+    terms, pairs, seen, asked = begun(towers), judged(monkeypatch), tapped(towers.vision), []
+    terms.patch.data.fill_(9.0)
+    shown, answered = [], []
+    towers.vision.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    terms.teacher["tower"].register_forward_hook(lambda _, __, out: answered.append(out[0].tokens))
+    terms.teacher["patch"].register_forward_hook(lambda _, given, out: asked.append((given[0], out)))
+    terms.heads["patch"].register_forward_hook(lambda _, given, __: asked.append((given[0], None)))
+    terms(towers.vision, pictures()[0], 0, 0)
+    hidden = (shown[0].patches[: 4 * 16] == 9.0).all(-1)
+    (of_teacher, cosines), (of_tower, _) = asked
+    assert hidden.sum() == 4 * 8
+    assert torch.equal(of_teacher, answered[0][hidden]) and torch.equal(of_tower, seen[0][: 4 * 16][hidden])
+    _, (_, wanted) = pairs
+    torch.testing.assert_close(wanted, sinkhorn(cosines, terms.late.teacher_temperature))
 
 
 def test_the_alignment_sees_the_pictures_as_they_are(towers):

@@ -1,11 +1,13 @@
 """No picture twice, other weights are another entry, and writers do not get into each other's way."""
 
 import multiprocessing
+from pathlib import Path
 
 import pytest
 import torch
 
 from vlmloom.components.contracts.visuals import Visuals
+from vlmloom.components.teacher import cached as cached_module
 from vlmloom.components.teacher.cached import Cached
 from vlmloom.components.teacher.timm import TimmTeacher
 
@@ -118,3 +120,18 @@ def test_a_teacher_of_a_run_is_known_by_the_weights_of_its_tower():
 def test_taps_are_refused(tmp_path):
     with pytest.raises(ValueError, match="teacher/cached keeps the last layer alone"):
         Cached(teacher=teacher(), folder=str(tmp_path))(pictures(1), taps=[0])
+
+
+def test_an_entry_appears_when_it_is_whole(tmp_path, monkeypatch):
+    """Others never see half of one, and one that broke off leaves nothing."""
+    seen = []
+
+    def broken(entry, path):
+        Path(path).write_bytes(b"half")
+        seen.append(list(tmp_path.rglob("*.safetensors")))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cached_module, "save_file", broken)
+    with pytest.raises(OSError, match="No space left"):
+        Cached(teacher=teacher(), folder=str(tmp_path))(pictures(0))
+    assert seen == [[]] and not [path for path in tmp_path.rglob("*") if path.is_file()]
