@@ -102,9 +102,7 @@ def test_code_in_the_truth_is_not_run(tmp_path):
     assert not touched.exists()
 
 
-@pytest.mark.parametrize(
-    "answer", ["7 " + "a" * 200 + "#", "7 m" + "2/" * 100 + "#", "7 " + "²³" * 100 + "#"]
-)
+@pytest.mark.parametrize("unit", ["a" * 200, "m" + "2/" * 100, "²³" * 100])
 def test_units_of_any_length_are_read_at_once(unit):
     start = time.process_time()
     sample = Sample("t", "test", 0, [], "7", Scene(""))
