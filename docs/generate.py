@@ -315,5 +315,9 @@ def page(kind: str, entries: list[Entry]) -> str:
 
 def pages() -> dict[str, str]:
     """All pages by kind."""
-    everything: dict[str, Any] = {kind: catalog().list(kind) for kind in catalog().kinds()}
+    # What plug-ins have registered in this process is no part of the package.
+    everything: dict[str, Any] = {
+        kind: [entry for entry in catalog().list(kind) if entry.module.startswith("vlmloom.")]
+        for kind in catalog().kinds()
+    }
     return {kind: page(kind, entries) for kind, entries in everything.items()}

@@ -27,6 +27,8 @@ def test_every_component_stands_on_its_kinds_page(generate: ModuleType) -> None:
     pages = generate.pages()
     assert sorted(pages) == catalog().kinds()
     for entry in catalog().list():
+        if not entry.module.startswith("vlmloom."):  # of a plug-in that another test has read
+            continue
         text = pages[entry.kind]
         assert f"\n## {entry.name}\n" in text
         assert entry.summary in text
