@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import site
 import subprocess
 import sys
@@ -25,10 +24,6 @@ SYSTEM = (
     "/etc/ld.so.cache", "/etc/fonts", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom",
 )  # fmt: skip
 """What of the system can be read inside, beside the interpreter and its packages."""
-
-
-OVERRUN = ("ran longer than", f"ended by signal {int(signal.SIGXCPU)}")
-"""How the jail begins to say that the time was over, on the wall or of the processor."""
 
 
 class SandboxRefused(UserError):
@@ -138,7 +133,7 @@ class CodeRunner:
             )
         printed = (top / "printed").read_bytes()[: self.longest].decode("utf-8", "replace")
         missing = tuple(state["missing"])
-        overran = state["stopped"].startswith(OVERRUN)
+        overran = bool(state["overran"])
         try:
             # What the code has left is no more to be trusted than the code.
             answer = json.loads((top / "results").read_bytes())

@@ -221,15 +221,18 @@ def size_of(folder: str) -> int:
     return total
 
 
-def attend(child: int, order: Order) -> str:
-    """Wait for the child, and end it where it overruns; says how it ended, nothing where it ended well."""
-    start, pause, stopped = time.monotonic(), 0.0005, ""
+def attend(child: int, order: Order) -> tuple[str, bool]:
+    """Wait for the child, and end it where it overruns.
+
+    Says how it ended, nothing where it ended well, and whether its time (wall or processor) was over.
+    """
+    start, pause, stopped, late = time.monotonic(), 0.0005, "", False
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             break
         if not stopped:
-            if time.monotonic() - start > order["seconds"]:
+            if late := time.monotonic() - start > order["seconds"]:
                 stopped = f"ran longer than {order['seconds']:g} s"
             elif pause >= 0.01 and size_of(order["folder"]) > order["disk"]:
                 stopped = f"wrote more than {order['disk']:,} bytes"
@@ -237,10 +240,10 @@ def attend(child: int, order: Order) -> str:
                 os.kill(child, signal.SIGKILL)
         time.sleep(pause)
         pause = min(2 * pause, 0.01)
-    if stopped or os.waitstatus_to_exitcode(status) == 0:
-        return stopped
     code = os.waitstatus_to_exitcode(status)
-    return f"ended by signal {-code}" if code < 0 else f"ended with status {code}"
+    if stopped or code == 0:
+        return stopped, late
+    return f"ended by signal {-code}" if code < 0 else f"ended with status {code}", code == -signal.SIGXCPU
 
 
 def main() -> None:
@@ -273,7 +276,8 @@ def main() -> None:
             os.close(handle)
         with os.fdopen(told, "rb") as state:
             reply = json.loads(state.read())
-        os.write(replies, json.dumps(reply | {"stopped": attend(child, order)}).encode() + b"\n")
+        reply["stopped"], reply["overran"] = attend(child, order)
+        os.write(replies, json.dumps(reply).encode() + b"\n")
 
 
 if __name__ == "__main__":
