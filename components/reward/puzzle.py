@@ -131,7 +131,7 @@ def harmless(text: str) -> bool:
             or any(keyword.iskeyword(word) for word in words)
             or any(name is None or not _callable(name) for name in called)
         )
-    return all(isinstance(node, COMPUTES) and _computes(node) for node in ast.walk(tree))
+    return all(isinstance(node, COMPUTES) and _called(node) for node in ast.walk(tree))
 
 
 COMPUTES = (
@@ -140,15 +140,16 @@ COMPUTES = (
 )
 
 
-def _computes(node: ast.AST) -> bool:
-    return not isinstance(node, ast.Call) or (
-        not node.keywords
-        and (
-            (isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS)
-            # `2(3)` is a product to a person, and fails in Python.
-            or (isinstance(node.func, ast.Constant) and isinstance(node.func.value, int))
-        )
+def _called(node: ast.AST) -> bool:
+    """Whether a node calls nothing, or what may be called."""
+    if not isinstance(node, ast.Call):
+        return True
+    called = node.func
+    # `2(3)` is a product to a person, and fails in Python.
+    known = (isinstance(called, ast.Name) and called.id in FUNCTIONS) or (
+        isinstance(called, ast.Constant) and isinstance(called.value, int)
     )
+    return known and not node.keywords
 
 
 def _callable(name: str) -> bool:
@@ -156,7 +157,7 @@ def _callable(name: str) -> bool:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts in the metadata of an entry."""
+    """All texts in a value of JSON."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -186,10 +187,9 @@ def scored(dataset: str, entry: dict[str, Any], answer: str) -> float | None:
     scorer, evaluates = _scorer(dataset)
     if evaluates:
         # Truth may come from whoever sends an answer.
-        if code := next(
-            (text for text in _texts(entry.get("metadata")) if "(" in text and not harmless(text)), ""
-        ):
-            raise ValueError(f"the entry holds code: {code[:60]!r}")
+        for text in _texts([entry.get("answer"), entry.get("metadata")]):
+            if "(" in text and not harmless(text):
+                raise ValueError(f"the entry holds code: {text[:60]!r}")
         if looks_like_code(answer):
             return None
     try:

@@ -91,10 +91,15 @@ def test_a_puzzle_is_scored_by_its_own_rule(tmp_path):
     assert "code" in code.reason and not touched.exists()
 
 
-def test_code_in_the_truth_is_not_run(tmp_path):
+@pytest.mark.parametrize("where", ["metadata", "answer"])
+def test_code_in_the_truth_is_not_run(tmp_path, where):
     touched = tmp_path / "touched"
-    entry = {"answer": "1", "metadata": {"problem": f"open('{touched}', 'w')"}}
-    truth = {"dataset": "bitwise_arithmetic", "entry": entry}
+    code = f"open('{touched}', 'w')"
+    dataset, entry = {
+        "metadata": ("bitwise_arithmetic", {"answer": "1", "metadata": {"problem": code}}),
+        "answer": ("number_sorting", {"answer": code, "metadata": {}}),
+    }[where]
+    truth = {"dataset": dataset, "entry": entry}
     (reward,) = build({"use": "reward/puzzle"}).judge(
         Sample("t", "test", 0, [], "1", Scene(""), truth=truth), ["1"]
     )
