@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vlmloom.components.contracts.sources import PageSource, PageView, SourceMissing
 from vlmloom.components.sandbox.browsers import browsers
-from vlmloom.components.sandbox.chromium import BrowserMissing, chromium
 from vlmloom.components.sandbox.page import Page
-from vlmloom.components.source.cache import Tick, prepared
+from vlmloom.components.source.cache import Tick
+from vlmloom.components.source.screenshots import Screenshots
 from vlmloom.registry import register
 
 PAGES = (
@@ -37,7 +37,7 @@ PAGES = (
 WINDOW = (500, 320)
 WIDTH, TOP, BOTTOM = 160, 50, 210
 """Pixels of a page; the rows above hold the page's own instruction and are not shown."""
-FORMAT = 3
+FORMAT = 4
 
 START = """(() => {
     if (window.jQuery) jQuery.fx.off = true;
@@ -89,7 +89,7 @@ ELEMENTS = (
 
 
 @register("source/miniwob_pages")
-class MiniWoBPages(PageSource):
+class MiniWoBPages(Screenshots):
     """Screenshots of MiniWoB++ pages without their instruction, with boxes of what is clicked or typed in.
 
     Each page begins in so many ways, with other names, buttons and places; what looks the same is kept once.
@@ -108,40 +108,19 @@ class MiniWoBPages(PageSource):
         if ways < 1:
             raise ValueError(f"source/miniwob_pages: ways is {ways}; 1 or more would be right")
         self.ways = ways
-        self._views: list[PageView] | None = None
 
-    def available(self) -> str | None:
-        """None where miniwob is installed, and a Chromium."""
-        try:
-            chromium()
-        except BrowserMissing as error:
-            return f"source/miniwob_pages: {error}"
+    def lacking(self) -> str | None:
+        """None where miniwob is installed."""
         if util.find_spec("miniwob"):
             return None
         return "source/miniwob_pages: pip install miniwob (extra: browser)"
 
-    def prepare(self) -> None:
-        """Look at every page once."""
-        self.load()
+    def settings(self) -> dict[str, Any]:
+        """The version of miniwob, and how often a page begins."""
+        return {"format": FORMAT, "version": metadata.version("miniwob"), "ways": self.ways}
 
-    def load(self) -> list[PageView]:
-        """Views of the pages, in a fixed order.
-
-        Raises:
-            SourceMissing: miniwob is not installed, or there is no Chromium.
-        """
-        if self._views is None:
-            if missing := self.available():
-                raise SourceMissing(missing)
-            settings = {"format": FORMAT, "version": metadata.version("miniwob"), "ways": self.ways}
-            kept = prepared("source-miniwob-pages", settings, self._look)
-            self._views = [
-                PageView(page, kept / name, WIDTH, BOTTOM - TOP, tuple(tuple(one) for one in elements))
-                for page, name, elements in json.loads((kept / "index.json").read_text(encoding="utf-8"))
-            ]
-        return self._views
-
-    def _look(self, folder: Path, tick: Tick) -> None:
+    def look(self, folder: Path, tick: Tick) -> list[list[Any]]:
+        """Each page in each way."""
         spec = util.find_spec("miniwob")
         assert spec is not None and spec.origin is not None
         root = Path(spec.origin).parent / "html"
@@ -149,16 +128,13 @@ class MiniWoBPages(PageSource):
         seen: set[bytes] = set()
         for number, name in enumerate(PAGES):
             for way in range(self.ways):
-                pixels, elements = browsers().run(lambda page, at=(root, name, way): view(page, *at))  # type: ignore[misc]
+                pixels, elements = browsers().run(partial(view, root=root, name=name, way=way))
                 if elements and pixels.tobytes() not in seen:
                     seen.add(pixels.tobytes())
                     Image.fromarray(pixels).save(folder / f"{name}-{way}.png")
-                    index.append([f"miniwob/{name}", f"{name}-{way}.png", elements])
+                    index.append([f"miniwob/{name}", f"{name}-{way}.png", WIDTH, BOTTOM - TOP, elements])
             tick(number + 1, len(PAGES))
-        (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_views": None}
+        return index
 
 
 def view(page: Page, root: Path, name: str, way: int) -> tuple[np.ndarray, list[list[Any]]]:

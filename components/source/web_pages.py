@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from vlmloom.components.contracts.sources import PageSource, PageView, SourceMissing
 from vlmloom.components.media.cache_root import cache_root
 from vlmloom.components.sandbox.browsers import browsers
-from vlmloom.components.sandbox.chromium import BrowserMissing, chromium
 from vlmloom.components.sandbox.page import Page
-from vlmloom.components.source.cache import Tick, prepared
+from vlmloom.components.source.cache import Tick
+from vlmloom.components.source.screenshots import Screenshots
 from vlmloom.registry import register
 
 PACKAGES = ("startbootstrap-sb-admin-2", "startbootstrap-resume", "startbootstrap-creative")
@@ -48,7 +48,7 @@ ELEMENTS = """(() => {
 
 
 @register("source/web_pages")
-class WebPages(PageSource):
+class WebPages(Screenshots):
     """Screenshots of real web pages, with the boxes of what can be clicked.
 
     Pages come from npm packages that are unpacked in `folder`, in `VLMLOOM_PAGES`, in `node_modules` of the
@@ -69,14 +69,9 @@ class WebPages(PageSource):
     def __init__(self, *, folder: str | None = None, pages: int = 96) -> None:
         self.folder = folder
         self.pages = pages
-        self._views: list[PageView] | None = None
 
-    def available(self) -> str | None:
-        """None where there are pages, and a Chromium to look at them."""
-        try:
-            chromium()
-        except BrowserMissing as error:
-            return f"source/web_pages: {error}"
+    def lacking(self) -> str | None:
+        """None where there are pages."""
         return None if self._found() else "source/web_pages: pip install pygame-ce (extra: browser)"
 
     def _found(self) -> list[tuple[str, Path, str]]:
@@ -98,29 +93,20 @@ class WebPages(PageSource):
             pages += [(f"pygame-ce-{_version()}", root, path.relative_to(root).as_posix()) for path in paths]
         return pages
 
-    def prepare(self) -> None:
-        """Look at every page once."""
-        self.load()
+    def settings(self) -> dict[str, Any]:
+        """The pages that there are."""
+        return {"format": FORMAT, "pages": [(name, path) for name, _, path in self._found()]}
 
-    def load(self) -> list[PageView]:
-        """Windows on the pages, in a fixed order.
-
-        Raises:
-            SourceMissing: there are no pages, or no Chromium.
-        """
-        if self._views is None:
-            missing = self.available()
-            if missing:
-                raise SourceMissing(missing)
-            found = self._found()
-            settings = {"format": FORMAT, "pages": [(name, path) for name, _, path in found]}
-            kept = prepared("source-web-pages", settings, lambda part, tick: look_at(found, part, tick))
-            index = json.loads((kept / "index.json").read_text(encoding="utf-8"))
-            self._views = [
-                PageView(page, kept / name, width, height, tuple(tuple(one) for one in elements))
-                for page, name, width, height, elements in index
-            ]
-        return self._views
+    def look(self, folder: Path, tick: Tick) -> list[list[Any]]:
+        """Each page in windows of three sizes, down to its end."""
+        index: list[list[Any]] = []
+        found = self._found()
+        for number, (name, root, path) in enumerate(found):
+            index += browsers().run(
+                partial(windows, part=folder, number=number, name=name, root=root, path=path)
+            )
+            tick(number + 1, len(found))
+        return index
 
 
 def _version() -> str:
@@ -128,15 +114,6 @@ def _version() -> str:
         return metadata.version("pygame-ce")
     except metadata.PackageNotFoundError:
         return metadata.version("pygame")
-
-
-def look_at(pages: list[tuple[str, Path, str]], part: Path, tick: Tick) -> None:
-    """Write the screenshots of all pages, and an index of them with their elements."""
-    index: list[list[Any]] = []
-    for number, (name, root, path) in enumerate(pages):
-        index += browsers().run(lambda page, at=(number, name, root, path): windows(page, part, *at))  # type: ignore[misc]
-        tick(number + 1, len(pages))
-    (part / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
 
 def windows(page: Page, part: Path, number: int, name: str, root: Path, path: str) -> list[list[Any]]:
