@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -138,20 +140,18 @@ class PageAction(ContentTask):
         if kind == "link" or not places:
             return None
         elsewhere, element = draw.choice(draw.choice(places))
-        if elsewhere.page == view.page or not self._rare(element[0]):
+        if elsewhere.page == view.page or len(self._pages_of[element[0].lower()]) > 1:
             return None
         return element
 
-    def _rare(self, words: str) -> bool:
-        """Whether these words are on one page alone."""
-        pages = {
-            view.page
-            for places in self._kinds("small").values()
-            for each in places
-            for view, element in each
-            if element[0].lower() == words.lower()
-        }
-        return len(pages) == 1
+    @cached_property
+    def _pages_of(self) -> dict[str, set[str]]:
+        """Words in lower case -> the small pages that have them."""
+        found: dict[str, set[str]] = {}
+        for places in self._kinds("small").values():
+            for view, element in chain.from_iterable(places):
+                found.setdefault(element[0].lower(), set()).add(view.page)
+        return found
 
 
 def middle(element: Any) -> tuple[float, float]:
