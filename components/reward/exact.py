@@ -71,6 +71,6 @@ def normal(text: str, language: str = "en") -> str:
     ('-3', '¬dog¬')
     """
     text = DENIED.sub("¬", text.lower())
-    text = re.sub(rf"[^\w\s.{NOT}-]|(?<!\d)\.|\.(?!\d)|-(?!\d)|(?<=\w)-", " ", text.lower())
+    text = re.sub(rf"[^\w\s.{NOT}-]|(?<!\d)\.|\.(?!\d)|-(?!\d)|(?<=\w)-", " ", text)
     text = " ".join(text.split())
     return re.sub(rf"^({ARTICLES[language]}) ", "", text) if language in ARTICLES else text

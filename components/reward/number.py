@@ -120,7 +120,7 @@ class Number(Parsed):
         off = abs(found.value - gold.value)
         said = f"answered {found.value:g}, right is {gold.value:g}"
         if found.unit and found.unit not in (CURRENCIES if not unit else ()):
-            if not unit or named(found.unit) != named(unit):
+            if not unit or usual(found.unit) != usual(unit):
                 wanted = repr(unit) if unit else "none"
                 return Reward(
                     0.0, {"distance": off}, f"{said}; the unit is {found.unit!r}, right is {wanted}"
@@ -145,10 +145,10 @@ def singular(unit: str) -> str:
     return unit[:-1] if len(unit) > 2 and unit.endswith("s") else unit
 
 
-def named(unit: str) -> str:
+def usual(unit: str) -> str:
     """A unit as others write it too.
 
-    >>> named("Degrees"), named("volts"), named("degrees Celsius")
+    >>> usual("Degrees"), usual("volts"), usual("degrees Celsius")
     ('°', 'v', '°c')
     """
     unit = singular(unit.lower()).translate({0xB2: "2", 0xB3: "3"})

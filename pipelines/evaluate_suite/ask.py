@@ -21,11 +21,6 @@ Tick = Callable[[int, int, int], None]
 """Told (done, total, failed)."""
 
 
-def together() -> int:
-    """Episodes of several steps that are open at once: each may hold one of the browsers that there are."""
-    return browsers.allowed()
-
-
 @dataclass(frozen=True)
 class Questions:
     """Which items are asked.
@@ -143,7 +138,7 @@ def _episodes(target: Target, questions: Questions, places: Sequence[tuple[str, 
     waiting, active = iter(places), list[_Run]()
     try:
         while True:
-            active += [_Run(questions, *place) for place in islice(waiting, together() - len(active))]
+            active += [_Run(questions, *place) for place in islice(waiting, browsers.allowed() - len(active))]
             if not active:
                 return
             # One by one: what an episode holds is given back before the next one asks for it.
