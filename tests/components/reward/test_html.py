@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from chromium_here import need_chromium
@@ -128,6 +130,13 @@ def test_equal_texts_are_told_apart_by_their_neighbours():
     gold = [block("red"), block("same", y=0.1), block("blue", y=0.2), block("same", y=0.3)]
     found = [block("same"), block("red"), block("same"), block("blue")]
     assert (gold[1], found[2], 1.0) in match(gold, found)
+
+
+def test_many_long_texts_are_matched_soon():
+    ours, theirs = ([block("ab " * 160 + f"{word} {n}") for n in range(100)] for word in ("red", "blue"))
+    began = time.process_time()
+    assert len(match(ours, theirs)) == 100
+    assert time.process_time() - began < 2
 
 
 def test_an_empty_sheet_gains_nothing():
