@@ -60,6 +60,20 @@ def test_a_page_is_drawn_and_read(page):
     assert page.screenshot(whole=True).shape[0] >= 400
 
 
+def test_a_long_text_is_typed_soon_and_ends_with_keys(page, tmp_path):
+    pressed = "onkeydown='this.title = 1 + Number(this.title)'"
+    (tmp_path / "a.html").write_text(f"<textarea autofocus {pressed}></textarea>")
+    page.show(folder=tmp_path, path="a.html", scripts=True, **SIZE)
+    page.click(20, 20)
+    began = time.monotonic()
+    for text in ("ab\n", "c" * 3000):
+        page.type(text)
+    assert time.monotonic() - began < 10
+    field = "document.querySelector('textarea')"
+    assert page.evaluate(f"{field}.value") == "ab\n" + "c" * 3000
+    assert page.evaluate(f"{field}.title") == str(3 + 100)
+
+
 def test_scripts_of_an_answer_do_not_run(page):
     page.show("<body onload='document.title=1'><script>document.title = 'ran'</script>x", **SIZE)
     assert page.evaluate("document.title") == ""
