@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vlmloom.components.contracts.component import Metrics, declared_losses
@@ -36,8 +37,8 @@ class DINOv3(Objective):
     patch (iBOT); Sinkhorn-Knopp makes the targets use all prototypes alike. KoLeo spreads the summaries. An
     earlier teacher, the Gram teacher, keeps the likeness between the places of a picture (`Gram`).
 
-    The towers here have no class token, so the summary of a crop is the mean of its normed tokens: it needs
-    no parameters beside the tower's, so that what is learned lies in the tower. Pictures are squeezed to
+    The summary of a crop is its class token where the tower has one (`vision/dinov3`), else the mean of its
+    normed tokens, so that all that is learned lies in the tower. Pictures are squeezed to
     squares before they are cropped; a clip gives its middle frame. Schedules run over the stage's share of
     the budget. In packs, a picture counts as many tokens as a global crop has.
 
@@ -224,20 +225,22 @@ class DINOv3(Objective):
             part.unflatten(0, (-1, area))
             for part, area in zip(features.tokens.split(split), areas, strict=True)
         )
-        summaries = tokens.mean(1)
-        guessed = self.heads["summary"](torch.cat([summaries, local.mean(1)]))
+        crops = [2 * count, len(views.narrow)]
+        own_class, local_class = (None, None) if features.pooled is None else features.pooled.split(crops)
+        summaries = summary_of(tokens, own_class)
+        guessed = self.heads["summary"](torch.cat([summaries, summary_of(local, local_class)]))
         guessed_patches = self.heads["patch"](tokens[hidden])
         with torch.no_grad():
-            taught, _ = self.teacher["tower"](parted([views.wide], spec))
-            taught = taught.tokens.unflatten(0, (-1, areas[0]))
-            target = self._target(self.teacher["summary"](taught.mean(1)), real)
+            seen, _ = self.teacher["tower"](parted([views.wide], spec))
+            taught = seen.tokens.unflatten(0, (-1, areas[0]))
+            target = self._target(self.teacher["summary"](summary_of(taught, seen.pooled)), real)
             patch_target = self._target(self.teacher["patch"](taught[hidden]), real)
 
         def loss(cosines: Tensor, wanted: Tensor) -> Tensor:
             return cross_entropy(cosines, wanted, self.temperature)
 
         first, second = target.split(count)
-        own, others = guessed.split([2 * count, len(views.narrow)])
+        own, others = guessed.split(crops)
         # Linear in the target, so that both targets of a local crop may be averaged.
         mean = ((first + second) / 2).repeat(self.crops.local, 1)
         # Every masked crop counts alike, however much of it is hidden; a whole one counts as 0.
@@ -326,3 +329,8 @@ class DINOv3(Objective):
             "model": module.flops(large * (2 * count) + small * (crops.local * count)),
             "objective": both + summary.flops(crops.local * count),
         }
+
+
+def summary_of(tokens: Float[Tensor, "crops places width"], pooled: Tensor | None) -> Tensor:
+    """What stands for each crop, `[crops, width]`: its class token, or the mean of its tokens."""
+    return tokens.mean(1) if pooled is None else pooled

@@ -85,7 +85,7 @@ class FrameTower(Vision):
                     proj_bias=proj_bias,
                     qk_norm=qk_norm,
                     eps=eps,
-                    ffn=_fill(ffn, width=width, hidden=hidden),
+                    ffn=filled(ffn, width=width, hidden=hidden),
                     attention=attention,
                     gain=(2 * depth) ** -0.5,
                     watch_logits=watch_logits,
@@ -172,8 +172,8 @@ def swiglu(*, width: int, hidden: int, **arguments: Any) -> FFN:
     return build({"use": "ffn/swiglu", "width": width, "hidden": hidden, **arguments})
 
 
-def _fill(template: Callable[..., FFN], **offers: Any) -> FFN:
-    """Call a template with those offers that it needs and has left open; the width always."""
+def filled(template: Callable[..., FFN], **offers: Any) -> FFN:
+    """What a template makes with those offers that it needs and has left open; the width always."""
     fixed = template.keywords if isinstance(template, partial) else {}
     parameters = inspect.signature(template).parameters
     needed = {

@@ -16,6 +16,7 @@ from vlmloom.components.objective.dino.crops import Crops, parted
 from vlmloom.components.objective.dino.gram import Gram
 from vlmloom.components.objective.dinov3 import DINOv3
 from vlmloom.components.projector.linear import Linear
+from vlmloom.components.vision.dinov3 import DINOv3Tower
 from vlmloom.registry.errors import UserError
 
 SMALL = {"prototypes": 32, "hidden": 32, "bottleneck": 16, "momentum": 0.95}
@@ -298,3 +299,23 @@ def test_every_refusal_is_one_line_that_says_what_would_be_right(student, action
         action(student)
     told = str(caught.value)
     assert told.startswith("objective/dinov3: ") and text in told and "\n" not in told
+
+
+def test_the_class_token_is_the_summary_where_a_tower_has_one():
+    """Local crops have class tokens too, so what is before the patches learns from DINO and from KoLeo."""
+    torch.manual_seed(0)
+    student = DINOv3Tower(width=16, depth=1, heads=2, hidden=32, patch=4, registers=2)
+    objective = prepared(student, masked=0.0)
+    for module in (student, objective):
+        module.train()
+    heard = {}
+    for name, taken in (("student", objective.heads), ("teacher", objective.teacher)):
+        taken["summary"].register_forward_pre_hook(lambda _, given, name=name: heard.update({name: given[0]}))
+    seen = []
+    student.register_forward_hook(lambda _, given, given_back: seen.append(given_back[0]))
+    loss, _ = objective(student, pictures(objective, student))
+    torch.testing.assert_close(heard["student"], seen[0].pooled, atol=0, rtol=0)
+    assert heard["student"].shape == (8 * (2 + 2), 16)
+    assert heard["teacher"].shape == (8 * 2, 16)
+    loss.backward()
+    assert student.prefix.grad.abs().amax(1).min() > 0
