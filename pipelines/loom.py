@@ -28,6 +28,8 @@ from vlmloom.pipelines.ledger import Ledger
 from vlmloom.pipelines.sharded import clip_norm, shard, sharded_copy
 from vlmloom.registry.errors import UserError
 
+EMPTY = 20
+"""After so many batches in a row whose pictures are all corrupt, a stage stops."""
 CURVE_POINTS = 200
 """About how many points of its learning curve a stage keeps."""
 
@@ -62,7 +64,7 @@ class Loom(LightningModule):
         self._clock: float | None = None
         self._paused = 0.0
         self._micro: list[tuple[float, Metrics]] = []
-        self._lost = 0.0
+        self._lost, self._empty = 0.0, 0
         self._stepped = False
         self._factor = 1.0
         self.kept_loss: float | None = None
@@ -267,10 +269,14 @@ class Loom(LightningModule):
                 print(f"left out: {fault}", file=sys.stderr)
             ledger.corrupt[fault] += 1
         ledger.labels += account.labels
-        ledger.flops += account.flops
-        ledger.samples += account.samples
-        ledger.tokens += account.tokens
-        ledger.visual += account.visual
+        for name in ("flops", "samples", "tokens", "visual"):
+            setattr(ledger, name, getattr(ledger, name) + getattr(account, name))
+        self._empty = self._empty + 1 if account.corrupt and not account.samples else 0
+        if self._empty == EMPTY:
+            raise UserError(
+                f"{self.stage.name}: not one picture of the last {EMPTY} steps could be decoded, the last of "
+                f"them {account.corrupt[-1]}"
+            )
         self._last = (account.tokens, account.visual, account.flops)
 
     def _pace_of_unit(self) -> float:

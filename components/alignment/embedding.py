@@ -60,6 +60,7 @@ class EmbeddingAlignment(Component):
         hidden: Float[Tensor, "tokens width"],
         boundaries: Int[Tensor, "edges"],
         pairs: Int[Tensor, "items"],
+        lost: int = 0,
     ) -> tuple[Tensor, Metrics]:
         """The loss, and how often a picture's best caption is one of its own.
 
@@ -68,13 +69,15 @@ class EmbeddingAlignment(Component):
             hidden: the embeddings of the captions' tokens.
             boundaries: of the captions.
             pairs: equal numbers are the same caption.
+            lost: pairs that were left out, their pictures being corrupt.
         """
         sizes = [frames * rows * columns for frames, rows, columns in features.shapes]
         x = _means(features.tokens, torch.tensor(sizes, device=hidden.device))
         z = _means(hidden, (boundaries[1:] - boundaries[:-1]).long())
-        pictures, captions = F.normalize(x, dim=-1), F.normalize(z, dim=-1)
+        # A batch without captions has one blank picture.
+        pictures, captions = F.normalize(x, dim=-1)[: len(z)], F.normalize(z, dim=-1)
         # Compared as there, over all ranks, by this scale and this bias.
-        return SigmoidAlignment.compare(self, pictures, captions, pairs)  # type: ignore[arg-type]
+        return SigmoidAlignment.compare(self, pictures, captions, pairs, lost)  # type: ignore[arg-type]
 
     def flops(self, items: int) -> int:
         """Forward FLOPs of comparing so many pairs."""

@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 from vlmloom.components.alignment.exchange import blocks, counts, world
 from vlmloom.components.alignment.pairs import sigmoid_pairs
-from vlmloom.components.alignment.two_tower import TwoTower
+from vlmloom.components.alignment.two_tower import TwoTower, nothing_to_tell
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.registry import register
-from vlmloom.registry.errors import BadInput
 
 
 @register("alignment/sigmoid")
@@ -52,19 +51,17 @@ class SigmoidAlignment(TwoTower):
         pictures: Float[Tensor, "items width"],
         captions: Float[Tensor, "items width"],
         labels: Int[Tensor, "items"],
+        lost: int = 0,
     ) -> tuple[Tensor, Metrics]:
         """The loss, `retrieval` (how often the best caption of all ranks is a picture's own) and `scale`.
 
         Raises:
-            BadInput: there is one pair in all, so nothing to tell apart.
+            BadInput: there are fewer than two pairs in all, and not because of pairs that were lost.
         """
         _, ranks = world()
         total = sum(counts(len(labels), labels.device))
         if total < 2:
-            raise BadInput(
-                f"alignment/sigmoid: found {total} pair; at least 2 are needed to tell apart, so a larger "
-                "pack_tokens would be right"
-            )
+            return nothing_to_tell(self, pictures, captions, lost, total)
         scale = self.log_scale.exp()
         loss = pictures.new_zeros(())
         best = pictures.new_full((len(labels),), -torch.inf)

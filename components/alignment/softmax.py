@@ -8,10 +8,9 @@ from torch import Tensor
 
 from vlmloom.components.alignment.exchange import blocks, counts, world
 from vlmloom.components.alignment.pairs import row_log_sum_exp
-from vlmloom.components.alignment.two_tower import TwoTower
+from vlmloom.components.alignment.two_tower import TwoTower, nothing_to_tell
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.registry import register
-from vlmloom.registry.errors import BadInput
 
 MAX_SCALE = 100.0
 """CLIP clips its factor on cosines here."""
@@ -53,19 +52,17 @@ class SoftmaxAlignment(TwoTower):
         pictures: Float[Tensor, "items width"],
         captions: Float[Tensor, "items width"],
         labels: Int[Tensor, "items"],
+        lost: int = 0,
     ) -> tuple[Tensor, Metrics]:
         """The mean of both ways, `retrieval` and `scale` (see `alignment/sigmoid`).
 
         Raises:
-            BadInput: there is one pair in all, so nothing to tell apart.
+            BadInput: there are fewer than two pairs in all, and not because of pairs that were lost.
         """
         _, ranks = world()
         total = sum(counts(len(labels), labels.device))
         if total < 2:
-            raise BadInput(
-                f"alignment/softmax: found {total} pair; at least 2 are needed to tell apart, so a larger "
-                "pack_tokens would be right"
-            )
+            return nothing_to_tell(self, pictures, captions, lost, total)
         scale = self.log_scale.exp().clamp(max=MAX_SCALE)
         forth, hit = self._one_way(pictures, captions, labels, scale)
         back, _ = self._one_way(captions, pictures, labels, scale)

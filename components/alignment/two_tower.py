@@ -11,9 +11,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vlmloom.components.alignment.exchange import counts
 from vlmloom.components.alignment.pool import AttentionPool
 from vlmloom.components.contracts.component import Component, Metrics
 from vlmloom.components.contracts.visuals import Grid, VisualFeatures
+from vlmloom.registry import name_of
+from vlmloom.registry.errors import BadInput
 
 
 class TwoTower(Component):
@@ -41,8 +44,16 @@ class TwoTower(Component):
         pictures: Float[Tensor, "items width"],
         captions: Float[Tensor, "items width"],
         labels: Int[Tensor, "items"],
+        lost: int = 0,
     ) -> tuple[Tensor, Metrics]:
-        """The loss over the pairs of all ranks (its mean over ranks is that of one process), and metrics."""
+        """The loss over the pairs of all ranks (its mean over ranks is that of one process), and metrics.
+
+        Args:
+            pictures: unit vectors.
+            captions: unit vectors, one a picture.
+            labels: equal numbers are the same caption, on all ranks.
+            lost: pairs of this rank that were left out, their pictures being corrupt.
+        """
 
     def embed_pictures(self, features: VisualFeatures) -> Float[Tensor, "items width"]:
         """Unit vectors of pictures."""
@@ -61,6 +72,7 @@ class TwoTower(Component):
         hidden: Float[Tensor, "tokens text_width"],
         boundaries: Int[Tensor, "edges"],
         pairs: Int[Tensor, "items"],
+        lost: int = 0,
     ) -> tuple[Tensor, Metrics]:
         """The loss, and how often a picture's best caption is one of its own.
 
@@ -69,11 +81,31 @@ class TwoTower(Component):
             hidden: the captions' hidden states.
             boundaries: of the captions.
             pairs: equal numbers are the same caption, on all ranks.
+            lost: see `compare`.
         """
-        return self.compare(self.embed_pictures(features), self.embed_captions(hidden, boundaries), pairs)
+        # A batch without captions has one blank picture.
+        pictures = self.embed_pictures(features)[: len(pairs)]
+        return self.compare(pictures, self.embed_captions(hidden, boundaries), pairs, lost)
 
     def flops(self, grids: Sequence[Grid]) -> int:
         """Forward FLOPs of pooling, projecting and comparing pairs whose pictures have these grids."""
         items, tokens = len(grids), sum(frames * rows * columns for frames, rows, columns in grids)
         joint = 2 * items * self.width * (self.vision_width + self.text_width + items)
         return self.pool.flops(items, tokens) + joint
+
+
+def nothing_to_tell(
+    align: TwoTower, pictures: Tensor, captions: Tensor, lost: int, found: int
+) -> tuple[Tensor, Metrics]:
+    """A loss of 0, and gradients of 0, where corrupt pictures have left fewer than two pairs on all ranks.
+
+    Raises:
+        BadInput: none was lost, so that no batch has two.
+    """
+    if not sum(counts(lost, pictures.device)):
+        raise BadInput(
+            f"{name_of(align)}: found {found} pair; at least 2 are needed to tell apart, so a larger "
+            "pack_tokens would be right"
+        )
+    loss = 0.0 * sum((one.sum() for one in (captions, *align.parameters())), pictures.sum())
+    return loss, {"retrieval": loss.detach(), "scale": align.log_scale.detach().exp()}

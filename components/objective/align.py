@@ -108,7 +108,9 @@ class Align(Objective):
             features, _ = trunk.vision(batch.visuals["vision"])
             words = trunk.language.embed(batch.ids)
         projected, metrics = module(features)
-        loss, parts = self.align(projected, words, batch.boundaries, batch.extras["pairs"])
+        loss, parts = self.align(
+            projected, words, batch.boundaries, batch.extras["pairs"], len(batch.extras.get("corrupt", []))
+        )
         return loss, metrics | parts
 
     def flops(self, module: Any, batch: Packed) -> dict[str, int]:

@@ -76,20 +76,22 @@ class Contrastive(Objective):
             batch: captions packed as text, with one picture a caption in `visuals["vision"]` and the
                 captions' identities in `extras["pairs"]` (equal numbers are the same caption).
 
+        A batch without pairs, whose pictures were all corrupt, costs 0.
+
         Raises:
             ValueError: there are not as many pictures as captions.
         """
-        visuals, pairs = paired(batch, "objective/contrastive"), len(batch.lengths)
+        visuals, pairs = paired(batch, "objective/contrastive"), max(len(batch.lengths), 1)
         chunk = pairs if self.chunk is None else min(self.chunk, pairs)
         run = _embed if chunk == pairs else partial(checkpoint, _embed, use_reentrant=False)
         parts: list[Embedded] = [run(module, *piece) for piece in _pieces(batch, visuals, chunk)]
         pictures = torch.cat([seen for seen, _, _ in parts])
         captions = torch.cat([read for _, read, _ in parts])
-        loss, found = module.align.compare(pictures, captions, batch.extras["pairs"])
+        loss, found = module.align.compare(pictures, captions, batch.extras["pairs"], lost(batch))
         sizes = [len(pictures) for pictures, _, _ in parts]
         reports = [metrics for _, _, metrics in parts]
         seen = {
-            name: sum(size * report[name] for size, report in zip(sizes, reports, strict=True)) / sum(sizes)
+            name: sum(size * report[name] for size, report in zip(sizes, reports, strict=True)) / pairs
             for name in reports[0]
         }
         return loss, seen | found
@@ -117,22 +119,29 @@ def embed(
     """Unit vectors of pictures that the tower has seen and of captions, and what the text tower reports."""
     hidden, read = module.text(module.text.embed(ids), positions, lengths)
     boundaries = torch.tensor([0, *lengths], device=ids.device).cumsum(0)
-    return module.align.embed_pictures(features), module.align.embed_captions(hidden, boundaries), read
+    # Without pairs one blank picture has been looked at, so that all ranks reduce the same gradients.
+    pictures = module.align.embed_pictures(features)[: len(lengths)]
+    return pictures, module.align.embed_captions(hidden, boundaries), read
 
 
 def paired(batch: Packed, who: str) -> Visuals:
-    """The pictures of a batch, one a caption.
+    """The pictures of a batch, one a caption; a blank one, of weight 0, where there is no pair.
 
     Raises:
         ValueError: there are not as many pictures as captions.
     """
     visuals = batch.visuals["vision"]
-    if len(visuals.shapes) != len(batch.lengths):
+    if len(visuals.shapes) != len(batch.lengths) and (batch.lengths or visuals.weight):
         raise ValueError(
             f"{who}: found {len(visuals.shapes)} pictures for {len(batch.lengths)} captions; "
             "one a caption would be right"
         )
     return visuals
+
+
+def lost(batch: Packed) -> int:
+    """How many pairs of a batch were left out because their pictures were corrupt."""
+    return len(batch.extras.get("corrupt", []))
 
 
 def _pieces(
@@ -141,7 +150,7 @@ def _pieces(
     """The batch, `chunk` pairs at a time."""
     sizes = [frames * rows * columns for frames, rows, columns in visuals.shapes]
     token = patch = 0
-    for start in range(0, len(batch.lengths), chunk):
+    for start in range(0, max(len(batch.lengths), 1), chunk):
         items = slice(start, start + chunk)
         tokens = slice(token, token := token + sum(batch.lengths[items]))
         patches = slice(patch, patch := patch + sum(sizes[items]))

@@ -198,7 +198,7 @@ class DINOv3(Objective):
         real = visuals.weight != 0.0
         pictures, aspects = joined(visuals, spec)
         count = len(pictures)
-        if real and count < 2 and self.koleo:
+        if real and count < 2 and self.koleo and not batch.extras.get("corrupt"):
             raise UserError(
                 "objective/dinov3: found a pack of one picture, which has no neighbour for KoLeo; larger "
                 "pack_tokens, or koleo: 0, would be right"

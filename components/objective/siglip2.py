@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.packed import IGNORE, Packed
-from vlmloom.components.objective.contrastive import Contrastive, embed, paired
+from vlmloom.components.objective.contrastive import Contrastive, embed, lost, paired
 from vlmloom.components.objective.late import Late, LateTerms
 from vlmloom.components.objective.masking import generator_of
 from vlmloom.registry import register
@@ -132,7 +132,7 @@ class SigLIP2(Contrastive):
         visuals = paired(batch, "objective/siglip2")
         features, seen = module.vision(visuals)
         pictures, captions, read = embed(module, features, batch.ids, batch.positions, batch.lengths)
-        aligned, found = module.align.compare(pictures, captions, batch.extras["pairs"])
+        aligned, found = module.align.compare(pictures, captions, batch.extras["pairs"], lost(batch))
         at_once = generator_of(self.seed, int(self.updates)).random() < self.parallel
         counts = [math.prod(shape) for shape in features.shapes]
         written = self.decoder(features.tokens, counts, batch.ids, batch.lengths, at_once)
@@ -184,7 +184,7 @@ class Captioner(nn.Module):
     def forward(
         self, tokens: Tensor, counts: list[int], ids: Tensor, lengths: list[int], at_once: bool
     ) -> Tensor:
-        """The mean cross-entropy of all words.
+        """The mean cross-entropy of all words; 0 where there is none.
 
         Args:
             tokens: `[P, vision_width]` of all pictures.
@@ -193,6 +193,8 @@ class Captioner(nn.Module):
             lengths: of the captions.
             at_once: see neither a word nor those before it, and attend to all places.
         """
+        if not lengths:
+            return 0.0 * sum((one.sum() for one in self.parameters()), tokens.sum())
         pad = nn.utils.rnn.pad_sequence
         memory = pad(list(self.look(tokens).split(counts)), batch_first=True)
         words = pad(list(ids.split(lengths)), batch_first=True, padding_value=IGNORE)
@@ -219,7 +221,7 @@ class Captioner(nn.Module):
 
     def flops(self, counts: list[int], lengths: list[int]) -> int:
         """Forward FLOPs, padding included: every caption is as long as the longest, so are the pictures."""
-        items, longest, most = len(lengths), max(lengths), max(counts)
+        items, longest, most = len(lengths), max(lengths, default=0), max(counts)
         width, words, seen = self.width, len(lengths) * longest, len(counts) * most
         # Self-attention has 4 matrices a word, cross-attention 2 a word and 2 a visual token, the MLP 8.
         layer = 2 * width**2 * (14 * words + 2 * seen) + 4 * width * items * longest * (longest + most)

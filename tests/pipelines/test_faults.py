@@ -65,13 +65,13 @@ class Broken(Picture):
         raise CorruptPicture("photos/broken.png: is truncated; a whole file would be right")
 
 
-def break_some(experiment, monkeypatch):
+def break_some(experiment, monkeypatch, share=10):
     suite = experiment.data.suite
     plan = suite.plan
 
     def broken(split, index):
         sample = plan(split, index)
-        if index % 10 == 3 and sample.pictures:
+        if index % share == 3 % share and sample.pictures:
             sample.prompt = [Broken() if isinstance(part, Picture) else part for part in sample.prompt]
         return sample
 
@@ -86,6 +86,22 @@ def test_corrupt_pictures_are_counted_named_once_and_skipped(tmp_path, monkeypat
     print(told)
     assert ledger.corrupt["photos/broken.png: is truncated; a whole file would be right"] >= 3
     assert told.count("photos/broken.png: is truncated") == 1
+
+
+def test_a_stage_whose_pictures_are_all_corrupt_stops_in_one_line(tmp_path, monkeypatch, capsys):
+    path = TINY.with_name("two_towers.yaml")
+    experiment, resolved = build_experiment(compose_experiment(path))
+    experiment.data.connect(experiment.assembly)
+    break_some(experiment, monkeypatch, share=1)
+    with pytest.raises(UserError) as caught:
+        train(experiment, tmp_path, resolved=resolved, console=Console(quiet=True))
+    (line,) = caught.value.lines
+    print(line)
+    assert line.startswith(
+        "contrast: not one picture of the last 20 steps could be decoded, the last of them "
+    )
+    assert "photos/broken.png: is truncated" in line
+    assert capsys.readouterr().err.count("left out: photos/broken.png") == 1
 
 
 def test_corrupt_pictures_are_fatal_where_asked(tmp_path, monkeypatch):

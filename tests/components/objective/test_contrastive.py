@@ -1,5 +1,6 @@
 """Chunks change what is held, and neither the loss nor a gradient."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -9,10 +10,14 @@ from paired import paired
 from vlmloom.components.alignment.sigmoid import SigmoidAlignment
 from vlmloom.components.alignment.softmax import SoftmaxAlignment
 from vlmloom.components.attention import SDPA
+from vlmloom.components.contracts.patches import join
 from vlmloom.components.contracts.visuals import Visuals
 from vlmloom.components.ffn import SwiGLU
 from vlmloom.components.language import GLM
 from vlmloom.components.objective.contrastive import Contrastive
+from vlmloom.components.objective.dino.crops import Crops
+from vlmloom.components.objective.late import Late
+from vlmloom.components.objective.siglip2 import SigLIP2
 
 PAIRS = 12
 
@@ -80,6 +85,27 @@ def test_what_is_held_does_not_grow_by_the_activations_of_a_pair(towers):
     whole = held(None, 48) - held(None, 24)
     chunked = held(2, 48) - held(2, 24)
     assert chunked < 0.25 * whole
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_batch_whose_pictures_were_corrupt_costs_nothing_and_every_gradient_is_there(towers, lost):
+    blank = join([], towers.vision.patch_spec)
+    # Of two pairs none is left, or one, which has nothing to be told apart from.
+    batch = pairs_of(2 - lost) if lost < 2 else paired(torch.arange(0), [], blank, torch.arange(0))
+    batch.extras["corrupt"] = ["photo.png: is truncated"] * lost
+    late = Late(start=0.0, crops=Crops(size=2, local_size=2, local=1, wide=1), prototypes=8)
+    siglip2 = SigLIP2(vision_width=8, vocab=32, width=8, depth=1, heads=2, captioning=0.0, late=late)
+    siglip2.meet(towers)
+    siglip2.after_step(towers, 0.0)
+    siglip2.terms[0].late = replace(late, distillation=0.0, prediction=0.0)
+    for objective in (Contrastive(), Contrastive(chunk=1), siglip2):
+        towers.zero_grad()
+        loss, metrics = objective(towers, batch)
+        loss.backward()
+        slopes = [part.grad for part in (*towers.parameters(), *objective.parameters())]
+        assert all(slope is not None for slope in slopes)
+        assert lost == 0 or (loss == 0 and not any(slope.any() for slope in slopes)), loss
+        assert metrics["retrieval"].isfinite() and objective.flops(towers, batch)["text"] >= 0
 
 
 def test_unequal_counts_and_a_bad_chunk_are_refused_in_one_line(towers):

@@ -275,6 +275,14 @@ def alone(student):
     return objective(student, pictures(objective, student, count=1))
 
 
+def test_one_picture_that_is_left_of_corrupt_ones_has_no_koleo(student):
+    objective = prepared(student)
+    batch = pictures(objective, student, count=1)
+    batch.extras["corrupt"] = ["photo.png: is truncated"]
+    loss, parts = objective(student, batch)
+    assert loss.isfinite() and parts["koleo/loss"] == 0
+
+
 @pytest.mark.parametrize(
     ("action", "text"),
     [
