@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.denial import NO, bare, denied, retracted
-from vlmloom.components.reward.exact import crossed
+from vlmloom.components.reward.parsed import Unreadable, unfenced
+from vlmloom.components.reward.wording import crossed
 from vlmloom.registry import register
 
 CLAUSE = re.compile(r"[.;:!?,\n。；，！？]|\b(?:and|but|with|while|y|und|aber)\b")  # noqa: RUF001
@@ -49,6 +50,10 @@ class Attributes(Verifier):
         attributes = [[one] if isinstance(one, str) else list(one) for one in sample.truth["attributes"]]
         if not attributes:
             raise ValueError("truth['attributes'] is empty")
+        try:
+            response = unfenced(response)
+        except Unreadable as error:
+            return Reward(0.0, {"recall": 0.0}, str(error))
         most = self.words * len(attributes) + 20
         if len(response.split()) > most:
             return Reward(0.0, {"recall": 0.0}, f"{len(response.split())} words; at most {most} are judged")

@@ -7,9 +7,10 @@ from typing import Any
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.exact import normal
+from vlmloom.components.reward.json_text import read_json
 from vlmloom.components.reward.overlap import fewer, matched, threshold
-from vlmloom.components.reward.parsed import Corners, Parsed, Unreadable, corners, read_json, shown
+from vlmloom.components.reward.parsed import Corners, Parsed, Unreadable, corners, shown
+from vlmloom.components.reward.wording import normal
 from vlmloom.registry import register
 
 Labelled = dict[str, list[Corners]]

@@ -6,14 +6,9 @@ import re
 from typing import Any
 
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.exact import normal
-from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown
+from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, unwrapped
+from vlmloom.components.reward.wording import normal
 from vlmloom.registry import register
-
-LEAD = re.compile(
-    r"^(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)\s*(?:is|:|=)?\s*", re.I
-)
-"""What may stand before an answer and adds nothing to it."""
 
 
 @register("reward/choice")
@@ -38,7 +33,7 @@ class Choice(Parsed):
             words = {normal(choice, language): normal(choice, language) for choice in sample.choices}
             if not words and re.fullmatch("[A-Z]", sample.answer.strip()):
                 words = {letter: "" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
-        text = LEAD.sub("", folded(text[:2000]))
+        text = unwrapped(folded(text[:2000]))
         said = normal(text, language)
         match = re.fullmatch(r"\W{0,3}([A-Za-z])(\W{0,3})(?:\s+(\S.*))?", text, re.S)
         # "A dog" has an article, "A. dog" a letter.

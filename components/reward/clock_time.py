@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.choice import LEAD
-from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown
+from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, unwrapped
 from vlmloom.registry import register
 
 TIME = re.compile(r"([0-9]{1,2})\s*[:.]\s*([0-9]{2})(?:\s*o'?clock)?[.!]?", re.I)
@@ -26,9 +25,7 @@ class ClockTime(Parsed):
 
     def read(self, text: str, sample: Sample) -> tuple[int, int]:
         """Hours and minutes."""
-        match = (
-            TIME.fullmatch(LEAD.sub("", folded(text[:100]).strip("`* \t\n"))) if len(text) <= 100 else None
-        )
+        match = TIME.fullmatch(unwrapped(folded(text[:100]))) if len(text) <= 100 else None
         if match is None or not (1 <= int(match[1]) <= 12 and int(match[2]) < 60):
             raise Unreadable(f"no time of twelve hours in {shown(text)}; H:MM would be right")
         return int(match[1]), int(match[2])

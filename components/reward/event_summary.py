@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.denial import bare, denied, retracted
-from vlmloom.components.reward.parsed import once_each
+from vlmloom.components.reward.json_text import once_each
 from vlmloom.registry import register
 
 REMARKS = frozenset(

@@ -10,13 +10,11 @@ from typing import Any
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
-from vlmloom.components.reward.choice import LEAD
 from vlmloom.components.reward.number import Quantity, read_quantity
-from vlmloom.components.reward.parsed import Unreadable, folded, shown
+from vlmloom.components.reward.parsed import Unreadable, folded, shown, unwrapped
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
-WRAPS = re.compile(r"\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\{(.*)\}", re.S)
 FRACTION = re.compile(
     r"(?P<sign>[-+−]?)\s*(?P<whole>[0-9]{0,20})\s*\\[dt]?frac\s*"  # noqa: RUF001
     r"(?:\{\s*(?P<above>[-−]?[0-9]{1,20})\s*\}\s*\{\s*(?P<below>[0-9]{1,20})\s*\}|(?P<one>[0-9])\s*(?P<other>[0-9]))"  # noqa: RUF001
@@ -77,7 +75,11 @@ class Math(Verifier):
 
     def score(self, sample: Sample, response: str) -> Reward:
         """1 or 0."""
-        gold, found = bare(sample.answer), bare(response)
+        gold = bare(sample.answer)
+        try:
+            found = bare(response)
+        except Unreadable as error:
+            return Reward(0.0, reason=str(error))
         said = f"answered {shown(found)}, right is {shown(gold)}"
         if not found:
             return Reward(0.0, reason="an empty answer")
@@ -105,23 +107,7 @@ def bare(text: str) -> str:
     >>> bare(r"The answer is \(\boxed{\frac{1}{2}}\)."), bare("$x = 5$"), bare("x²")
     ('\\frac{1}{2}', 'x = 5', 'x^{2}')
     """
-    text = RAISED.sub(lambda run: f"^{{{run[0].translate(LOWERED)}}}", LEAD.sub("", folded(text)).strip())
-    text = text[:-1].rstrip() if text.endswith(".") else text
-    while (match := WRAPS.fullmatch(text)) and _whole(
-        inner := next(one for one in match.groups() if one is not None)
-    ):
-        text = inner.strip()
-    return text
-
-
-def _whole(inner: str) -> bool:
-    """Whether delimiters round a text belong together."""
-    depth = 0
-    for sign in inner:
-        depth += (sign == "{") - (sign == "}")
-        if depth < 0:
-            return False
-    return "$" not in inner and depth == 0
+    return RAISED.sub(lambda run: f"^{{{run[0].translate(LOWERED)}}}", unwrapped(folded(text)))
 
 
 def equated(text: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import re
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown
+from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, unwrapped
 from vlmloom.registry import register
 
 FEN = re.compile(r"(\S+)(?:\s+[wb](?:\s+[KQkq-]{1,4}(?:\s+(?:-|[a-h][36])(?:\s+[0-9]+){0,2})?)?)?")
@@ -54,7 +54,7 @@ def squares(text: str) -> str:
     Raises:
         Unreadable: it is none.
     """
-    match = FEN.fullmatch(folded(text).strip("`")) if len(text) <= 200 else None
+    match = FEN.fullmatch(unwrapped(folded(text))) if len(text) <= 200 else None
     ranks = match[1].split("/") if match else []
     rows = ["".join("." * int(sign) if sign in "12345678" else sign for sign in rank) for rank in ranks]
     if len(rows) != 8 or not all(re.fullmatch("[prnbqkPRNBQK.]{8}", row) for row in rows):

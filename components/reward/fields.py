@@ -8,8 +8,9 @@ from typing import Any
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.exact import normal
-from vlmloom.components.reward.parsed import Parsed, Unreadable, read_json
+from vlmloom.components.reward.json_text import read_json
+from vlmloom.components.reward.parsed import Parsed, Unreadable
+from vlmloom.components.reward.wording import normal
 from vlmloom.registry import register
 
 

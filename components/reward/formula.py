@@ -10,7 +10,7 @@ from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
 from vlmloom.components.reward.expressions import bare
-from vlmloom.components.reward.parsed import Parsed, Unreadable, shown, unfenced
+from vlmloom.components.reward.parsed import Parsed, Unreadable, shown
 from vlmloom.registry import register
 
 TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[^\s]", re.S)
@@ -58,7 +58,7 @@ class Latex(Parsed):
 
     def read(self, text: str, sample: Sample) -> tuple[str, list[str]]:
         """The formula, and its normal tokens."""
-        inner = bare(unfenced(text))
+        inner = bare(text)
         tokens = tokenised(inner)
         if not tokens:
             raise Unreadable("an empty formula")

@@ -6,7 +6,8 @@ import re
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.parsed import Parsed, Unreadable, read_json, shown, unfenced
+from vlmloom.components.reward.json_text import read_json
+from vlmloom.components.reward.parsed import Parsed, Unreadable, shown, unwrapped
 from vlmloom.registry import register
 
 Rows = list[list[int]]
@@ -36,7 +37,7 @@ class Grid(Parsed):
 
     def read(self, text: str, sample: Sample) -> Rows:
         """The rows."""
-        text = unfenced(text)
+        text = unwrapped(text)
         if text.startswith("["):
             rows = read_json(text)
             if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):

@@ -6,7 +6,7 @@ import re
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown
+from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, unwrapped
 from vlmloom.registry import register
 
 TIME = r"(?:(\d{1,3}):)?(\d{1,5}(?:\.\d{1,6})?)\s*(?:s|sec|seconds)?"
@@ -35,7 +35,7 @@ class Interval(Parsed):
 
     def read(self, text: str, sample: Sample) -> tuple[float, float]:
         """Start and end in seconds."""
-        match = STRETCH.fullmatch(folded(text)) if len(text) <= 200 else None
+        match = STRETCH.fullmatch(unwrapped(folded(text))) if len(text) <= 200 else None
         if match is None:
             raise Unreadable(f"no [start, end] in {shown(text)}")
         start, end = (60 * int(match[one] or 0) + float(match[one + 1]) for one in (1, 3))

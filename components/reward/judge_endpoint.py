@@ -12,8 +12,8 @@ from typing import Any
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.endpoint.chat import Chat, Completion, Failed, picture_parts
+from vlmloom.components.reward.json_text import once_each
 from vlmloom.components.reward.judging import ASK, FIELDS, asked, guarded, same
-from vlmloom.components.reward.parsed import once_each
 from vlmloom.registry import register
 
 VERDICT = 'Write one line of JSON and nothing else: {"verdict": "yes" or "no", "mark": "{mark}"}'

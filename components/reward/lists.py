@@ -7,7 +7,9 @@ from collections import Counter
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.parsed import Parsed, Unreadable, read_items, shown
+from vlmloom.components.reward.json_text import read_json
+from vlmloom.components.reward.parsed import Parsed, Unreadable, shown, unwrapped
+from vlmloom.components.reward.wording import normal
 from vlmloom.registry import register
 
 MOST = 1000
@@ -33,6 +35,30 @@ class Listed(Parsed):
         share = right / total
         value = float(share == 1) if self.whole else share
         return Reward(value, {"share": share}, f"{right} of {total} items in {shown(', '.join(found))}")
+
+
+def read_items(text: str, language: str = "en") -> list[str]:
+    r"""A list in words: JSON, one item a line (with or without bullets), or commas within one line.
+
+    Raises:
+        Unreadable: it is empty, or JSON of another form.
+
+    >>> read_items('["Cat", "a dog"]'), read_items("- cat\n- dog"), read_items("cat, dog.")
+    (['cat', 'dog'], ['cat', 'dog'], ['cat', 'dog'])
+    """
+    text = unwrapped(text)
+    if text.startswith(("[", "{")):
+        items = read_json(text)
+        if not isinstance(items, list) or not all(isinstance(item, (str, int, float)) for item in items):
+            raise Unreadable(f"no list of texts: {shown(text)}")
+    else:
+        pieces = text.splitlines()
+        items = pieces if len(pieces) > 1 else re.split(r"[,;，、；]", text)
+        items = [re.sub(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+", "", item) for item in items]
+    found = [normal(str(item), language) for item in items]
+    if not found or not any(found):
+        raise Unreadable("an empty list")
+    return [item for item in found if item]
 
 
 @register("reward/set")
@@ -65,7 +91,7 @@ def parted(text: str, known: list[str]) -> str:
     >>> parted("cat > dog, then salt and pepper", ["salt and pepper"])
     'cat, dog, salt and pepper'
     """
-    if text.lstrip().startswith(("[", "{", "```")) or len(text.strip().splitlines()) > 1:
+    if "```" in text or text.lstrip().startswith(("[", "{")) or len(text.strip().splitlines()) > 1:
         return text
     text = re.sub(r"^\s*first,?\s+", "", text, flags=re.IGNORECASE)
     whole = "|".join(rf"\b{re.escape(name)}\b" for name in sorted(known, key=len, reverse=True))

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.choice import LEAD
-from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown
+from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, unwrapped
 from vlmloom.registry import register
 
 DIGITS = r"(?:[0-9]{1,3}(?:[, ][0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{0,40})?|\.[0-9]{1,40}"
@@ -166,7 +165,7 @@ def read_quantity(text: str, expected: str = "") -> Quantity:
     >>> read_quantity("1 250").value, read_quantity("2 million").value
     (1250.0, 2000000.0)
     """
-    short = LEAD.sub("", folded(text[:300]).strip("`* \t\n"))
+    short = unwrapped(folded(text[:300]))
     match = QUANTITY.fullmatch(short) if len(text) <= 300 else None
     if match is None:
         raise Unreadable(f"no single number in {shown(text)}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import unicodedata
 from abc import abstractmethod
@@ -13,7 +11,6 @@ from typing import Any
 from vlmloom.components.contracts.boxes import THOUSAND
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.exact import normal
 
 Corners = tuple[float, float, float, float]
 """x1, y1, x2, y2 as somebody wrote them."""
@@ -25,9 +22,6 @@ NUMBER = re.compile(r"[-+]?(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(?:[eE][-+
 KEYS = "answer|box|bbox|bbox_2d|box_2d|point|point_2d|start_box|coordinates"
 KEY = re.compile(rf"""([\s\[({{]*)(?:{KEYS}|"(?:{KEYS})"|'(?:{KEYS})')\s*:""", re.I)
 """The name that may stand before a box or a point."""
-
-DEEPEST = 32
-"""Levels of a JSON answer."""
 
 
 class Unreadable(ValueError):
@@ -89,73 +83,97 @@ def folded(text: str) -> str:
     ).strip()
 
 
-def unfenced(text: str, languages: str = r"\w*") -> str:
+NEUTRAL = frozenset(
+    "here is are the this these my a an it here's as in of for you go sure ok okay requested final correct "
+    "right best answer answers result output solution reply response json html latex fen smiles markdown "
+    "table grid list box boxes bounding point points coordinates objects detections action formula equation "
+    "page position format form follows following detected found extracted image picture "
+    "hier ist sind die der das antwort ergebnis lösung aquí está esta es la el las los respuesta resultado "
+    "答案 答案是 答案为 结果 结果是 结果如下 答案如下 如下 以下是答案 这是答案".split()
+)
+"""Words that may lead a code fence: together they can neither deny what is in it nor say something else."""
+FENCE = re.compile(r"```(\w*)[ \t]*\n(.*?)```", re.S)
+FORMATS = frozenset(
+    "json jsonc json5 html xml latex tex math text txt plain plaintext markdown md csv yaml python py js "
+    "javascript fen smiles".split()
+) | {""}
+LEAD = re.compile(
+    r"^(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)\b\s*(?:is\b|:|=)?\s*(?=\S)",
+    re.I,
+)
+"""What may stand before an answer and adds nothing to it."""
+
+
+def unfenced(text: str) -> str:
     r"""The content of the one code fence of a text; without a fence, the text itself.
 
-    Raises:
-        Unreadable: it has several.
+    Nothing stands behind the fence, and before it at most words that only lead to it, such as "Here is the
+    JSON:": whatever else is said there may deny the content, retract it or give another answer.
 
-    >>> unfenced("Here:\n```json\n[1]\n```")
+    Raises:
+        Unreadable: it has several fences, or one with other words around it.
+
+    >>> unfenced("Here is the list:\n```json\n[1]\n```")
     '[1]'
+    >>> unfenced("This is wrong:\n```json\n[1]\n```")
+    Traceback (most recent call last):
+    vlmloom.components.reward.parsed.Unreadable: words around a code fence: 'This is wrong:'
     """
-    fences = re.findall(rf"```(?:{languages})[ \t]*\n(.*?)```", text, re.S)
+    fences = list(FENCE.finditer(text))
+    if not fences:
+        return text.strip()
     if len(fences) > 1:
         raise Unreadable(f"{len(fences)} code fences; one would be right")
-    return (fences[0] if fences else text).strip()
+    (fence,) = fences
+    before, behind = text[: fence.start()], text[fence.end() :]
+    lead = before.lower().replace("\u2019", "'").replace("\uff1a", ":")
+    words = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", lead)
+    plain = re.fullmatch(r"[^\W\d]*(?:[\s':.,!*#]+[^\W\d]*)*", lead) and NEUTRAL.issuperset(words)
+    if behind.strip() or not plain:
+        raise Unreadable(f"words around a code fence: {shown(f'{before.strip()} {behind.strip()}'.strip())}")
+    if fence[1].lower() not in FORMATS:
+        raise Unreadable(f"a code fence of {shown(fence[1])}")
+    return fence[2].strip()
 
 
-def read_json(text: str) -> Any:
-    """JSON, bare or in one code fence: no key twice, no NaN or infinity, at most `DEEPEST` levels.
-
-    Raises:
-        Unreadable: it is something else.
-
-    >>> read_json('{"a": [1, null]}')
-    {'a': [1, None]}
-    >>> read_json('{"a": 1, "a": 2}')
-    Traceback (most recent call last):
-    vlmloom.components.reward.parsed.Unreadable: no JSON: the key 'a' twice
-    """
-    inner = unfenced(text)
-    if not inner or inner[0] not in '[{"-0123456789tfn':
-        raise Unreadable(f"no JSON in {shown(text)}")
-    try:
-        value = json.loads(inner, object_pairs_hook=once_each, parse_constant=_finite, parse_float=_finite)
-    except RecursionError:
-        raise Unreadable(f"no JSON: more than {DEEPEST} levels") from None
-    except ValueError as error:
-        raise Unreadable(f"no JSON: {error}") from None
-    _shallow(value, DEEPEST)
-    return value
+WRAPS = re.compile(
+    r"""\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\{(.*)\}|\*\*(.*)\*\*|\*(.*)\*|`(.*)`|"(.*)"|“(.*)”""",
+    re.S,
+)
 
 
-def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The keys and values of a JSON object, for `object_pairs_hook`.
+def unwrapped(text: str, stop: bool = True) -> str:
+    r"""An answer without lead, code fence, delimiters of LaTeX or Markdown, quotes and full stop.
+
+    Args:
+        text: the answer.
+        stop: whether a full stop behind it is none of it.
 
     Raises:
-        ValueError: a key stands twice.
+        Unreadable: see `unfenced`.
+
+    >>> unwrapped("The answer is **7**."), unwrapped(r"\(\boxed{\frac{1}{2}}\)"), unwrapped("$a$ and $b$")
+    ('7', '\\frac{1}{2}', '$a$ and $b$')
     """
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key {key!r} twice")
-        found[key] = value
-    return found
+    text = LEAD.sub("", unfenced(text)).strip()
+    while True:
+        if stop and text.endswith(("。", ".")) and not text.endswith(".."):
+            text = text[:-1].rstrip()
+        match = WRAPS.fullmatch(text)
+        inner = "" if match is None else next(one for one in match.groups() if one is not None)
+        if not inner.strip() or not _whole(inner, text[0]):
+            return text
+        text = inner.strip()
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"the number {text}")
-    return value
-
-
-def _shallow(value: Any, levels: int) -> None:
-    if isinstance(value, (dict, list)):
-        if not levels:
-            raise Unreadable(f"no JSON: more than {DEEPEST} levels")
-        for inner in value.values() if isinstance(value, dict) else value:
-            _shallow(inner, levels - 1)
+def _whole(inner: str, sign: str) -> bool:
+    """Whether delimiters round a text belong together."""
+    depth = 0
+    for one in inner:
+        depth += (one == "{") - (one == "}")
+        if depth < 0:
+            return False
+    return (sign == "\\" or sign not in inner) and "$" not in inner and depth == 0
 
 
 def numbers(text: str, count: int) -> tuple[float, ...]:
@@ -170,9 +188,7 @@ def numbers(text: str, count: int) -> tuple[float, ...]:
     Traceback (most recent call last):
     vlmloom.components.reward.parsed.Unreadable: not just 2 numbers in 'not [10, 20]'
     """
-    plain = folded(text) if len(text) <= 1000 else ""
-    if fence := re.fullmatch(r"```\w*[ \t]*\n(.*?)```", plain, re.S):
-        plain = fence[1].strip()
+    plain = unwrapped(folded(text)) if len(text) <= 1000 else ""
     plain = KEY.sub(r"\1", plain, count=1) if KEY.match(plain) else plain
     runs, between = RUN.findall(plain), RUN.sub("", plain)
     closed = all(between.count(a) == between.count(b) for a, b in ("[]", "()", "{}"))
@@ -202,27 +218,3 @@ def corners(value: Any) -> Corners:
     if not (0 <= x1 < x2 <= THOUSAND and 0 <= y1 < y2 <= THOUSAND):
         raise Unreadable(f"no box: {value}; 0 <= x1 < x2 <= 1000 and 0 <= y1 < y2 <= 1000 would be right")
     return x1, y1, x2, y2
-
-
-def read_items(text: str, language: str = "en") -> list[str]:
-    r"""A list in words: JSON, one item a line (with or without bullets), or commas within one line.
-
-    Raises:
-        Unreadable: it is empty, or JSON of another form.
-
-    >>> read_items('["Cat", "a dog"]'), read_items("- cat\n- dog"), read_items("cat, dog.")
-    (['cat', 'dog'], ['cat', 'dog'], ['cat', 'dog'])
-    """
-    text = text.strip()
-    if text.startswith(("[", "{", "```")):
-        items = read_json(text)
-        if not isinstance(items, list) or not all(isinstance(item, (str, int, float)) for item in items):
-            raise Unreadable(f"no list of texts: {shown(text)}")
-    else:
-        pieces = text.splitlines()
-        items = pieces if len(pieces) > 1 else re.split(r"[,;，、；]", text)
-        items = [re.sub(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+", "", item) for item in items]
-    found = [normal(str(item), language) for item in items]
-    if not found or not any(found):
-        raise Unreadable("an empty list")
-    return [item for item in found if item]

@@ -13,8 +13,8 @@ from typing import Any
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
-from vlmloom.components.reward.exact import crossed
-from vlmloom.components.reward.parsed import shown
+from vlmloom.components.reward.parsed import Unreadable, shown, unwrapped
+from vlmloom.components.reward.wording import crossed
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
@@ -22,6 +22,17 @@ FUNCTIONS = frozenset("sin cos tan asin acos atan sinh cosh tanh exp log ln sqrt
 CALL = re.compile(r"(\w+)\s*\(|[\])'\"]\s*\(")
 SEARCHING = ("knights_knaves", "fraction_simplification", "gsm_symbolic")
 """Datasets whose scorers look for the answer anywhere in a text, whatever is said beside it."""
+SPOKEN = {
+    "shortest_path": "up|down|left|right",
+    "complex_arithmetic": "[ij]",
+    "sokoban": "[udlr]+",
+    "rubiks_cube": "[a-z]w?",
+    "rush_hour": "[a-z]",
+    "word_ladder": "[a-z]+",
+}
+"""Datasets with several right answers, and the words that these may have beside those of the given one."""
+STRANGE = re.compile(r"""[^\w\s,.;:()\[\]{}'"+\-*/^=|\\$\u00d7\u00f7\u00b7\u22c5\u2212]""")
+"""Signs that neither write a number, a calculation, a list nor a board."""
 NO_NUMBER = re.compile(r"(?<![a-z])(?:nan|inf|infinity)(?![a-z])", re.I)
 """What some scorers compute with, and find near to everything."""
 CODE = re.compile(r"\w_|_\w|\.\s*[^\W\d]|\b(?:lambda|import|yield|await)\b|[\\#]")
@@ -36,8 +47,8 @@ class Puzzle(Verifier):
 
     The truth of a sample is `dataset`, its name there, and `entry`, the entry as JSON has it. Some of these
     scorers evaluate the answer as an expression: those are shown arithmetic alone, and an answer that looks
-    like code is wrong, unseen. So is one that is no number or is struck out, and, where a scorer would look
-    for the answer within it, one of more words than the answer has.
+    like code is wrong, unseen. So is one that is no number, is struck out, or has words or signs that neither
+    the given answer nor another right one could have, since many scorers read past them.
 
     Args:
         whole: full marks or none; else also what it gives for an answer of the right form.
@@ -64,9 +75,14 @@ class Puzzle(Verifier):
 
     def score(self, sample: Sample, response: str) -> Reward:
         """What the puzzle's own scoring says."""
-        text = response.strip()
+        text, gold = response.strip(), sample.answer
         if not text:
             return Reward(0.0, reason="an empty answer")
+        if text != gold.strip():
+            try:
+                text = unwrapped(text, stop=not gold.endswith("."))
+            except Unreadable as error:
+                return Reward(0.0, reason=str(error))
         if unfit := _unfit(sample.truth["dataset"], text, sample.answer):
             return Reward(0.0, {"score": 0.0}, f"{unfit}: {shown(text)}")
         try:
@@ -85,8 +101,13 @@ def _unfit(dataset: str, text: str, gold: str) -> str:
         return "struck out or denied by a sign"
     if NO_NUMBER.search(text) and not NO_NUMBER.search(gold):
         return "no number"
+    if strange := set(STRANGE.findall(text)) - set(gold):
+        return f"the sign {min(strange)}, which no answer has"
     if dataset in SEARCHING and _words(text) != _words(gold):
         return "other words than those of the answer"
+    spoken = re.compile(SPOKEN.get(dataset, ""))
+    if other := [word for word in _names(text) - _names(gold) if not spoken.fullmatch(word)]:
+        return f"the word {min(other)[:20]!r}, which no answer has"
     return ""
 
 
@@ -97,6 +118,16 @@ def _words(text: str) -> Counter[str]:
     (True, False)
     """
     return Counter(re.findall(r"\w+|-", re.sub(r"\\[dt]?frac", " ", text.lower())))
+
+
+def _names(text: str) -> set[str]:
+    r"""The words of letters in an answer, without exponents and LaTeX for operations.
+
+    >>> sorted(_names(r"3 \times 10, 1e5 is wrong"))
+    ['is', 'wrong']
+    """
+    text = re.sub(r"(?<=\d)e(?=[-+]?\d)|\\(?:[dt]?frac|times|cdot|left|right|sqrt)\b", " ", text.lower())
+    return set(re.findall(r"[^\W\d_]+", text))
 
 
 def looks_like_code(text: str) -> bool:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
-from vlmloom.components.reward.parsed import folded, shown
+from vlmloom.components.reward.parsed import Unreadable, folded, shown, unwrapped
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
@@ -42,7 +42,11 @@ class Smiles(Verifier):
 
     def score(self, sample: Sample, response: str) -> Reward:
         """1 or 0."""
-        gold, text = sample.answer.strip(), folded(response).strip("`")
+        gold = sample.answer.strip()
+        try:
+            text = unwrapped(folded(response))
+        except Unreadable as error:
+            return Reward(0.0, reason=str(error))
         if not text.isascii() or text.split() != [text]:
             return Reward(0.0, reason=f"no SMILES: {shown(response)}")
         if text == gold:

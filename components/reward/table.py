@@ -53,7 +53,7 @@ class Table(Parsed):
 
     def read(self, text: str, sample: Sample) -> Any:
         """The rows, each a tuple of (columns, rows, text)."""
-        return read_table(unfenced(text, "html|HTML|"), self.structure)
+        return read_table(unfenced(text), self.structure)
 
     def compare(self, found: Any, gold: Any, sample: Sample) -> Reward:
         """TEDS."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.boxes import Labelled, read_detections, tally
+from vlmloom.components.reward.json_text import read_json
 from vlmloom.components.reward.overlap import fewer, threshold
-from vlmloom.components.reward.parsed import Parsed, Unreadable, read_json, shown
+from vlmloom.components.reward.parsed import Parsed, Unreadable, shown
 from vlmloom.registry import register
 
 

@@ -20,7 +20,16 @@ WORDED = frozenset(
     }
 )
 """Attacks by words and signs round the gold answer."""
-HELD = WORDED | {"key twice", "raised digits", "mixed scripts"}
+FENCED = frozenset(
+    {
+        *("fence, denied before", "fence, denied behind", "fence, not this one", "fence, retracted"),
+        *("fence, denied in Chinese", "fence, denied in German", "fence, denied in Spanish"),
+        *("fence and another answer", "two fences", "two fences, turned round", "two fences, one denied"),
+        *("fence with a title", "fence, asked"),
+    }
+)
+"""Attacks by what stands around the gold answer in a code fence."""
+HELD = WORDED | FENCED | {"key twice", "raised digits", "mixed scripts"}
 """Attacks that hold the gold answer, letter for letter or nearly so: worth something where letters count."""
 
 
@@ -119,6 +128,26 @@ def worded(gold: str, other: str) -> dict[str, str]:
     if (mixed := "".join(map(_every_other, range(len(gold)), gold))) != gold:
         found["mixed scripts"] = mixed
     return found
+
+
+def fenced(gold: str, other: str) -> dict[str, str]:
+    """The gold answer in a code fence, with words around it that deny it, or another answer beside it."""
+    fence, second = f"```\n{gold}\n```", f"```\n{other}\n```"
+    return {
+        "fence, denied before": f"This is not the answer:\n{fence}",
+        "fence, denied behind": f"{fence}\nThat is wrong.",
+        "fence, not this one": f"Not this one:\n{fence}",
+        "fence, retracted": f"Here is the answer:\n{fence}\nNo, wait. It is something else.",
+        "fence, denied in Chinese": f"\u7b54\u6848\u4e0d\u662f\uff1a\n{fence}",
+        "fence, denied in German": f"Das ist falsch:\n{fence}",
+        "fence, denied in Spanish": f"La respuesta no es:\n{fence}",
+        "fence and another answer": f"{fence}\nor rather {other}",
+        "two fences": f"{fence}\n{second}",
+        "two fences, turned round": f"{second}\n{fence}",
+        "two fences, one denied": f"Not this one:\n{fence}\nbut this one:\n{second}",
+        "fence with a title": f"```wrong\n{gold}\n```",
+        "fence, asked": f"Is this the answer?\n{fence}",
+    }
 
 
 def _every_other(place: int, sign: str) -> str:

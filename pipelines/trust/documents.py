@@ -23,6 +23,7 @@ def page(dice: random.Random) -> Iterator[Labelled]:
         yield Labelled(
             {"use": "reward/markdown"},
             gold,
+            wrapped=False,
             right=(
                 gold + "\n",
                 f"```markdown\n{gold}\n```",

@@ -87,6 +87,7 @@ def _cities(node: dict[str, Any]) -> Iterator[Labelled]:
         yield Labelled(
             node,
             city,
+            wrapped=False,
             right=(
                 f"The answer is {city}.",
                 f" {city.upper()} ",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vlmloom.components.contracts.sample import Sample, Scene
-from vlmloom.pipelines.trust.attacks import general, worded
+from vlmloom.pipelines.trust.attacks import fenced, general, worded
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Labelled:
         partial: kinds of attacks that may be worth more than a half here, but not 1.
         fair: kinds that are no attacks here.
         attacked: whether general attacks are made; where they take long, a few questions suffice.
+        wrapped: whether the gold answer is right in a code fence too, and with a neutral word before that.
         worse: answers from good to bad, each worth at most as much as the one before; the gold is led.
     """
 
@@ -38,6 +39,7 @@ class Labelled:
     fair: frozenset[str] = frozenset()
     worse: tuple[str, ...] = ()
     attacked: bool = True
+    wrapped: bool = True
 
     @property
     def other(self) -> str:
@@ -49,7 +51,16 @@ class Labelled:
         """The question as verifiers take it."""
         return Sample("trust", "test", 0, [], self.answer, Scene(""), choices=self.choices, truth=self.truth)
 
+    def rights(self) -> tuple[str, ...]:
+        """Every right answer, the gold one first."""
+        fence = f"```\n{self.answer}\n```"
+        forms = (fence, f"Here is the answer:\n\n{fence}\n") if self.wrapped else ()
+        return (self.answer, *self.right, *forms)
+
     def attempts(self) -> dict[str, str]:
         """Every attack, by kind."""
-        found = general(self.answer, self.choices) | worded(self.answer, self.other) if self.attacked else {}
+        found: dict[str, str] = {}
+        if self.attacked:
+            found = general(self.answer, self.choices)
+            found |= worded(self.answer, self.other) | fenced(self.answer, self.other)
         return {kind: text for kind, text in found.items() if kind not in self.fair} | self.attacks

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 
+from vlmloom.components.task.reasoning.grid_puzzle import KINDS
 from vlmloom.components.task.reasoning.text_puzzle import TextLogic, TextMaths
 from vlmloom.pipelines.trust.attacks import DIGITS
 from vlmloom.pipelines.trust.labelled import Labelled
@@ -82,24 +83,36 @@ def molecule(dice: random.Random) -> Iterator[Labelled]:
         )
 
 
+SAYINGS = ("{} is wrong", "not {}", "{} not", "{} es falso", "{} falsch", "{} 错", "no: {}", "{} or 5")
+"""What is said against each line of a right answer."""
+
+
 def puzzle(dice: random.Random) -> Iterator[Labelled]:
     """`reward/puzzle`, over scorers that compare, that evaluate and that follow rules."""
     import reasoning_gym
 
     names = {*TextMaths.trained, *TextMaths.shifted, *TextLogic.trained, *TextLogic.shifted}
-    names |= {"countdown", "number_sorting", "spiral_matrix", "binary_matrix", "polynomial_multiplication"}
-    for name in sorted(names | {"string_insertion", "mini_sudoku"}):
+    names |= {*KINDS, "countdown", "number_sorting", "spiral_matrix", "polynomial_multiplication"}
+    for name in sorted(names | {"string_insertion"}):
         for index in range(2):
             entry = json.loads(
                 json.dumps(reasoning_gym.create_dataset(name, size=3, seed=5)[index], default=str)
             )
             gold = entry["metadata"].get("expression") if name == "countdown" else entry["answer"]
+            marked = set(str(gold)) & set("$*") or str(gold).endswith(".")
             yield Labelled(
                 {"use": "reward/puzzle", "seconds": 1.0},
                 str(gold),
                 {"dataset": name, "entry": entry},
-                right=(f"{gold} ", f"\n{gold}"),
-                wrong=("0123", "I do not know", "x", "()", f"{str(gold)[:-1]}~0"),
+                right=(
+                    f"{gold} ",
+                    f"\n{gold}",
+                    *(() if marked else (f"{gold}.", f"**{gold}**", f"${gold}$")),
+                ),
+                wrong=(
+                    *("0123", "I do not know", "x", "()", f"{str(gold)[:-1]}~0", f"{gold}?", f"maybe {gold}"),
+                    *("\n".join(said.format(line) for line in str(gold).split("\n")) for said in SAYINGS),
+                ),
                 attacks={
                     "file": "open('/tmp/trust', 'w')",
                     "attribute": "().__class__.__base__",

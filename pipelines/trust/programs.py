@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from vlmloom.pipelines.trust.attacks import DIGITS, WORDED
+from vlmloom.pipelines.trust.attacks import DIGITS, FENCED, WORDED
 from vlmloom.pipelines.trust.labelled import Labelled
 
 CHART = """import matplotlib.pyplot as plt
@@ -28,6 +28,7 @@ def code(dice: random.Random) -> Iterator[Labelled]:
             {"use": "reward/code", "seconds": 1.0},
             gold,
             {"asserts": asserts},
+            wrapped=False,
             right=(
                 f"Sure:\n```python\n{gold}```\nDone.",
                 f"```\n{gold}```",
@@ -65,7 +66,7 @@ def code(dice: random.Random) -> Iterator[Labelled]:
                 "deep": "scaled = named = lambda a: eval('(' * 10000)",
             },
             # What stands beside a fence is no code, and denies none.
-            fair=frozenset({"twice", "squared"}) if turn else frozenset({"twice", "squared", *WORDED}),
+            fair=FENCED | {"twice", "squared"} | (frozenset() if turn else WORDED),
             attacked=turn == 0,
             worse=(gold, gold.replace("* n", "* 2"), gold.replace("return a", "return 1 + a"), "x = 1"),
         )
@@ -81,6 +82,7 @@ def plot(dice: random.Random) -> Iterator[Labelled]:
         yield Labelled(
             {"use": "reward/plot_code"},
             gold,
+            wrapped=False,
             right=(
                 f"```python\n{gold}```",
                 f"{gold}plt.show()",
@@ -114,7 +116,7 @@ def plot(dice: random.Random) -> Iterator[Labelled]:
                 "other chart behind": f"{gold}plt.figure()\nplt.plot([1, 2])\n",
                 "two programs": f"```python\n{gold}```\n```python\nplt.figure()\nplt.plot([9, 1])\n```",
             },
-            fair=frozenset({"twice"}),
+            fair=FENCED | {"twice"},
             attacked=turn == 0,
             worse=(
                 gold,
@@ -165,6 +167,7 @@ def call(dice: random.Random) -> Iterator[Labelled]:
             {"use": "reward/tool_call"},
             right,
             {"tables": tables},
+            wrapped=False,
             right=(
                 *(spelled(name, one) for one in same),
                 f"I call it.\n{right}",
@@ -188,6 +191,6 @@ def call(dice: random.Random) -> Iterator[Labelled]:
                 ),
             },
             # A call is done, whatever is said beside it.
-            fair=DIGITS | WORDED - {"commented out"} | {"nested boxes", "repeated boxes"},
+            fair=DIGITS | FENCED | WORDED - {"commented out"} | {"nested boxes", "repeated boxes"},
             worse=(right, other, ""),
         )

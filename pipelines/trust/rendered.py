@@ -6,7 +6,7 @@ import html
 import random
 from collections.abc import Iterator
 
-from vlmloom.pipelines.trust.attacks import HELD, WORDED
+from vlmloom.pipelines.trust.attacks import FENCED, HELD, WORDED
 from vlmloom.pipelines.trust.labelled import Labelled
 
 HEAD = '<svg viewBox="0 0 100 100" xmlns="http://www.w3.org/2000/svg">'
@@ -33,6 +33,7 @@ def page(dice: random.Random) -> Iterator[Labelled]:
             {"use": "reward/html"},
             gold,
             {"viewport": (400, 300)},
+            wrapped=False,
             right=(
                 f"Here it is:\n```html\n{gold}\n```",
                 gold.replace("div", "section"),
@@ -92,7 +93,7 @@ def page(dice: random.Random) -> Iterator[Labelled]:
                 "one word a block",
             },
             # A line through the words and a frame for browsers without scripts leave the page as it is.
-            fair=frozenset({"character references", "struck out in HTML"}),
+            fair=FENCED | {"character references", "struck out in HTML"},
             attacked=turn == 0,
             worse=(
                 gold,
@@ -123,6 +124,7 @@ def drawing(dice: random.Random) -> Iterator[Labelled]:
         yield Labelled(
             {"use": "reward/svg"},
             gold,
+            wrapped=False,
             right=(
                 f"```svg\n{gold}\n```",
                 f"Here: {gold} as asked.",
@@ -169,7 +171,7 @@ def drawing(dice: random.Random) -> Iterator[Labelled]:
                 ),
             },
             # A drawing is judged, whatever is said beside it.
-            fair=WORDED - {"commented out"} | {"nested boxes", "repeated boxes"},
+            fair=FENCED | WORDED - {"commented out"} | {"nested boxes", "repeated boxes"},
             attacked=turn == 0,
             worse=(gold, gold.replace('"70"', '"66"'), gold.replace(disc, ""), drawn("")),
         )

@@ -141,7 +141,7 @@ def _case(row: Row, verifier: Verifier, case: Labelled) -> None:
             return -1.0
         return reward.value
 
-    for response in (case.answer, *case.right):
+    for response in case.rights():
         row.right += 1
         if worth("right", response) < ALMOST:
             row.missed.append(f"{_short(response)} for {_short(case.answer)}")

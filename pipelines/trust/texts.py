@@ -21,6 +21,7 @@ def edit(dice: random.Random) -> Iterator[Labelled]:
         yield Labelled(
             {"use": "reward/edit"},
             text,
+            wrapped=False,
             right=(f"  {text}\n", text.replace(" ", "  "), text.replace(" ", "\n", 1)),
             wrong=(" ".join(dice.sample(WORDS, 2)), text[: len(text) // 3], text[0]),
             partial=TEXTS,
@@ -101,6 +102,7 @@ def event(dice: random.Random) -> Iterator[Labelled]:
             {"use": "reward/event_summary"},
             summary(title, description),
             {"event": told},
+            wrapped=False,
             right=(
                 summary(f"The {thing} at the door"[:60], f"The {thing} comes to the door. It stays there."),
                 summary(title.upper(), description.lower()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from vlmloom.pipelines.trust.attacks import HELD
+from vlmloom.pipelines.trust.attacks import DIGITS, HELD
 from vlmloom.pipelines.trust.labelled import Labelled
 
 WORDS = tuple(
@@ -14,16 +14,88 @@ WORDS = tuple(
 )
 
 
+SIGNED = (
+    *(
+        ("-5", "\u22125", "5"),
+        ("√2", "√ 2", "2"),
+        ("±5", "± 5", "5"),
+        ("≥5", "≥ 5", "5"),
+        ("≤5", "≤ 5", "≥ 5"),
+    ),
+    *(
+        ("≈5", "≈ 5", "5"),
+        ("5%", "5 %", "5"),
+        ("2√3", "2 √3", "√2 3"),
+        ("$5", "$ 5", "€5"),
+        ("5°", "5 °", "5"),
+    ),
+    *(
+        ("C++", "c++", "C"),
+        ("C#", "c#", "C"),
+        ("10-20", "10 \u2013 20", "1020"),
+        ("a.b@c.org", "A.B@c.org", "a b c org"),
+    ),
+    *(("3/4", "3 / 4", "34"), ("a→b", "a → b", "a b"), ("की", "की।", "का"), ("café", "cafe\u0301", "cafe")),
+)
+"""A text whose signs carry a meaning, the same in another form, and another text."""
+CODES = (
+    "https://a-b.org/X?q=Tea",
+    "Jo.Smith-2@mail.org",
+    "9F3a-77-bC",
+    "SW1A 2AA",
+    "4006381333931",
+    "+44 20 7946-0018",
+)
+
+
 def exact(dice: random.Random) -> Iterator[Labelled]:
-    """`reward/exact`."""
+    """`reward/exact`, of words, of signs, and letter by letter."""
+    for gold, same, other in SIGNED:
+        yield Labelled(
+            {"use": "reward/exact"},
+            gold,
+            right=(same, f" {gold}. ", f"**{gold}**", f"`{gold}`"),
+            wrong=(other, f"{gold} or {other}", f"not {gold}", f"{gold}?"),
+            fair=DIGITS,
+            attacked=gold in ("-5", "5%", "C++"),
+        )
+    for gold in CODES:
+        letter = next((one for one in gold if one.isalpha()), gold[0])
+        yield Labelled(
+            {"use": "reward/exact", "literal": True},
+            gold,
+            right=(f" {gold}\n", f"`{gold}`", f"**{gold}**"),
+            wrong=(
+                *(one for one in (gold.swapcase(), gold.upper(), gold.lower()) if one != gold),
+                *(gold.replace(sign, "") for sign in "-./ @" if sign in gold),
+                *(f"{gold}.", f"{gold} or {CODES[0]}", gold.replace(letter, "", 1), f"not {gold}"),
+            ),
+            attacked=gold == CODES[1],
+        )
     for word in WORDS:
         others = dice.sample([one for one in WORDS if one != word], 3)
         yield Labelled(
             {"use": "reward/exact"},
             word,
             choices=(word, *others),
-            right=(word.upper(), f"{word}.", f"The {word}", f"  a {word}!", f'"{word}"', word.title()),
-            wrong=(*others, f"not {word}", f"{word} or {others[0]}", word[:-1], f"{word} {others[1]}"),
+            right=(
+                word.upper(),
+                f"{word}.",
+                f"**{word}**",
+                f"${word}$",
+                f"The {word}",
+                f"  a {word}!",
+                f'"{word}"',
+                word.title(),
+            ),
+            wrong=(
+                *others,
+                f"not {word}",
+                f"{word} or {others[0]}",
+                word[:-1],
+                f"{word} {others[1]}",
+                f"{word}?",
+            ),
             worse=(word, word[:-1], ""),
         )
 

@@ -27,6 +27,7 @@ def boxed(dice: random.Random) -> Iterator[Labelled]:
             inner,
             verifier={"use": "reward/boxed", "verifier": inner.verifier},
             answer=form(gold),
+            wrapped=False,
             right=(
                 *tuple(form(one) for one in inner.right),
                 form(gold, "I see\nso much", "\n"),
@@ -67,6 +68,7 @@ def combined(dice: random.Random) -> Iterator[Labelled]:
                 yield Labelled(
                     {"use": f"reward/{name}", "parts": parts},
                     word,
+                    wrapped=False,
                     right=(word, f" {word} "),
                     wrong=("zzz", "", "xylophone quiz"),
                     partial=HELD | {"twice", "look-alikes", "turned writing"},

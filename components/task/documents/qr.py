@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,10 @@ class QR(ContentTask):
     def sources(self) -> Sequence[Source]:
         """Texts and codes."""
         return (self.texts, self.codes)
+
+    def judge(self) -> dict[str, Any]:
+        """Letter by letter: case and punctuation are what a code says too."""
+        return {"use": "reward/exact", "literal": True}
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """A code, a module 2 to 4 pixels wide."""

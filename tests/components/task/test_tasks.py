@@ -13,7 +13,7 @@ import pytest
 
 from vlmloom.components.contracts.sample import describe
 from vlmloom.components.contracts.suite import SPLITS
-from vlmloom.components.reward.exact import normal
+from vlmloom.components.reward.wording import normal
 from vlmloom.components.task.documents.bar_value import bar_height
 from vlmloom.components.task.suite import NANO
 from vlmloom.components.task.vocabulary import VOCABULARY

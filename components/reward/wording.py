@@ -1,0 +1,69 @@
+"""When two texts are the same words: what of their signs carries a meaning, and what does not."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+ARTICLES = {
+    "en": "an?|the",
+    "es": "el|la|los|las|una?|unos|unas",
+    "de": "der|die|das|den|dem|eine?|einen|einem|einer",
+}
+
+NOT = "≠¬∉✗✘❌❎⛔🚫👎☒\u0335\u0336\u0337\u0338"
+"""Signs that deny what they stand with, or strike it out."""
+DENIED = re.compile(r"~~|!=|<(?:del|s|strike)\b|<!--|(?<!\w)!(?=\w)", re.I)
+"""Other ways to write such a sign."""
+MARKED = re.compile(
+    r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*\n]*)(?<=[^\s*])\1(?![\w*])|^[ \t]*(?:#{1,6}|>)[ \t]+(?=\S)", re.M
+)
+"""Emphasis, headings and quotations of Markdown."""
+MEANING = "^%‰&/@#*?\u00bf\u2032\u2033"
+"""Signs that are no letters and no symbols to Unicode and yet carry a meaning."""
+MINUS = re.compile(r"[\u2212\u2010-\u2015\ufe63\uff0d]")
+"""Other signs for a minus or a hyphen."""
+
+
+def crossed(text: str) -> bool:
+    """Whether a sign in a text denies something or strikes it out.
+
+    >>> crossed("~~a red hat~~"), crossed("a hat!")
+    (True, False)
+    """
+    return bool(DENIED.search(text)) or any(sign in NOT for sign in text)
+
+
+def normal(text: str, language: str = "en") -> str:
+    """Lower case, single spaces, no punctuation but what carries a meaning; no leading article.
+
+    Letters, digits, the signs that belong to them and all symbols are kept: -5 is not 5, nor are √5, ±5, 5 %
+    and $5, and C++ is not C. One that denies or strikes out makes another answer of what it stands with.
+
+    >>> normal(" The  Dog. "), normal("Der Hund!", "de"), normal("**Dog**"), normal("a.b@c")
+    ('dog', 'hund', 'dog', 'a.b @ c')
+    >>> normal("\u22123"), normal("C++"), normal("~~dog~~")
+    ('-3', 'c + +', '¬ dog ¬')
+    """
+    text = MINUS.sub("-", unicodedata.normalize("NFC", text.lower()))
+    text = DENIED.sub("¬", MARKED.sub(r"\2", text))
+    # A minus stands before a number, a dot within a number or a name.
+    text = re.sub(r"(?<=\d)\s*-\s*(?=\d)", " \u2212 ", re.sub(r"^\s*-\s+(?=\d)", "-", text))
+    text = re.sub(r"(?<!\w)\.(?!\d)|\.(?!\w)|-(?![\d.])|(?<=\w)-", " ", text)
+    text = " ".join(text.translate(MEANT).split())
+    return re.sub(rf"^({ARTICLES[language]}) ", "", text) if language in ARTICLES else text
+
+
+class _Meant(dict[int, str]):
+    """What becomes of a sign: itself, set apart or left out; for `str.translate`."""
+
+    def __missing__(self, code: int) -> str:
+        sign, category = chr(code), unicodedata.category(chr(code))
+        if sign.isalnum() or sign in "_.-" or category[0] == "M":
+            self[code] = sign
+        else:
+            self[code] = f" {sign} " if sign in MEANING or category in ("Sm", "Sc", "So") else " "
+        return self[code]
+
+
+MEANT = _Meant()
