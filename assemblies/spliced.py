@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vlmloom.assemblies.assembly import Assembly
 from vlmloom.assemblies.generation import Acceptance, Emission, Sampling, stream
 from vlmloom.components.contracts.cache import Cache
-from vlmloom.components.contracts.component import Metrics, declared_losses
+from vlmloom.components.contracts.component import Metrics, beside, declared_losses
 from vlmloom.components.contracts.head import Head
 from vlmloom.components.contracts.language import Language
 from vlmloom.components.contracts.packed import Layout, Packed
@@ -99,7 +99,7 @@ class Spliced(Assembly):
             return hidden, {}
         features, seen = self.vision(visuals)
         features, projected = self.projector(features)
-        metrics = seen | projected
+        metrics = beside(seen, projected, "projector")
         if visuals.weight == 0.0:
             # No picture in this pack: keep vision and projector in the graph, so that every rank of a
             # data-parallel run reduces the same gradients.
@@ -113,7 +113,7 @@ class Spliced(Assembly):
         hidden, inside = self.language(
             embedded, batch.positions, batch.lengths, visual_slots=batch.visual_slots, cache=cache
         )
-        return hidden, metrics | inside
+        return hidden, beside(metrics, inside, "language")
 
     def loss(self, batch: Packed) -> tuple[Tensor, Metrics]:
         """See `Assembly.loss`: the sum of the heads' losses and of what parts report below `loss/`."""

@@ -25,6 +25,16 @@ def declared_losses(metrics: Metrics) -> Tensor | float:
     return sum((value for key, value in metrics.items() if "loss" in key.split("/")[:-1]), 0.0)
 
 
+def beside(metrics: Metrics, others: Metrics, name: str) -> Metrics:
+    """What two parts report; what both call alike the second tells below its `name`, so that nothing is lost.
+
+    >>> from torch import ones
+    >>> list(beside({"loss/balance": ones(())}, {"loss/balance": ones(()), "load": ones(())}, "text"))
+    ['loss/balance', 'text/loss/balance', 'load']
+    """
+    return metrics | {f"{name}/{key}" if key in metrics else key: part for key, part in others.items()}
+
+
 def scores(metrics: Metrics) -> Metrics:
     """What is worth a curve among what parts report: losses, accuracies, largest logits.
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vlmloom.components.contracts.component import Component, Metrics
+from vlmloom.components.contracts.component import Component, Metrics, declared_losses
 from vlmloom.components.contracts.frozen import Trunk
 from vlmloom.components.contracts.intake import Intake, Towers
 from vlmloom.components.contracts.objective import Objective
@@ -111,7 +111,7 @@ class Align(Objective):
         loss, parts = self.align(
             projected, words, batch.boundaries, batch.extras["pairs"], len(batch.extras.get("corrupt", []))
         )
-        return loss, metrics | parts
+        return loss + declared_losses(metrics), metrics | parts
 
     def flops(self, module: Any, batch: Packed) -> dict[str, int]:
         """See `Objective.flops`."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from vlmloom.components.contracts.component import Metrics
+from vlmloom.components.contracts.component import Metrics, beside, declared_losses
 from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.visuals import VisualFeatures, Visuals
@@ -26,7 +26,7 @@ class Contrastive(Objective):
     With `chunk` the batch is embedded that many pairs at a time, of which the embeddings alone are kept; on
     the way back each chunk runs again, with the gradients of its embeddings at hand. So the batch, and with
     it the number of negatives, may be as large as memory holds pictures and embeddings, at the price of one
-    more forward pass. Loss and gradients are those of the whole.
+    more forward pass. Loss and gradients are those of the whole; reports of the towers are means over pairs.
 
     >>> import torch
     >>> from vlmloom.components.contracts.packed import Packed
@@ -90,11 +90,11 @@ class Contrastive(Objective):
         loss, found = module.align.compare(pictures, captions, batch.extras["pairs"], lost(batch))
         sizes = [len(pictures) for pictures, _, _ in parts]
         reports = [metrics for _, _, metrics in parts]
-        seen = {
+        seen: dict[str, Any] = {
             name: sum(size * report[name] for size, report in zip(sizes, reports, strict=True)) / pairs
             for name in reports[0]
         }
-        return loss, seen | found
+        return loss + declared_losses(seen), seen | found
 
     def flops(self, module: Any, batch: Packed) -> dict[str, int]:
         """See `Objective.flops`."""
@@ -110,7 +110,7 @@ def _embed(module: Any, ids: Tensor, positions: Tensor, lengths: list[int], visu
     """Unit vectors of pictures and of captions, and what the towers report."""
     features, seen = module.vision(visuals)
     pictures, captions, read = embed(module, features, ids, positions, lengths)
-    return pictures, captions, seen | read
+    return pictures, captions, beside(seen, read, "text")
 
 
 def embed(

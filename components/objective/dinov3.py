@@ -256,9 +256,10 @@ class DINOv3(Objective):
         if weight:
             parts["gram"] = self._gram(tokens, views.fine, wide, spec)
             weights["gram"] = weight
-        total = torch.stack([weights[name] * part for name, part in parts.items()]).sum() * visuals.weight
+        total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         found = {f"{name}/loss": part.detach() for name, part in parts.items()}
-        return total + declared_losses(metrics), found | metrics | {"likeness": likeness(summaries[:count])}
+        total = (total + declared_losses(metrics)) * visuals.weight
+        return total, found | metrics | {"likeness": likeness(summaries[:count])}
 
     def _begin(self, module: Any) -> None:
         """Take the tower as it is now: since `prepare`, weights may have been read, or a stage run."""

@@ -188,9 +188,10 @@ class Distil(Objective):
                 f"{name}/loss": own.detach(),
                 f"{name}/cosine": cosine.sum().detach() / max(len(cosine), 1),
             }
+        loss = loss + declared_losses(metrics)
         if batch.visuals["vision"].weight == 0.0:
             loss = loss * 0.0
-        return loss + declared_losses(metrics), found | metrics
+        return loss, found | metrics
 
     def _masks(self, grids: list[Grid]) -> list[np.ndarray]:
         generator = generator_of(self.seed, int(self.steps))

@@ -167,7 +167,7 @@ class LateTerms(nn.Module):
             "prediction/loss": predicted.detach(),
             "likeness": likeness(taught.mean(1)),
         }
-        return loss * visuals.weight + declared_losses(metrics), found
+        return (loss + declared_losses(metrics)) * visuals.weight, found
 
     def _target(self, head: str, features: Tensor, visuals: Visuals) -> Tensor:
         """The teacher's distributions over prototypes, made alike over all processes."""

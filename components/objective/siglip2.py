@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vlmloom.components.contracts.component import Metrics
+from vlmloom.components.contracts.component import Metrics, beside, declared_losses
 from vlmloom.components.contracts.packed import IGNORE, Packed
 from vlmloom.components.objective.contrastive import Contrastive, embed, lost, paired
 from vlmloom.components.objective.late import Late, LateTerms
@@ -21,10 +21,11 @@ from vlmloom.registry import register
 class SigLIP2(Contrastive):
     """Sigmoid alignment and a captioning decoder that reads the tower's tokens before they are pooled.
 
-    The loss is `sigmoid * align/loss + captioning * caption/loss`. The alignment is the module's `align` part
-    (`alignment/sigmoid`: b = -10, t = 10, attention pooling); the decoder is the objective's own and is not
-    needed afterwards. In a share of the steps it predicts all words at once, from the picture and their
-    places alone (CapPa), in the others each from those before it.
+    The loss is `sigmoid * align/loss + captioning * caption/loss`, and what the towers declare (of experts,
+    say). The alignment is the module's `align` part (`alignment/sigmoid`: b = -10, t = 10, attention
+    pooling); the decoder is the objective's own and is not needed afterwards. In a share of the steps it
+    predicts all words at once, from the picture and their places alone (CapPa), in the others each from those
+    before it.
 
     With `late`, the tower is also taught by an average of its past, in the last part of the stage (`Late`).
 
@@ -132,6 +133,7 @@ class SigLIP2(Contrastive):
         visuals = paired(batch, "objective/siglip2")
         features, seen = module.vision(visuals)
         pictures, captions, read = embed(module, features, batch.ids, batch.positions, batch.lengths)
+        told = beside(seen, read, "text")
         aligned, found = module.align.compare(pictures, captions, batch.extras["pairs"], lost(batch))
         at_once = generator_of(self.seed, int(self.updates)).random() < self.parallel
         counts = [math.prod(shape) for shape in features.shapes]
@@ -141,7 +143,8 @@ class SigLIP2(Contrastive):
         for terms in self.terms:
             added, parts = terms(module.vision, visuals, self.seed, int(self.updates))
             loss, found = loss + added, found | parts
-        return loss, seen | read | found
+        # What the crops of the late terms have been told is in their own loss.
+        return loss + declared_losses(told) * visuals.weight, told | found
 
     def after_step(self, module: Any, progress: float) -> None:
         """See `Objective.after_step`: the next step draws anew, and a late teacher follows."""

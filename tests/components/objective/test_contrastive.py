@@ -14,10 +14,12 @@ from vlmloom.components.contracts.patches import join
 from vlmloom.components.contracts.visuals import Visuals
 from vlmloom.components.ffn import SwiGLU
 from vlmloom.components.language import GLM
+from vlmloom.components.moe import SigmoidBias
 from vlmloom.components.objective.contrastive import Contrastive
 from vlmloom.components.objective.dino.crops import Crops
 from vlmloom.components.objective.late import Late
 from vlmloom.components.objective.siglip2 import SigLIP2
+from vlmloom.components.vision.llm_init import LLMInit
 
 PAIRS = 12
 
@@ -76,6 +78,34 @@ def test_chunks_give_the_loss_and_the_gradients_of_the_whole(towers, chunk):
         # Sums run in another order, so single entries that cancel are compared with their whole.
         assert (other - slope).norm() <= 1e-4 * slope.norm() + 1e-7
     torch.testing.assert_close(found["retrieval"], metrics["retrieval"])
+
+
+@pytest.mark.parametrize("name", ["contrastive", "chunks", "siglip2"])
+def test_what_the_towers_declare_is_descended_too(name):
+    """The balance of experts; both towers call it alike."""
+    torch.manual_seed(0)
+    decoder = {"vision_width": 16, "vocab": 32, "width": 8, "depth": 1, "heads": 2}
+    objective = {"contrastive": Contrastive(), "chunks": Contrastive(chunk=5), "siglip2": SigLIP2(**decoder)}[
+        name
+    ]
+
+    def sparse():
+        ffn = partial(SigmoidBias, hidden=8, experts=4, top_k=2, balance_loss=0.0)
+        return GLM(vocab=32, width=16, depth=2, heads=2, layers=[{"ffn": ffn}] * 2, attention=SDPA())
+
+    towers = Towers(
+        LLMInit(language=sparse(), patch=2), lambda **own: SigmoidAlignment(**own | {"vision_width": 16})
+    )
+    towers.text, batch = sparse(), pairs_of(PAIRS)
+    plain, _ = objective(towers, batch)
+    for block in (*towers.vision.language.blocks, *towers.text.blocks):
+        block.ffn.balance_loss = 0.5
+    loss, metrics = objective(towers, batch)
+    own = [metrics["loss/expert_balance"], metrics["text/loss/expert_balance"]]
+    assert min(own) > 0.5
+    torch.testing.assert_close(loss - plain, sum(own))
+    routers = [tower.blocks[0].ffn.router for tower in (towers.vision.language, towers.text)]
+    assert all(slope.any() for slope in torch.autograd.grad(sum(own), routers))
 
 
 def test_what_is_held_does_not_grow_by_the_activations_of_a_pair(towers):
