@@ -15,6 +15,7 @@ from vlmloom.pipelines.loading import build_training, compose_training, finished
 from vlmloom.pipelines.machine import versions
 from vlmloom.pipelines.run import read_ledger
 from vlmloom.pipelines.weights.shards import sha256
+from vlmloom.pipelines.weights.starting import pretrained
 from vlmloom.registry.errors import UserError, one_line
 
 NAME = "README.md"
@@ -70,7 +71,7 @@ def _lines(folder: Path, scores: list[Row] | None) -> Iterator[str]:
     sources: dict[str, Source] = getattr(training.data.suite, "sources", {})
     for name, source in sources.items():
         yield f"| {name} | {source.package} | {source.licence} |"
-    for line in training.pretrained:
+    for line in pretrained(training, folder):
         yield f"\nPretrained: {line}"
     yield "\n## Scores\n"
     if scores is None:

@@ -180,7 +180,7 @@ class Training:
         trainer: flags of Lightning's Trainer.
         seed: of weights and data.
         name: for logs and reports.
-        pretrained: declarations of installed pretrained weights, shown in every report.
+        pretrained: pretrained weights that no component declares itself; shown in every report.
     """
 
     data: PackedData

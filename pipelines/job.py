@@ -119,7 +119,7 @@ def work(job: Job, console: Console) -> None:
     from vlmloom.pipelines.measures import declared
     from vlmloom.pipelines.run import train
     from vlmloom.pipelines.validation import ValidationCurve
-    from vlmloom.pipelines.weights.starting import declarations
+    from vlmloom.pipelines.weights.starting import pretrained
 
     composed = composer(job.exam)(job.source, sets=job.sets, swaps=job.swaps, scale=job.scale)
     experiment, resolved = build_training(composed)
@@ -160,7 +160,7 @@ def work(job: Job, console: Console) -> None:
     )
     text = json.dumps(
         record.to_dict()
-        | {"pretrained": [*experiment.pretrained, *declarations(job.folder)]}
+        | {"pretrained": pretrained(experiment, job.folder)}
         | {"corrupt": dict(ledger.corrupt)}
         | {"exam": plain(job.exam), "answers": found.answers, "chances": found.chances}
     )

@@ -18,6 +18,7 @@ from vlmloom.pipelines.experiment import Experiment, Training
 from vlmloom.pipelines.folders import CONFIG, TOKENIZER, words_folder
 from vlmloom.pipelines.loading import finished_run, read_weights, shape_of, whole
 from vlmloom.pipelines.shared_space import space_of
+from vlmloom.pipelines.weights.starting import pretrained
 from vlmloom.registry import build_as, compose, register
 from vlmloom.registry.errors import UserError
 
@@ -47,6 +48,7 @@ class RunTrunk(Trunk):
         self.folder, experiment = load(folder, alone=False)
         super().__init__(experiment.assembly)
         self.data = experiment.data
+        self.pretrained = behind(f"the model of {folder}, frozen", experiment, self.folder)
         self.tokenizer = words_folder(self.folder) / TOKENIZER
 
 
@@ -79,6 +81,7 @@ class RunTeacher(Teacher):
         if tower is None:
             raise ValueError(f"{path}: its {type(subject).__name__} has no vision tower")
         self.tower, self.space = Frozen(tower), space_of(training)
+        self.pretrained = behind(f"the tower of {folder}, the frozen teacher", training, path)
         self.out_width, self.patch_spec = tower.out_width, tower.patch_spec
 
     def forward(self, visuals: Visuals, taps: Sequence[int] = ()) -> tuple[VisualFeatures, Metrics]:
@@ -137,7 +140,13 @@ class RunLanguage(Language):
         language = subject if isinstance(subject, Language) else getattr(subject, "language", None)
         if language is None:
             raise ValueError(f"{path}: its {type(subject).__name__} has no language part")
+        language.pretrained = behind(f"the language part of {folder}", training, path)
         return language.train()
+
+
+def behind(what: str, training: Training, folder: Path) -> list[str]:
+    """What a run is declared as where it is used, and what it was made with itself."""
+    return [what, *(f"{what}: {line}" for line in pretrained(training, folder))]
 
 
 @overload

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from lightning.pytorch import LightningModule
@@ -60,9 +61,14 @@ class Component(LightningModule):
         component.objective = masked_distillation
         component.optimizer_recipe = adamw
         Trainer().fit(component, loader)
+
+    Attributes:
+        pretrained: the weights that it brings along, as reports and model cards declare them: whose, on what,
+            from where, under which licence.
     """
 
     registered_name: ClassVar[str]
+    pretrained: Sequence[str] = ()
 
     def __init__(self) -> None:
         super().__init__()

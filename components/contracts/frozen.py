@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class Frozen(nn.Module):
     """A module that goes along to the device and is otherwise not there.
 
-    It has no parameters, no state and no training mode.
+    It has no parameters, no state and no training mode. `pretrained` is that of a `Component`.
 
     An objective that holds a teacher so has nothing more to optimise, and nothing more to keep in
     checkpoints.
@@ -24,6 +24,7 @@ class Frozen(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         """Hold a module, its gradients switched off and in evaluation mode."""
         super().__init__()
+        self.pretrained: Sequence[str] = ()
         # In a tuple, a module is no child.
         self._held = (module.requires_grad_(False).eval(),)
 

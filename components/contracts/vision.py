@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from jaxtyping import Float
 from torch import Tensor
@@ -57,3 +57,7 @@ class Teacher(Vision):
     def weights(self) -> dict[str, Tensor]:
         """All that its features depend on beside the pictures, so that they can be kept under its name."""
         return self.state_dict()
+
+    def options(self) -> dict[str, Any]:
+        """What else they depend on: options that show neither in the weights nor in `patch_spec`."""
+        return {}

@@ -79,6 +79,7 @@ class HF(Language):
         if max_positions is not None and max_positions < 1:
             raise ValueError(f"language/hf: max_positions is {max_positions}; it must be at least 1")
         self.model = load(folder, config, model, dtype)
+        self.pretrained = [] if folder is None else [f"the language model of {folder}"]
         self.factor = logit_factor(self.model)
         self.text = self.decoder.config
         self.packed = packing == "packed" or (packing == "auto" and can_pack(self.model))

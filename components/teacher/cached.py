@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from collections import OrderedDict
@@ -29,10 +30,11 @@ Features = dict[str, Tensor]
 class Cached(Teacher):
     """Another teacher that sees no picture twice: its features are kept, by picture and by weights.
 
-    The key of an item is a digest of its patches as the teacher receives them, of their order, and of all the
-    teacher's weights: another picture, cut or checkpoint is another entry, and nothing has to be thrown away
-    by hand. An entry is written beside its place and moved there, so processes that share the folder read
-    whole entries or none; one that cannot be read is made again.
+    The key of an item is a digest of its patches as the teacher receives them, of their order, of all the
+    teacher's weights, and of its options that are in neither: another picture, cut, checkpoint or option is
+    another entry, and nothing has to be thrown away by hand. An entry is written beside its place and moved
+    there, so processes that share the folder read whole entries or none; one that cannot be read is made
+    again.
 
     >>> from tempfile import TemporaryDirectory
     >>> import torch
@@ -72,6 +74,7 @@ class Cached(Teacher):
             raise ValueError(f"teacher/cached: folder {folder!r} is a file; a folder would be right")
         self.teacher = Frozen(teacher)
         self.out_width, self.patch_spec = teacher.out_width, teacher.patch_spec
+        self.pretrained = teacher.pretrained
         self.folder, self.kept_as = Path(folder), getattr(torch, dtype)
         self.room, self.held = memory * 2**20, 0
         self.recent: OrderedDict[str, Features] = OrderedDict()
@@ -81,6 +84,10 @@ class Cached(Teacher):
     def weights(self) -> dict[str, Tensor]:
         """See `Teacher.weights`."""
         return self.teacher.module.weights()
+
+    def options(self) -> dict[str, Any]:
+        """See `Teacher.options`."""
+        return self.teacher.module.options()
 
     @torch.no_grad()
     def forward(self, visuals: Visuals, taps: Sequence[int] = ()) -> tuple[VisualFeatures, Metrics]:
@@ -132,8 +139,10 @@ class Cached(Teacher):
     def _key(self, patches: Tensor, shape: Grid, block: int) -> str:
         if self._name is None:
             self._name = digest_of(self.weights())
-        stamp = f"{self._name} {shape} {block} {self.patch_spec} {self.kept_as} {patches.dtype}".encode()
-        digest = hashlib.blake2b(stamp, digest_size=20)
+        stamp = f"{self._name} {shape} {block} {self.patch_spec} {self.kept_as} {patches.dtype}"
+        if options := self.options():
+            stamp += " " + json.dumps(options, sort_keys=True, default=str)
+        digest = hashlib.blake2b(stamp.encode(), digest_size=20)
         digest.update(_bytes(patches))
         return digest.hexdigest()
 

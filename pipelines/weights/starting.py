@@ -10,7 +10,9 @@ from pathlib import Path
 
 from torch import nn
 
+from vlmloom.components.contracts.frozen import Frozen
 from vlmloom.pipelines.deferred import give
+from vlmloom.pipelines.experiment import Training
 from vlmloom.pipelines.files import write_text
 from vlmloom.pipelines.patterns import matches
 from vlmloom.pipelines.weights.filling import places_of
@@ -54,6 +56,25 @@ class Started:
     def save(self, folder: Path) -> None:
         """Note it in a run's folder."""
         write_text(folder / STARTED, json.dumps(asdict(self), indent=1))
+
+
+def pretrained(training: Training, folder: Path) -> list[str]:
+    """All pretrained weights of a run: what its YAML and its components declare, what it started from.
+
+    Raises:
+        UserError: the note of the last is damaged.
+    """
+    roots = [training.subject, *(stage.objective for stage in training.stages)]
+    carried = [line for root in roots for module in _all(root) for line in getattr(module, "pretrained", ())]
+    return list(dict.fromkeys([*training.pretrained, *carried, *declarations(folder)]))
+
+
+def _all(root: nn.Module) -> Iterator[nn.Module]:
+    """Every module, and what is held frozen."""
+    for module in root.modules():
+        yield module
+        if isinstance(module, Frozen):
+            yield from _all(module.module)
 
 
 def declarations(folder: Path) -> list[str]:

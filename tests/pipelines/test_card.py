@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 from vlmloom.pipelines.cli import main
+from vlmloom.pipelines.loading import build_training, compose_training
 from vlmloom.pipelines.weights.shards import sha256
+from vlmloom.pipelines.weights.starting import pretrained
 
 TINY = Path(__file__).with_name("tiny.yaml")
 ALONE = """
@@ -18,10 +20,12 @@ stages:
     view: pictures
     objective:
       use: objective/distil
-      teachers: {plain: {use: vision/cogvit, width: 8, depth: 1, heads: 2}}
+      teachers:
+        plain: {use: vision/cogvit, width: 8, depth: 1, heads: 2}
+        real: {use: teacher/cached, folder: FOLDER, teacher: {use: teacher/efficientnet_lite0, size: 32}}
     optimizer: {use: optimizer/adamw}
 budget: {samples: 40}
-pretrained: [nothing but a random teacher]
+pretrained: [nothing but a random teacher, a list of words]
 """
 
 
@@ -29,7 +33,9 @@ pretrained: [nothing but a random teacher]
 def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("card")
     data = yaml.safe_load(TINY.read_text())["data"]
-    (folder / "alone.yaml").write_text(yaml.safe_dump(yaml.safe_load(ALONE) | {"data": data}))
+    (folder / "alone.yaml").write_text(
+        yaml.safe_dump(yaml.safe_load(ALONE.replace("FOLDER", str(folder / "kept"))) | {"data": data})
+    )
     assert main(["fit", "-c", str(folder / "alone.yaml"), "--out", str(folder / "run")]) == 0
     return folder / "run"
 
@@ -50,9 +56,26 @@ def test_a_card_tells_sizes_recipe_licences_and_scores(run, capsys):
     assert f"| knn | test | {row['accuracy']:.3f} |" in text and "| 0.333 |" in text
 
 
-def test_a_card_without_scores_says_so(run):
+def test_a_card_without_scores_says_so_and_declares_what_the_teachers_bring_along(run):
     assert main(["card", str(run)]) == 0
-    assert "None were measured." in (run / "README.md").read_text()
+    text = (run / "README.md").read_text()
+    assert "None were measured." in text
+    own, brought = [line for line in text.splitlines() if line.startswith("Pretrained: ")][1:]
+    assert own.endswith("a list of words")
+    assert brought.startswith("Pretrained: EfficientNet-Lite0 on ImageNet, the frozen teacher (PyPI ")
+
+
+def test_another_teacher_in_its_place_is_declared_and_the_first_no_longer(run):
+    swaps = [f"stages.0.objective.teachers.real=teacher/run,folder={run}"]
+    experiment, _ = build_training(compose_training(run.parent / "alone.yaml", swaps=swaps))
+    _, _, tower, *behind = pretrained(experiment, run.parent)
+    assert tower == f"the tower of {run}, the frozen teacher"
+    # It was taught by EfficientNet itself.
+    assert [line.removeprefix(f"{tower}: ")[:12] for line in behind] == [
+        "nothing but ",
+        "a list of wo",
+        "EfficientNet",
+    ]
 
 
 @pytest.mark.parametrize(

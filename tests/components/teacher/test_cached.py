@@ -12,13 +12,13 @@ from vlmloom.components.teacher.cached import Cached
 from vlmloom.components.teacher.timm import TimmTeacher
 
 
-def teacher(seed=0):
+def teacher(seed=0, **options):
     torch.manual_seed(seed)
     return TimmTeacher(
         model="vit_tiny_patch16_224",
         weights=None,
         size=32,
-        options={"embed_dim": 32, "depth": 1, "num_heads": 2},
+        options={"embed_dim": 32, "depth": 1, "num_heads": 2} | options,
     )
 
 
@@ -46,11 +46,13 @@ def test_another_process_of_the_same_weights_finds_it_to_the_bit(tmp_path):
     assert torch.equal(found.tokens, wanted.tokens.view(2, 4, -1).flip(0).flatten(0, 1))
 
 
-def test_other_weights_another_order_and_another_precision_are_other_entries(tmp_path):
+def test_other_weights_options_order_and_precision_are_other_entries(tmp_path):
     Cached(teacher=teacher(), folder=str(tmp_path))(pictures(1))
     other = Cached(teacher=teacher(1), folder=str(tmp_path))
     half = Cached(teacher=teacher(), folder=str(tmp_path), dtype="float16")
-    for cached in (other, half):
+    # Of the same weights, but an option that they do not show.
+    heads = Cached(teacher=teacher(num_heads=4), folder=str(tmp_path))
+    for cached in (other, heads, half):
         features, _ = cached(pictures(1))
         assert cached.computed == 1
     wanted, _ = teacher()(pictures(1))
