@@ -7,12 +7,16 @@ from collections.abc import Sequence
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.denial import NO, bare, denied, retracted
+from vlmloom.components.reward.denial import GAP, HEDGE, NO, SIDES, bare, denied, hedged, retracted
 from vlmloom.components.reward.parsed import Unreadable, unfenced
 from vlmloom.components.reward.wording import crossed
 from vlmloom.registry import register
 
 CLAUSE = re.compile(r"[.;:!?,\n。；，！？]|\b(?:and|but|with|while|y|und|aber)\b")  # noqa: RUF001
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+NONE = r"no(?: hay)?|neither|nor|without|kein\w*|ohne|weder|ning\w+|ni|sin"
+SENTENCE = re.compile(r"(?<=[.;!?\n。；！？])")  # noqa: RUF001
 
 
 @register("reward/attributes")
@@ -20,10 +24,11 @@ class Attributes(Verifier):
     """The share of attributes that a caption mentions, less what it mentions that is not there.
 
     The truth of a sample is `attributes`, each one wording or a list of wordings of which any will do; and
-    `absent`, wordings of what is not there, each of which costs as much as one attribute earns. The words of
-    a wording stand together in one clause, in their order, with at most two others between, articles and the
-    like aside; what is denied, before or behind ("no dog", "the dog is missing"), is not mentioned. A
-    caption that takes back what it says, or has more words than it may have, is worth nothing.
+    `absent`, the same of what is not so, each of which costs as much as one attribute earns. The words of a
+    wording stand together in one clause, in their order, with at most two others between, articles and the
+    like aside. What is denied anywhere, before or behind ("no dog", "the dog is missing"), or only said in a
+    sentence that leaves it open ("a red or blue hat"), is not mentioned. A caption that takes back what it
+    says, or has more words than it may have, is worth nothing.
 
     Args:
         words: the most words of a caption, per attribute, and twenty more; lists of everything are longer.
@@ -47,7 +52,10 @@ class Attributes(Verifier):
 
     def score(self, sample: Sample, response: str) -> Reward:
         """Recall, less what is not there."""
-        attributes = [[one] if isinstance(one, str) else list(one) for one in sample.truth["attributes"]]
+        attributes, absent = (
+            [[one] if isinstance(one, str) else list(one) for one in sample.truth.get(key, ())]
+            for key in ("attributes", "absent")
+        )
         if not attributes:
             raise ValueError("truth['attributes'] is empty")
         try:
@@ -57,19 +65,31 @@ class Attributes(Verifier):
         most = self.words * len(attributes) + 20
         if len(response.split()) > most:
             return Reward(0.0, {"recall": 0.0}, f"{len(response.split())} words; at most {most} are judged")
-        if retracted(response) or crossed(response):
-            return Reward(0.0, {"recall": 0.0}, "takes back or strikes out what it says")
         text = re.sub(r"\b(?:any|every)thing but\b", "not", response.lower())
-        wordings = [*(word for one in attributes for word in one), *sample.truth.get("absent", ())]
+        wordings = [word for one in (*attributes, *absent) for word in one]
         # A name may hold what ends a clause or denies elsewhere (face with open mouth, no entry).
         names = {word.lower() for word in wordings if kept(word.lower()) != word.lower()}
         if names:
             # In one pass, the longest first: what was kept once holds other names.
             longest = sorted(names, key=len, reverse=True)
             text = re.sub("|".join(map(re.escape, longest)), lambda name: kept(name[0]), text)
-        clauses = resolved([clause for clause in CLAUSE.split(text) if clause.strip()])
-        missing = [one[0] for one in attributes if not any(mentioned(word, clauses) for word in one)]
-        wrong = [one for one in sample.truth.get("absent", ()) if mentioned(one, clauses)]
+        if retracted(text) or crossed(response):
+            return Reward(0.0, {"recall": 0.0}, "takes back or strikes out what it says")
+        parted = [
+            (clause, not hedged(sentence))
+            for sentence in SENTENCE.split(text)
+            for clause in CLAUSE.split(sentence)
+            if clause.strip()
+        ]
+        clauses = resolved([clause for clause, _ in parted])
+        sure = [clause for clause, (_, plain) in zip(clauses, parted, strict=True) if plain]
+        missing = [
+            one[0]
+            for one in attributes
+            if any(contradicted(word, clauses) for word in one)
+            or not any(mentioned(word, sure) for word in one)
+        ]
+        wrong = [one[0] for one in absent if any(mentioned(word, clauses) for word in one)]
         right = len(attributes) - len(missing)
         value = max(0.0, (right - len(wrong)) / len(attributes))
         reason = f"{right} of {len(attributes)} attributes"
@@ -84,11 +104,16 @@ def kept(name: str) -> str:
     >>> kept("face with open mouth"), kept("no entry")
     ('face   open mouth', '_no entry')
     """
-    return re.sub(rf"\b({NO}|missing|wrong)\b", r"_\1", CLAUSE.sub(" ", name))
+    return re.sub(rf"\b({NO}|{HEDGE}|missing|wrong)\b", r"_\1", CLAUSE.sub(" ", name))
 
 
 IT = re.compile(r"^\s*(?:to )?(?:the )?(left of|right of|above|over|below|under) it(?: is| stands)?\b(.+)$")
 ITS = re.compile(r"^\s*(?:to|on) its (left|right)(?: is| stands)?\b(.+)$")
+IS = re.compile(
+    r"^\s*(?:(?:actually|really|in fact|rather|yet|though) )*(?:it|they|this|that)(?: (?:is|are)|'s|'re)\b"
+    r"(?! (?:to|on|in|a|an|the)\b)(.+)$"
+)
+THERE = re.compile(r"^\s*(?:on|at) the \w+(?: side)?(?: is| are| stands)?\b", re.I)
 WHICH = re.compile(r"^\s*(?:which|that) (?:is|stands)\b(.+)$")
 
 
@@ -100,12 +125,15 @@ def resolved(clauses: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for clause in clauses:
+        before = THERE.sub("", found[-1]) if found else ""
         if found and (it := IT.match(clause)):
-            clause = f"{it[2]} {it[1]} {found[-1]}"
+            clause = f"{it[2]} {it[1]} {before}"
         elif found and (it := ITS.match(clause)):
-            clause = f"{it[2]} {it[1]} of {found[-1]}"
+            clause = f"{it[2]} {it[1]} of {before}"
         elif found and (it := WHICH.match(clause)):
-            clause = f"{found[-1]} {it[1]}"
+            clause = f"{before} {it[1]}"
+        elif found and (it := IS.match(clause)):
+            clause = f"{before} is{it[1]}"
         found.append(clause)
     return found
 
@@ -116,13 +144,37 @@ def mentioned(wording: str, clauses: Sequence[str]) -> bool:
     >>> mentioned("red hat", ["a red old hat"]), mentioned("hat", ["there is no hat"])
     (True, False)
     """
-    if not wording.isascii() and not re.search(r"\s", wording) and re.search(r"[\u4e00-\u9fff]", wording):
-        without = re.compile(f"[没无不]有?{re.escape(wording)}")
-        return any(wording in clause and not without.search(clause) for clause in clauses)
+    return False in _found(wording, clauses)
+
+
+def contradicted(wording: str, clauses: Sequence[str]) -> bool:
+    """Whether a clause denies a wording, or that there is what it speaks of.
+
+    >>> contradicted("hat is red", ["a red hat", " the hat is not red"])
+    True
+    """
+    if True in _found(wording, clauses):
+        return True
+    if CHINESE.search(wording):
+        ends = "|".join(re.escape(wording[at:]) for at in range(len(wording) - 1))
+        return any(re.search(rf"没有?(?:{ends})", clause) for clause in clauses)
+    words = "|".join(re.escape(word) for word in bare(wording).split() if word not in SIDES.split("|"))
+    nothing = re.compile(rf"(?<!\S)(?:{NONE}) (?:{words})(?:s|es)?(?!\S)")
+    return any(nothing.search(clause) for clause in map(bare, clauses))
+
+
+def _found(wording: str, clauses: Sequence[str]) -> set[bool]:
+    """Whether a wording is denied, wherever clauses have it."""
+    if CHINESE.search(wording) and not re.search(r"\s", wording):
+        name = re.escape(wording)
+        without = re.compile(
+            rf"(?:[没无不非][有是]?|别的){name}|{name.replace('是', '不是') if '是' in name else '(?!)'}"
+            rf"|{name}(?:不|没|是假|是错)"
+        )
+        held = [clause for clause in clauses if wording in clause or without.search(clause)]
+        return {bool(without.search(clause)) for clause in held}
     words = [re.escape(word) for word in bare(kept(wording.lower())).split()]
-    pattern = re.compile(r"(?<!\S)" + r"(?:s|es)? (?:\S+ ){0,2}?".join(words) + r"(?:s|es)?(?!\S)")
-    return any(
-        not denied(clause, *match.span())
-        for clause in map(bare, clauses)
-        for match in pattern.finditer(clause)
-    )
+    pattern = re.compile(r"(?<!\S)" + rf"(?:s|es)? {GAP}?".join(words) + r"(?:s|es)?(?!\S)")
+    return {
+        denied(clause, *match.span()) for clause in map(bare, clauses) for match in pattern.finditer(clause)
+    }

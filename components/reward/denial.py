@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import re
 
-STOP = frozenset("a an the is are be there to on at its it which that el la los las un una es está".split())
+STOP = frozenset(
+    "a an the is are be there to its it which that el la los las un una es está color "
+    "der die das den dem ein eine einen einem einer ist sind".split()
+)
 """Words that may stand anywhere in a clause without changing what it says."""
 
-NO = r"no|not|without|neither|nor|never|nobody|isn't|aren't|doesn't|don't|cannot|sin|ni|kein\w*|nicht|ohne"
+NO = (
+    r"no|not|without|neither|nor|never|none|nothing|nobody|isn't|aren't|doesn't|don't|cannot|sin|ni|nunca|jamás"
+    r"|tampoco|ning\w+|kein\w*|nicht|nie|niemals|weder|ohne"
+)
 IS_NOT = re.compile(r"\b(?:(?:is|are|does|do|ist|sind) (?:not|nicht)|isn't|aren't|doesn't|don't|no está)\b")
+SIDES = (
+    "left|right|above|below|over|under|beside|near|behind|next|between|by|on|at|in|of|from|izquierda|derecha|encima|debajo|sobre|bajo"
+    "|links|rechts|über|unter|neben"
+)
+"""Words that tell of two things where they are: what stands before one is said of another thing."""
+GAP = rf"(?:(?!(?:{SIDES})(?!\S))\S+ ){{0,2}}"
+"""Up to two words that stand between what belongs together."""
 BEFORE = re.compile(
-    rf"(?<!\S)(?:{NO}|pas|anything but|either|or else|不是\S*"
-    r"|missing|absent|lacks?|lacking|fehlt|fehlen|falta|faltan) (?:\S+ ){0,2}$"
+    rf"(?<!\S)(?:{NO}|pas|anything but|either|or else|不是\S*|instead of|rather than|except|unlike|en vez de"
+    rf"|en lugar de|salvo|excepto|statt|anstatt|außer|missing|absent|lacks?|lacking|fehlt|fehlen|falta"
+    rf"|faltan) {GAP}$"
 )
 WITHIN = re.compile(rf"(?<!\S)(?:{NO})(?!\S)")
 BEHIND = re.compile(
@@ -19,12 +33,29 @@ BEHIND = re.compile(
     r"|falsch|fehlt|fehlen|falta|faltan|falso|falsa)(?!\S)"
 )
 RETRACTS = re.compile(
-    r"\b(?:that|this|it|all of it|answer|caption|description|above)(?:'s| is| was) (?:all |actually )?"
-    r"(?:not (?:true|so|right|correct|the case)|wrong|false|untrue|incorrect|a lie|made up)\b"
-    r"|\bwhich (?:(?:it|this|that) is not\b|is (?:not true|wrong|false))|\b(?:no,? wait|scratch that)\b"
-    r"|\bi take (?:it|that|this) back\b|\bjust kidding\b",
+    # What is said of a whole text: that it is wrong, or not so.
+    r"\b(?:wrong|false|untrue|incorrect|inaccurate|mistaken|nonsense|a lie|i am lying|just kidding|joking"
+    r"|ma[dk]e (?:\w+ ){0,2}up|ignore|disregard|forget|doubt|deny|pretend|falsos?|falsas?|mentira"
+    r"|incorrect[oa]|equivocad[oa]|olvida|falsch|unwahr|gelogen|erfunden|bezweifle|vergiss|unsinn"
+    r"|stimmt (?:so )?nicht)\b"
+    r"|\b(?:not|n't|nicht|no es|pas) (?:at all )?(?:true|so|correct|accurate|the case|this|these|that|those"
+    r"|what|real|the (?:answer|description|caption)|wahr|richtig|korrekt|cierto|verdad|así|correcto|est[aeo]"
+    r"|vrai|ça)\b|\b(?:none|nothing|nada|nichts) (?:of|de|von|davon)\b|\bwhich (?:it|this|that) is not\b"
+    r"|\b(?:the opposite|the contrary|lo contrario|das gegenteil) (?:is|es|ist|holds)\b"
+    r"|\b(?:no,? wait|scratch that)\b|\bi take (?:it|that|this) back\b"
+    # A question, a denial that leads to what follows it, and one that stands for itself.
+    rf"|[?\uff1f]|(?<!\w)(?:{NO})\b[^.;!?\n]*:|[不没无非][^。；！\n]*[\uff1a:]"  # noqa: RUF001
+    r"|(?:^|[.;:!\n])\s*(?:no|not|nope|never|nein|nicht|nunca)\s*(?:[.;!\n]|$)"
+    r"|(?:^|[，。；！\n])\s*(?:不|不是|没有)\s*(?:[。；！\n]|$)"  # noqa: RUF001
+    r"|不对|不是真|是错|错的|错误|假的|并非|不是这|相反|才怪|忽略|怀疑|编的",
     re.I,
 )
+HEDGE = (
+    "or|either|maybe|perhaps|possibly|probably|presumably|supposedly|allegedly|may|might|could|would|if|unsure|guess"
+    "|o|quizás?|acaso|tal vez|podría|si|oder|vielleicht|eventuell|könnte|falls|wäre"
+)
+HEDGES = re.compile(rf"\b(?:{HEDGE})\b|或|还是|可能|也许|大概|如果", re.I)
+"""What leaves a sentence open."""
 
 
 def retracted(text: str) -> bool:
@@ -36,6 +67,15 @@ def retracted(text: str) -> bool:
     return bool(RETRACTS.search(text.replace("\u2019", "'")))
 
 
+def hedged(sentence: str) -> bool:
+    """Whether a sentence leaves open whether it is so: it names another possibility or doubts.
+
+    >>> hedged("a red or blue hat"), hedged("maybe a red hat"), hedged("a red hat")
+    (True, True, False)
+    """
+    return bool(HEDGES.search(sentence))
+
+
 def bare(clause: str) -> str:
     """The words of a clause in lower case, single spaces between, without those that say nothing here.
 
@@ -43,6 +83,7 @@ def bare(clause: str) -> str:
     ('red hat left of blue sofa', "hat isn't")
     """
     text = " ".join(re.findall(r"\w+(?:'\w+)?", clause.lower().replace("\u2019", "'")))
+    text = re.sub(r"\b(?:on|at) the (left|right)\b", r"\1", re.sub(r"\bdel\b", "de el", text))
     words = IS_NOT.sub("isn't", text).split()
     return " ".join([word for word in words if word not in STOP] or words)
 

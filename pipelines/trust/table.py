@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.pipelines.trust import (
     boxes,
+    captions,
     documents,
     judged,
     notations,
@@ -36,6 +37,7 @@ SETS: tuple[Callable[[random.Random], Iterator[Labelled]], ...] = (
     numbers.mathematics,
     texts.edit,
     texts.caption,
+    captions.description,
     texts.event,
     boxes.box,
     boxes.boxes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any, ClassVar
 
 from vlmloom.components.contracts.sample import Thing
@@ -47,8 +47,8 @@ class Describe(ScatteredTask):
     """Describe a picture of some coloured things in a row or a column, judged by what the caption mentions.
 
     A short caption has to name the things; a detailed one also says their colours and the order in which they
-    stand. `truth["attributes"]` holds what has to be mentioned and `truth["absent"]` some of what is not so:
-    other colours, other things, other orders.
+    stand. `truth["attributes"]` holds what has to be mentioned and `truth["absent"]` what is not so: all
+    other colours and orders, and some other things.
 
     Args:
         world: what is shared by the tasks of a suite.
@@ -122,21 +122,24 @@ class Describe(ScatteredTask):
         told = [self._coloured(thing.name, thing.colour) for thing in things]
         return told + [self._beside(one, other, form) for one, other in pairwise(things)]
 
-    def _absent(self, draw: Draw, things: tuple[Thing, ...], form: int) -> list[str]:
-        """Some of what is not so: things that are not there, colours that they have not, other orders."""
+    def _absent(self, draw: Draw, things: tuple[Thing, ...], form: int) -> list[list[str]]:
+        """What is not so, each in all wordings: some other things, all other colours, all other orders."""
         shown = {thing.name for thing in things}
         missing = [entry.name for entry in self.world.vocabulary if entry.name not in shown]
         absent = [self.word(name) for name in draw.sample(missing, min(6, len(missing)))]
         # A name that is a part of one that is there (an ear of corn's ear) would be found in it.
         there = " ".join(self.word(name) for name in sorted(shown))
-        absent = [name for name in absent if name not in there]
-        if form == SHORT:
-            return absent
+        found = [[name] for name in absent if name not in there]
         for thing in things:
-            wrong = [colour for colour in self.world.colours if colour != thing.colour]
-            for colour in draw.sample(wrong, min(3, len(wrong))):
-                absent.append(self._coloured(thing.name, colour)[0])
-        return absent + [self._beside(other, one, form)[0] for one, other in pairwise(things)]
+            others = (colour for colour in self.world.colours if colour != thing.colour)
+            found += [self._coloured(thing.name, colour) for colour in others]
+        if form == SHORT:
+            return found
+        across = ROW + COLUMN - form
+        for one, other in combinations(things, 2):
+            found.append(self._beside(other, one, form))
+            found += [self._beside(one, other, across), self._beside(other, one, across)]
+        return found
 
     def _coloured(self, name: str, colour: str) -> list[str]:
         return [form.format(self.word(name), self.word(colour)) for form in COLOURED[self.language]]
