@@ -1,7 +1,8 @@
 """Blocks of embeddings from every rank, passed from neighbour to neighbour in both directions at once.
 
-No rank ever gathers by broadcast, and each block's gradient travels back along the way it came. With four
-ranks, rank 0 receives the blocks of ranks 3 and 1, then that of rank 2 by way of rank 3.
+No rank ever gathers by broadcast. With four ranks, rank 0 receives the blocks of ranks 3 and 1, then that of
+rank 2 by way of rank 3. Under `blocks` each block's gradient travels back along the way it came, for which
+every block is kept; under `carried` it is known at once and travels on with the block, of which none is kept.
 """
 
 from __future__ import annotations
@@ -108,3 +109,52 @@ def blocks(embeddings: Tensor, labels: Tensor, group: Group = None) -> Iterator[
         if not last:
             left = (features[1], tags[1])
             yield (rank + step) % ranks, *left
+
+
+def carried(
+    embeddings: Tensor, labels: Tensor, group: Group = None
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Every rank's embeddings and labels, this rank's first, each with a sum for the gradient; no autograd.
+
+    What is added to a sum goes on with its block and home at the end: once all blocks are drawn, the first
+    sum holds what all ranks have added for this one. Two blocks and their sums are held at a time, however
+    many ranks there are.
+
+    Args:
+        embeddings: `[n, D]`; n may differ between ranks.
+        labels: `[n]` whole numbers that travel along.
+        group: the process group.
+
+    Yields:
+        The embeddings and labels of a rank, and the sum `[n, D]`, to be changed in place.
+    """
+    rank, ranks = world(group)
+    own = torch.zeros_like(embeddings)
+    yield embeddings, labels, own
+    if ranks == 1:
+        return
+    held = counts(len(embeddings), embeddings.device, group)
+    blocks = {hop: [embeddings.contiguous(), labels.contiguous()] for hop in (1, -1)}
+    for step in range(1, ranks // 2 + 1):
+        hops = (1,) if 2 * step == ranks else (1, -1)
+        outgoing, incoming = [], []
+        for hop in hops:
+            rows = held[(rank - hop * step) % ranks]
+            received = [part.new_empty(rows, *part.shape[1:]) for part in blocks[hop]]
+            outgoing += [(part, (rank + hop) % ranks) for part in blocks[hop]]
+            incoming += [(part, (rank - hop) % ranks) for part in received]
+            blocks[hop] = received
+        _swap(outgoing, incoming, group)
+        for hop in hops:
+            if step == 1:
+                blocks[hop].append(torch.zeros_like(blocks[hop][0]))
+            yield tuple(blocks[hop])  # type: ignore[misc]
+    far = {1: ranks // 2, -1: (ranks - 1) // 2}
+    returned = {hop: torch.empty_like(own) for hop, steps in far.items() if steps}
+    _swap(
+        [(blocks[hop][2], (rank - hop * far[hop]) % ranks) for hop in returned],
+        [(part, (rank + hop * far[hop]) % ranks) for hop, part in returned.items()],
+        group,
+    )
+    for part in returned.values():
+        own += part

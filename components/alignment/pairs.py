@@ -1,4 +1,4 @@
-"""Every picture with every caption of a block, a few rows at a time: what SigLIP's and CLIP's losses need.
+"""Every picture with every caption, a few rows at a time: what SigLIP's and CLIP's losses need.
 
 Shapes: N pictures, M captions, D width. The N x M logits exist for `rows` pictures at a time, and their
 gradients are taken at once, so that memory grows with N + M.
@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
+
+from vlmloom.components.alignment.exchange import carried
 
 LOGITS = 2**20
 """About how many logits exist at a time."""
@@ -27,29 +29,35 @@ class _SigmoidPairs(torch.autograd.Function):
         bias: Tensor,
         pictures: Tensor,
         captions: Tensor,
-        rows: int,
+        rows: int | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         wide = torch.promote_types(x.dtype, torch.float32)
         loss = x.new_zeros((), dtype=wide)
-        to_x, to_z = torch.zeros_like(x), torch.zeros_like(z)
+        to_x, own = torch.zeros_like(x), None
         to_scale, to_bias = torch.zeros_like(loss), torch.zeros_like(loss)
-        best, place = x.new_full((len(x),), -torch.inf, dtype=wide), torch.zeros_like(pictures)
-        for start in range(0, len(x) if len(z) else 0, rows):
-            part = slice(start, start + rows)
-            cosines = (x[part] @ z.t()).to(wide)
-            best[part], place[part] = cosines.max(1)
-            sign = torch.where(pictures[part, None] == captions, 1.0, -1.0)
-            margin = sign * (cosines * scale + bias)
-            loss -= F.logsigmoid(margin).sum()
-            slope = -sign * torch.sigmoid(-margin)
-            to_scale += (slope * cosines).sum()
-            to_bias += slope.sum()
-            slope = (slope * scale).to(x.dtype)
-            torch.mm(slope, z, out=to_x[part])
-            to_z.addmm_(slope.t(), x[part])
-        ctx.save_for_backward(to_x, to_z, to_scale.to(scale.dtype), to_bias.to(bias.dtype))
-        ctx.mark_non_differentiable(best, place)
-        return loss, best, place
+        best, found = x.new_full((len(x),), -torch.inf, dtype=wide), torch.zeros_like(pictures)
+        for block, tags, to_block in carried(z, captions):
+            # What of the rows is there already; the first block finds nothing.
+            there, own = (0, to_block) if own is None else (1, own)
+            several = rows or max(1, LOGITS // max(len(block), 1))
+            for start in range(0, len(x) if len(block) else 0, several):
+                part = slice(start, start + several)
+                cosines = (x[part] @ block.t()).to(wide)
+                largest, place = cosines.max(1)
+                found[part] = torch.where(largest > best[part], tags[place], found[part])
+                best[part] = torch.maximum(best[part], largest)
+                sign = torch.where(pictures[part, None] == tags, 1.0, -1.0)
+                margin = sign * (cosines * scale + bias)
+                loss -= F.logsigmoid(margin).sum()
+                slope = -sign * torch.sigmoid(-margin)
+                to_scale += (slope * cosines).sum()
+                to_bias += slope.sum()
+                slope = (slope * scale).to(x.dtype)
+                to_x[part].addmm_(slope, block, beta=there)
+                to_block.addmm_(slope.t(), x[part])
+        ctx.save_for_backward(to_x, own, to_scale.to(scale.dtype), to_bias.to(bias.dtype))
+        ctx.mark_non_differentiable(best, found)
+        return loss, best, found
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
@@ -67,6 +75,10 @@ def sigmoid_pairs(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "pictures"], Int[Tensor, "pictures"]]:
     """`-sum_ij log sigmoid(y_ij (scale <x_i, z_j> + bias))`, y = 1 where labels are equal, else -1.
 
+    Over own pictures and the captions of all ranks (`exchange.carried`). The gradients are taken on the way
+    forth, where nothing but them is kept, two of the size of x and z: so every rank's sum has to get the same
+    gradient on the way back, as under DDP it does.
+
     Args:
         x: `[N, D]` unit vectors of pictures.
         z: `[M, D]` unit vectors of captions.
@@ -77,11 +89,10 @@ def sigmoid_pairs(
         rows: pictures at a time; None keeps about a million logits.
 
     Returns:
-        The sum; each picture's highest cosine and where it is (without gradients).
+        The sum; each picture's highest cosine and the label of that caption (without gradients).
 
     Reference: arXiv 2303.15343, section 3.
     """
-    rows = max(1, LOGITS // max(len(z), 1)) if rows is None else rows
     with torch.autocast(x.device.type, enabled=False):
         return _SigmoidPairs.apply(x, z, scale, bias, picture_labels, caption_labels, rows)
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vlmloom.components.alignment.exchange import blocks, counts, world
+from vlmloom.components.alignment.exchange import counts, world
 from vlmloom.components.alignment.pairs import sigmoid_pairs
 from vlmloom.components.alignment.two_tower import TwoTower, nothing_to_tell
 from vlmloom.components.contracts.component import Metrics
@@ -63,13 +63,6 @@ class SigmoidAlignment(TwoTower):
         if total < 2:
             return nothing_to_tell(self, pictures, captions, lost, total)
         scale = self.log_scale.exp()
-        loss = pictures.new_zeros(())
-        best = pictures.new_full((len(labels),), -torch.inf)
-        own = torch.zeros_like(labels, dtype=torch.bool)
-        for _, block, tags in blocks(captions, labels):
-            part, cosine, place = sigmoid_pairs(pictures, block, scale, self.bias, labels, tags)
-            loss = loss + part
-            if len(tags):
-                own = torch.where(cosine > best, tags[place] == labels, own)
-                best = torch.maximum(best, cosine)
+        loss, _, found = sigmoid_pairs(pictures, captions, scale, self.bias, labels, labels)
+        own = found == labels
         return loss * (ranks / total), {"retrieval": own.float().mean(), "scale": scale.detach()}

@@ -65,6 +65,21 @@ def test_one_process_is_the_plain_formula(kind):
     )
 
 
+def kept(kind, count):
+    """Bytes that so many pairs of this rank keep for the way back."""
+    module, held = make(kind).float(), {}
+
+    def pack(tensor):
+        held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    x, z = (torch.randn(count, WIDTH, requires_grad=True) for _ in range(2))
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss, _ = ours(module, x, z, torch.arange(count))
+    assert loss.requires_grad
+    return sum(held.values())
+
+
 def _rank(rank, world, folder, results):
     torch.set_num_threads(1)
     distributed.init_process_group(
@@ -83,6 +98,7 @@ def _rank(rank, world, folder, results):
             distributed.all_reduce(value)
         results[world, rank, kind] = [loss.item() / world, *((grad / world).numpy() for grad in grads)]
         results[world, rank, kind, "hit"] = float(metrics["retrieval"])
+    results[world, rank, "kept"] = kept("sigmoid", 64)
     distributed.destroy_process_group()
 
 
@@ -106,20 +122,24 @@ def test_two_and_four_processes_have_the_loss_and_the_gradients_of_one(tmp_path)
                 for grad, wanted in zip(grads, expected, strict=True):
                     np.testing.assert_allclose(grad, wanted.numpy(), rtol=1e-5, atol=1e-6)
 
+    memory = {found[world, rank, "kept"] for world in (2, 4) for rank in range(world)}
+    assert memory == {kept("sigmoid", 64)}, "what a rank keeps for the way back does not grow with the ranks"
+
 
 @pytest.mark.parametrize("rows", [1, 5, 13, None])
 def test_rows_at_a_time_change_nothing(rows):
     x, z, labels = (part.float() if part.is_floating_point() else part for part in draw())
     x, z = (F.normalize(part, dim=-1).requires_grad_() for part in (x, z))
     scale, bias = torch.tensor(9.0, requires_grad=True), torch.tensor(-7.0, requires_grad=True)
-    loss, best, place = sigmoid_pairs(x, z, scale, bias, labels, labels, rows)
+    loss, best, found = sigmoid_pairs(x, z, scale, bias, labels, labels, rows)
     whole, _, _ = sigmoid_pairs(x, z, scale, bias, labels, labels, 1000)
     torch.testing.assert_close(loss, whole)
     torch.testing.assert_close(
         torch.autograd.grad(loss, [x, z, scale, bias]), torch.autograd.grad(whole, [x, z, scale, bias])
     )
     torch.testing.assert_close(best, (x @ z.T).amax(1))
-    assert torch.equal(place, (x @ z.T).argmax(1))
+    place = (x @ z.T).argmax(1)
+    assert torch.equal(found, labels[place])
     found, same = row_log_sum_exp(x, z, scale, labels, labels, rows), labels[:, None] == labels
     torch.testing.assert_close(found.total, (scale * x @ z.T).logsumexp(1))
     torch.testing.assert_close(found.positive, (scale * x @ z.T * same).sum(1))
@@ -142,22 +162,7 @@ def test_memory_grows_with_the_batch_and_not_with_its_square(kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_kept_for_the_way_back_is_linear_in_the_batch(kind):
-    module = make(kind).float()
-
-    def kept(count):
-        held = {}
-
-        def pack(tensor):
-            held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        x, z = torch.randn(count, WIDTH, requires_grad=True), torch.randn(count, WIDTH, requires_grad=True)
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            loss, _ = ours(module, x, z, torch.arange(count))
-        assert loss.requires_grad
-        return sum(held.values())
-
-    first, second, third = (kept(count) for count in (128, 256, 512))
+    first, second, third = (kept(kind, count) for count in (128, 256, 512))
     # Two embeddings and their gradients, with what normalises them; one matrix of logits would be 256 KB.
     assert third - second == pytest.approx(2 * (second - first), rel=0.02) and second < 64_000
 

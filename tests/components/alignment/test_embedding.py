@@ -26,9 +26,9 @@ def test_the_loss_is_that_of_the_means():
         F.normalize(torch.stack([part.mean(0) for part in whole.split(sizes)]), dim=-1)
         for whole, sizes in ((features.tokens, [4, 6, 1]), (words, [2, 1, 6]))
     )
-    expected, _, place = sigmoid_pairs(x, z, module.log_scale.exp(), module.bias, pairs, pairs, 100)
+    expected, _, found = sigmoid_pairs(x, z, module.log_scale.exp(), module.bias, pairs, pairs, 100)
     torch.testing.assert_close(loss, expected / 3)
-    torch.testing.assert_close(metrics["retrieval"], (pairs[place] == pairs).float().mean())
+    torch.testing.assert_close(metrics["retrieval"], (found == pairs).float().mean())
     assert {name for name, _ in module.named_parameters()} == {"log_scale", "bias"}
 
 
