@@ -10,6 +10,7 @@ from typing import Any
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
+from vlmloom.components.reward.collected import collected, form_of
 from vlmloom.components.reward.number import Quantity, read_quantity
 from vlmloom.components.reward.parsed import Unreadable, folded, shown, unwrapped
 from vlmloom.registry import register
@@ -41,7 +42,8 @@ class Math(Verifier):
     gold answer is a number, a calculation that is not carried out, such as the question's own, is wrong:
     a literal number is right, and a fraction where the gold answer is one or is not whole. A derivative, an
     integral, a limit, a sum or a product that is only written down is wrong where the gold answer has none.
-    An equation is right where the gold answer is one, of the same symbol; the symbol may be left out.
+    An equation is right where the gold answer is one, of the same symbol; the symbol may be left out. Points,
+    sets and intervals of numbers are compared as what `truth["form"]` says, or the gold answer's brackets.
 
     Args:
         relative: tolerance of numbers, of the gold value.
@@ -85,6 +87,11 @@ class Math(Verifier):
             return Reward(0.0, reason="an empty answer")
         if "".join(found.split()) == "".join(gold.split()):
             return Reward(1.0, reason=said)
+        if form := sample.truth.get("form") or form_of(gold):
+            one_of, right_of = (collected(text, form, _value) for text in (found, gold))
+            if right_of is not None:
+                near = one_of is not None and one_of.near(right_of, max(self.relative, 1e-9))
+                return Reward(float(near), reason=f"{said}; read as a {form}")
         (symbol, value), (own, right) = equated(found), equated(gold)
         if symbol and (symbol != own and (own or "=" not in gold)):
             return Reward(0.0, reason=f"{said}; an equation of {symbol}")
@@ -141,6 +148,11 @@ def plain_number(text: str) -> Quantity | None:
     except Unreadable:
         return None
     return None if found.unit else found
+
+
+def _value(text: str) -> float | None:
+    found = plain_number(text)
+    return None if found is None else found.value
 
 
 def latex(text: str) -> str:

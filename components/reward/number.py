@@ -19,7 +19,7 @@ QUANTITY = re.compile(
     (?P<digits>{DIGITS})
     (?P<power>[eE][-+]?[0-9]{{1,2}}|\s*[x×*]\s*10\^?\{{?(?P<ten>[-+]?[0-9]{{1,2}})\}}?)?
     (?:\s*/\s*(?P<below>[0-9]{{1,20}}))?
-    \s*(?P<unit>%|°?\s*[^\W\d_]+(?:[/^*·23][^\W\d_]*)*(?:\s[^\W\d_]+)?|°)?
+    \s*(?P<unit>%|["\u2033]|['\u2032]{{1,2}}|°?\s*[^\W\d_]+(?:\s?[/*·]\s?[^\W\d_]+|[\^23])*(?:\s[^\W\d_]+[\^23]*){{0,2}}|°)?
     [\s.!$]*
     """,  # noqa: RUF001
     re.VERBOSE,
@@ -37,11 +37,29 @@ SAME = {
     **dict.fromkeys(("centimetre", "centimeter"), "cm"),
     **dict.fromkeys(("millimetre", "millimeter"), "mm"),
     **dict.fromkeys(("inche", "inch"), "in"),
-    **dict.fromkeys(("kmh", "kph"), "km/h"),
+    **dict.fromkeys(
+        (
+            "kmh",
+            "kph",
+            "kmperhour",
+            "kilometreperhour",
+            "kilometresperhour",
+            "kilometerperhour",
+            "kilometersperhour",
+        ),
+        "km/h",
+    ),
+    **dict.fromkeys(('"', "''", "\u2033", "\u2032\u2032"), "in"),
+    **dict.fromkeys(("'", "\u2032", "foot", "feet"), "ft"),
+    **dict.fromkeys(("metre", "meter"), "m"),
+    **dict.fromkeys(("kilogram", "kilo"), "kg"),
+    **dict.fromkeys(("unit", "squareunit", "cubicunit", "squnit", "unit2", "unit3"), "unit"),
     "volt": "v",
     "percent": "%",
 }
 """Other words for a unit, as `singular` leaves them."""
+LESS = {"°c": "°", "°f": "°"}
+"""Units of which a part may be said: 20 degrees of a thermometer in Celsius."""
 HEDGES = {
     "or",
     "and",
@@ -119,7 +137,8 @@ class Number(Parsed):
         off = abs(found.value - gold.value)
         said = f"answered {found.value:g}, right is {gold.value:g}"
         if found.unit and found.unit not in (CURRENCIES if not unit else ()):
-            if not unit or usual(found.unit) != usual(unit):
+            said_unit, right_unit = usual(found.unit), usual(unit)
+            if not (said_unit == "unit" if not unit else said_unit in (right_unit, LESS.get(right_unit))):
                 wanted = repr(unit) if unit else "none"
                 return Reward(
                     0.0, {"distance": off}, f"{said}; the unit is {found.unit!r}, right is {wanted}"
@@ -150,7 +169,9 @@ def usual(unit: str) -> str:
     >>> usual("Degrees"), usual("volts"), usual("degrees Celsius")
     ('°', 'v', '°c')
     """
-    unit = singular(unit.lower()).translate({0xB2: "2", 0xB3: "3"})
+    unit = singular(unit.lower()).translate({0xB2: "2", 0xB3: "3", ord("^"): None})
+    if square := re.fullmatch(r"(?:square|sq(?!uare)\.?)(?!unit)(.+)", unit):
+        unit = f"{usual(square[1])}2"
     return SAME.get(unit, SAME.get(unit + "s", unit))
 
 

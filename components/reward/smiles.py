@@ -16,6 +16,10 @@ from vlmloom.registry.errors import UserError
 class Smiles(Verifier):
     """Full marks for the same molecule, however its SMILES is written: canonical forms of rdkit are compared.
 
+    Where the gold answer marks no side of a double bond, an answer may: a drawing puts the neighbours on some
+    side even where the compound leaves it open. Handedness is drawn by wedges; where there are none, it is
+    wrong.
+
     Args:
         stereo: whether the handedness and the sides of double bonds count.
         seconds: CPU time for one answer.
@@ -51,11 +55,11 @@ class Smiles(Verifier):
             return Reward(0.0, reason=f"no SMILES: {shown(response)}")
         if text == gold:
             return Reward(1.0, reason=f"{gold}, letter by letter")
-        worker = bounded(self.seconds)
-        if not (right := worker.ask(canonical, gold, self.stereo)):
+        worker, sides = bounded(self.seconds), "/" in gold or "\\" in gold
+        if not (right := worker.ask(canonical, gold, self.stereo, sides)):
             raise ValueError(f"the gold answer {gold!r} is no SMILES")
         try:
-            found = worker.ask(canonical, text, self.stereo)
+            found = worker.ask(canonical, text, self.stereo, sides)
         except Overran as error:
             return Reward(0.0, reason=f"{shown(text)}: {error}")
         if not found:
@@ -64,10 +68,19 @@ class Smiles(Verifier):
 
 
 @lru_cache(4096)
-def canonical(smiles: str, stereo: bool) -> str:
-    """The canonical SMILES, empty where there is no molecule; called in the bounded process."""
+def canonical(smiles: str, stereo: bool, sides: bool) -> str:
+    """The canonical SMILES, with handedness and sides or without, empty where there is no molecule.
+
+    Called in the bounded process.
+    """
     from rdkit import Chem, RDLogger
 
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
     molecule = Chem.MolFromSmiles(smiles)
-    return "" if molecule is None else Chem.MolToSmiles(molecule, isomericSmiles=stereo)
+    if molecule is None:
+        return ""
+    if not sides:
+        for bond in molecule.GetBonds():
+            bond.SetStereo(Chem.BondStereo.STEREONONE)
+            bond.SetBondDir(Chem.BondDir.NONE)
+    return Chem.MolToSmiles(molecule, isomericSmiles=stereo)

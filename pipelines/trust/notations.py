@@ -62,6 +62,8 @@ def molecule(dice: random.Random) -> Iterator[Labelled]:
         ),
         "C[C@H](N)C(=O)O": (["N[C@@H](C)C(=O)O", "OC(=O)[C@H](C)N"], ["C[C@@H](N)C(=O)O", "CC(N)C(=O)O"]),
         "CN1C=NC2=C1C(=O)N(C(=O)N2C)C": (["Cn1c(=O)c2c(ncn2C)n(C)c1=O"], ["CN1C=NC2=C1C(=O)NC(=O)N2C"]),
+        "CC=CC(N)=O": (["C/C=C/C(N)=O", "C/C=C\\C(=O)N"], ["CC=CC(=O)O", "CCCC(N)=O"]),
+        "CC(N)C=CC": (["C/C=C/C(C)N"], ["C[C@H](N)C=CC", "C[C@@H](N)/C=C/C"]),
         "C/C=C/C": (["C\\C=C\\C"], ["C/C=C\\C", "CC=CC", "CCCC"]),
     }
     for gold, (right, wrong) in cases.items():

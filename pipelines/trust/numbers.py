@@ -9,6 +9,25 @@ from fractions import Fraction
 from vlmloom.pipelines.trust.attacks import DIGITS
 from vlmloom.pipelines.trust.labelled import Labelled
 
+UNITS = (
+    (
+        "\u00b0C",
+        ("{}\u00b0C", "{} degrees", "{}\u00b0", "{} degrees Celsius"),
+        ("{} \u00b0F", "{} K", "{} F"),
+    ),
+    ("\u00b0", ("{} degrees", "{}\u00b0"), ("{} \u00b0C", "{} rad", "{}%")),
+    ("in", ('{}"', "{} in", "{} inches", "{}\u2033"), ("{}'", "{} cm", "{} feet")),
+    ("ft", ("{}'", "{} ft", "{} feet"), ('{}"', "{} m")),
+    ("km/h", ("{} km / h", "{}km/h", "{} km per hour", "{} kph"), ("{} mph", "{} m/s", "{} km", "{} h")),
+    (
+        "cm\u00b2",
+        ("{} cm^2", "{} square cm", "{} cm2", "{} square centimetres"),
+        ("{} cm", "{} cm^3", "{} m^2"),
+    ),
+    ("", ("{} square units", "{} units"), ("{} cm", "{} square cm", "{}%")),
+)
+"""A unit, how it may be said, and other units."""
+
 
 def number(dice: random.Random) -> Iterator[Labelled]:
     """`reward/number`: counts, decimals, amounts with units, tolerances, years."""
@@ -74,6 +93,17 @@ def number(dice: random.Random) -> Iterator[Labelled]:
             ),
             fair=DIGITS,
             worse=(f"{gold}", f"{gold * 1.07:.0f}", f"{gold * 2}"),
+        )
+    for unit, same, others in UNITS:
+        gold = dice.randint(11, 89)
+        yield Labelled(
+            {"use": "reward/number"},
+            str(gold),
+            {"unit": unit} if unit else {},
+            right=tuple(form.format(gold) for form in ("{}", "**{}**", "{}.", *same)),
+            wrong=(*(form.format(gold) for form in others), f"not {gold}", f"{gold}?", f"{gold} or 7"),
+            fair=DIGITS,
+            attacked=unit == "in",
         )
     for year in (1987, 2003, 2024):
         yield Labelled(
@@ -157,7 +187,43 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
             [r"\{2, 1\}", r"$\{1,2\}$"],
             ["1", r"\{1\}", r"\{1,2,3\}", "[1,2]", r"1 \text{ or } 3"],
         ),
-        "[0, 1]": (["$[0,1]$"], ["(0,1)", "[0,2]", "0", r"\mathbb{R}"]),
+        "[0, 1]": (
+            ["$[0,1]$", "0 <= x <= 1", "x \\in [0, 1]"],
+            ["(0,1)", "[0,2]", "0", r"\mathbb{R}", "0 < x < 1"],
+        ),
+        r"(-\infty, -3) \cup (4, \infty)": (
+            [
+                "(-∞,-3) \u222a (4,∞)",
+                "(-inf, -3) U (4, inf)",
+                "x < -3 or x > 4",
+                r"(4,\infty)\cup(-\infty,-3)",
+            ],
+            ["(-∞,-3] \u222a (4,∞)", "(4,∞)", "x < -3", "(-3, 4)", "x < -3 or x > 5", r"\{-3, 4\}"],
+        ),
+        "(2, -3)": (
+            [
+                "x=2, y=-3",
+                "y = -3, x = 2",
+                "x = 2 and y = -3",
+                "(x, y) = (2, -3)",
+                r"\left(2, -3\right)",
+                "(2.0, \u22123)",
+            ],
+            [
+                "(-3, 2)",
+                r"\{2, -3\}",
+                "[2, -3]",
+                "x=2",
+                "x=2 or y=-3",
+                "x=-3, y=2",
+                "(2, 3)",
+                "(2, -3) or (1, 2)",
+            ],
+        ),
+        r"\{-1, 4\}": (
+            ["{4, -1}", "x = -1 or x = 4", "-1, 4", "x=4, x=-1"],
+            ["(-1, 4)", "[-1, 4]", "x=-1, y=4", "4", r"\{-1, 4, 5\}", "-1 < x < 4"],
+        ),
         r"\begin{pmatrix}1&2\\3&4\end{pmatrix}": (
             [r"\begin{bmatrix}1&2\\3&4\end{bmatrix}"],
             [r"\begin{pmatrix}1&2\\3&5\end{pmatrix}", "1"],

@@ -57,7 +57,8 @@ class TextAlgebra(ContentTask):
         shifted = split == "shift"
         kind = draw.choice(SHIFTED if shifted else KINDS)
         question, answer = getattr(self, f"_{kind}")(draw, "t" if shifted else "x")
-        return Item(question, answer, source="composed", content=question)
+        truth = {"form": "interval"} if kind == "inequality" else {}
+        return Item(question, answer, source="composed", content=question, truth=truth)
 
     @property
     def largest(self) -> int:
