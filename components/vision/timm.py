@@ -65,6 +65,9 @@ class Timm(Vision):
         if pretrained:
             self.pretrained = [f"timm {model}" if pretrained is True else f"timm {model} of {pretrained}"]
         self.prefix: int = tower.num_prefix_tokens
+        for weight, parameter in tower.named_parameters():
+            if weight.endswith(".qkv.weight"):
+                parameter.muon_splits = (len(parameter) // 3,) * 3
         # What belongs to pooling would never see a gradient.
         tower.reset_classifier(0, "")
         embed = tower.embeds if self.native else tower.patch_embed

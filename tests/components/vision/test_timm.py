@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vlmloom.components.contracts.patches import cut, join, reorder
 from vlmloom.components.contracts.visuals import Visuals
+from vlmloom.components.optimizer.muon import splits_of
 from vlmloom.components.vision.timm import Timm
 
 OPTIONS = {"embed_dim": 32, "depth": 2, "num_heads": 2}
@@ -30,6 +31,17 @@ def visuals(tower: Timm, *sizes: tuple[int, int], block: int = 1) -> Visuals:
 
 
 SIZES = ((64, 96), (32, 32), (96, 32))
+
+
+@pytest.mark.parametrize("make", [native, fixed])
+def test_query_key_and_value_are_matrices_of_their_own_to_muon(make):
+    tower = make()
+    splits = {
+        name: splits_of(name, parameter, ())
+        for name, parameter in tower.named_parameters()
+        if "qkv.weight" in name
+    }
+    assert len(splits) == len(tower.model.blocks) and set(splits.values()) == {(tower.out_width,) * 3}
 
 
 @pytest.mark.parametrize("pos_embed", ["learned", "factorized", "rope"])
