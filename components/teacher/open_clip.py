@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from vlmloom.components.contracts.vision import SharedSpace
 from vlmloom.components.contracts.visuals import VisualFeatures
 from vlmloom.components.teacher.square import SquareTeacher
-from vlmloom.components.teacher.weights import dry, fetched, need_file
+from vlmloom.components.teacher.weights import FAULTS, dry, fetched, need_file, no_map
 from vlmloom.registry import register
 
 
@@ -62,15 +62,12 @@ class OpenCLIP(SquareTeacher):
                 model, pretrained=wanted, require_pretrained=wanted is not None, device=device
             )
 
-        built = fetched(who, model, make) if weights is not None else make()
+        built = fetched(who, model, make)
         config = open_clip.get_model_preprocess_cfg(built)
         size = config["size"][0] if isinstance(config["size"], list | tuple) else config["size"]
         visual = built.visual
-        with torch.no_grad():
-            found = visual.eval().forward_intermediates(
-                torch.zeros(1, 3, size, size), indices=1, normalize_intermediates=True, output_fmt="NCHW"
-            )
-        _, width, rows, _ = found["image_intermediates"][-1].shape
+        self.name = model
+        _, width, rows, _ = self._look(visual.eval(), torch.zeros(1, 3, size, size))[0].shape
         super().__init__(
             stride=size // rows, size=size, out_width=width, mean=config["mean"], std=config["std"]
         )
@@ -91,10 +88,23 @@ class OpenCLIP(SquareTeacher):
         self, images: Float[Tensor, "images 3 height width"]
     ) -> tuple[Float[Tensor, "images channels rows columns"], Float[Tensor, "images pooled"]]:
         """See `SquareTeacher.encode`."""
-        found = self.model.forward_intermediates(
-            images, indices=1, normalize_intermediates=True, output_fmt="NCHW"
-        )
-        return found["image_intermediates"][-1], found["image_features"]
+        return self._look(self.model, images)
+
+    @torch.no_grad()
+    def _look(self, visual: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+        def looked(norm: bool) -> dict[str, Any]:
+            return visual.forward_intermediates(
+                images, indices=1, normalize_intermediates=norm, output_fmt="NCHW"
+            )
+
+        try:
+            try:
+                found = looked(True)
+            except RuntimeError:  # a model whose norm comes after a pooling of another width (CoCa)
+                found = looked(False)
+            return found["image_intermediates"][-1], found["image_features"]
+        except FAULTS as error:
+            raise no_map(self, self.name, images, error) from error
 
 
 class _Space:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlmloom.components.teacher.square import SquareTeacher
-from vlmloom.components.teacher.weights import dry, fetched, need_file
+from vlmloom.components.teacher.weights import FAULTS, dry, fetched, need_file, no_map
 from vlmloom.registry import register
 
 
@@ -90,7 +90,20 @@ class TimmTeacher(SquareTeacher):
         self, images: Float[Tensor, "images 3 height width"]
     ) -> tuple[Float[Tensor, "images channels rows columns"], Float[Tensor, "images pooled"]]:
         """See `SquareTeacher.encode`."""
-        last, maps = self.model.forward_intermediates(images, indices=1, norm=True, output_fmt="NCHW")
+        try:
+            return self._look(images)
+        except FAULTS as error:
+            raise no_map(self, self.made_by["model"], images, error) from error
+
+    def _look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        try:
+            last, maps = self.model.forward_intermediates(images, indices=1, norm=True, output_fmt="NCHW")
+        except AssertionError:  # a model that has no norm for its maps (Hiera)
+            maps = []
+        if (
+            not maps or maps[-1].shape[1] != self.out_width
+        ):  # or whose norm is in a neck of another width (SAM)
+            last, maps = self.model.forward_intermediates(images, indices=1, norm=False, output_fmt="NCHW")
         return maps[-1], self.model.forward_head(last, pre_logits=True)
 
 

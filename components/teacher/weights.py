@@ -8,8 +8,22 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
+
+from vlmloom.registry import name_of
+from vlmloom.registry.errors import BadInput, one_line
 
 Built = TypeVar("Built")
+FAULTS = (
+    AssertionError,
+    AttributeError,
+    IndexError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What models of other packages raise where they cannot give maps, or not of this size."""
 
 
 def dry() -> bool:
@@ -39,7 +53,7 @@ def need_file(who: str, path: str) -> str:
 
 
 def fetched(who: str, name: str, make: Callable[[], Built]) -> Built:
-    """What `make` builds with published weights.
+    """What `make` builds, as a rule with published weights.
 
     Raises:
         ValueError: they cannot be had, or do not fit; the message says where they could be put.
@@ -52,3 +66,12 @@ def fetched(who: str, name: str, make: Callable[[], Built]) -> Built:
             f"{who}: the weights of {name} cannot be had ({lines[0][:160]}); a network that reaches the hub, "
             "or weights: PATH to a file of them, would be right"
         ) from error
+
+
+def no_map(teacher: object, model: str, images: Tensor, error: Exception) -> BadInput:
+    """What is told of a model that gives no map of features of images of this size."""
+    height, width = images.shape[2:]
+    return BadInput(
+        f"{name_of(teacher)}: {model} gives no map of features of {height} x {width} pixels "
+        f"({type(error).__name__}: {one_line(error)[:160]}); another size or model would be right"
+    )

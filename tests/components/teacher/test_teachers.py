@@ -1,6 +1,7 @@
 """What every teacher keeps: frozen, one feature a place, one embedding a picture, one batch for all."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from vlmloom.components.teacher.cached import Cached
 from vlmloom.components.teacher.open_clip import OpenCLIP
 from vlmloom.components.teacher.timm import DINOv3, SigLIP2, TimmTeacher
 from vlmloom.registry import catalog
+from vlmloom.registry.errors import BadInput
 
 TINY_CLIP = {
     "embed_dim": 24,
@@ -190,6 +192,34 @@ def test_what_cannot_be_had_is_told_in_one_line(number, tmp_path, offline):
     with pytest.raises(ValueError) as caught:
         make()
     assert text in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(TimmTeacher, model="hiera_tiny_224", weights=None),  # no norm for its maps
+        partial(TimmTeacher, model="samvit_base_patch16", weights=None),  # a norm in a neck of another width
+        partial(OpenCLIP, model="coca_ViT-B-32", weights=None),  # a norm after its pooling
+    ],
+)
+def test_models_whose_maps_have_no_norm_give_them_as_they_are(make):
+    with torch.device("meta"):
+        teacher = make()
+        side = teacher.patch_spec.size
+        maps, pooled = teacher.encode(torch.empty(1, 3, side, side))
+    places = side // teacher.patch_spec.patch
+    assert maps.shape == (1, teacher.out_width, places, places) and pooled.ndim == 2
+
+
+def test_a_model_that_takes_no_such_size_says_so_in_one_line():
+    with torch.device("meta"), pytest.raises(BadInput) as caught:
+        TimmTeacher(model="coat_tiny", weights=None, size=96).encode(torch.empty(1, 3, 96, 96))
+    (line,) = caught.value.lines
+    print(line)
+    assert line.startswith(
+        "teacher/timm: coat_tiny gives no map of features of 96 x 96 pixels (AssertionError: "
+    )
+    assert line.endswith("); another size or model would be right")
 
 
 def test_a_package_that_is_not_there_is_named(monkeypatch):
