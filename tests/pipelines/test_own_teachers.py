@@ -2,10 +2,14 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from vlmloom.pipelines.cli import main
+from vlmloom.pipelines.loading import build_training, compose_training
+from vlmloom.pipelines.weights.starting import pretrained
 
 TOWER = {"width": 16, "depth": 1, "heads": 2, "hidden": 32}
 TEXT = {"vocab": 512, "width": 16, "depth": 1, "heads": 2}
@@ -49,11 +53,18 @@ def test_a_teacher_of_one_s_own_is_trained_and_teaches(name, late, tmp_path, cap
         rows = list(csv.DictReader(file))
     found = [row[f"train/{late}"] != "" for row in rows]
     assert not found[0] and found[-1], "the last terms come late"
-    distil = [
-        *("fit", "-c", "nano/cogvit_distil", "--out", str(student)),
-        *("--swap", "stages.0.objective.teachers.efficientnet=" + f"teacher/run,folder={run}"),
-    ]
+    # The example of docs/vision.md, with this one teacher.
+    page = Path(__file__).parents[2].joinpath("docs/vision.md").read_text()
+    example = yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])
+    (objective,) = example["swap"].values()
+    mine = objective["teachers"].pop(name.removesuffix("_teacher"))
+    mine["folder"], mine["teacher"]["folder"] = str(tmp_path / "features"), str(run)
+    objective["teachers"] = {"mine": mine}
+    (tmp_path / "example.yaml").write_text(yaml.safe_dump(example))
+    distil = ["fit", "-c", str(tmp_path / "example.yaml"), "--out", str(student)]
     sets = [*DATA, *(f"model.{key}={value}" for key, value in TOWER.items()), "budget.samples=20"]
     assert main([*distil, *flags(sets)]) == 0, capsys.readouterr().err
     parts = json.loads((student / "ledger.json").read_text())["curve"][-1]["parts"]
-    assert parts["efficientnet/loss"] > 0
+    assert parts["mine/loss"] > 0
+    experiment, _ = build_training(compose_training(student / "config.yaml"))
+    assert f"the tower of {run}, the frozen teacher" in pretrained(experiment, student)
