@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vlmloom.registry.errors import UserError
+
+if TYPE_CHECKING:
+    from vlmloom.pipelines.scoring.limited import Limits
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -54,6 +58,34 @@ def add_verifiers(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=KIND/NAME[,KEY=VALUE]",
         help="a verifier with arguments, or `NAME={use: ...}`; lines know it by NAME",
     )
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """`--seconds` and `--limit`, for `read_limits`."""
+    parser.add_argument("--seconds", type=float, default=30.0, help="to judge one answer (default: 30)")
+    parser.add_argument(
+        "--limit", action="append", default=[], metavar="NAME=SECONDS", help="of one verifier or task"
+    )
+
+
+def read_limits(verb: str, args: argparse.Namespace) -> Limits:
+    """What `add_limits` was given.
+
+    Raises:
+        UserError: one is no number of seconds.
+    """
+    from vlmloom.pipelines.scoring.limited import Limits
+
+    limits = {}
+    for text in (f"seconds={args.seconds}", *args.limit):
+        name, _, value = text.rpartition("=")
+        try:
+            limits[name] = float(value)
+        except ValueError:
+            limits[name] = math.nan
+        if not name or not 0 < limits[name] < math.inf:
+            raise UserError(f"{verb}: --limit {text}: NAME=SECONDS, above 0, would be right")
+    return Limits(limits.pop("seconds"), limits)
 
 
 def add_sets(parser: argparse.ArgumentParser, told: str) -> None:

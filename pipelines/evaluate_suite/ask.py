@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from vlmloom.components.contracts.sample import Episode, Reward, Sample, Scene
 from vlmloom.components.contracts.suite import Suite
-from vlmloom.components.contracts.task import Task
 from vlmloom.components.sandbox import browsers
 from vlmloom.components.task.boxed import unboxed
 from vlmloom.components.task.draw import Draw
 from vlmloom.pipelines.evaluate_suite.record import Item, Kept, Reply
 from vlmloom.pipelines.evaluate_suite.target import Policy, Target
+from vlmloom.pipelines.scoring.limited import Limited, Limits
+from vlmloom.pipelines.scoring.line import Line
+from vlmloom.pipelines.scoring.scorer import Scorer
 from vlmloom.registry.errors import named, one_line
 
 Tick = Callable[[int, int, int], None]
@@ -30,12 +32,14 @@ class Questions:
         split: of the suite.
         items: of each category.
         tries: how often an episode whose surroundings fail is begun.
+        limits: the time that judging an answer may take.
     """
 
     suite: Suite
     split: str
     items: int
     tries: int = 2
+    limits: Limits = field(default_factory=Limits)
 
     def places(self) -> list[tuple[str, str, int]]:
         """Every item, the categories interleaved, so that a batch holds some of each."""
@@ -66,7 +70,7 @@ def ask(target: Target, questions: Questions, kept: Kept, tick: Tick | None = No
         if tick is not None:
             tick(done, len(places), failed)
 
-    with kept.open():
+    with kept.open(), Limited(Scorer(questions.suite), questions.limits) as judge:
         single, several = [], []
         for place in places:
             item = kept.items.get(place)
@@ -76,19 +80,21 @@ def ask(target: Target, questions: Questions, kept: Kept, tick: Tick | None = No
             task = questions.suite.tasks[place[1]]
             if item is not None and item.fault == "judge" and task.steps == 1 and item.response is not None:
                 sample = task.plan(place[0], place[2])
-                keep(_judged(task, sample, _again(item)))
+                keep(_judged(judge, sample, _again(item)))
             elif task.steps > 1:
                 several.append(place)
             else:
                 single.append(place)
-        for item in _answers(target, questions, single):
+        for item in _answers(target, questions, single, judge):
             keep(item)
         for item in _episodes(target, questions, several):
             keep(item)
     return [kept.items[place] for place in places if place in kept.items]
 
 
-def _answers(target: Target, questions: Questions, places: Sequence[tuple[str, str, int]]) -> Iterator[Item]:
+def _answers(
+    target: Target, questions: Questions, places: Sequence[tuple[str, str, int]], judge: Limited
+) -> Iterator[Item]:
     waiting = iter(places)
     while batch := list(islice(waiting, target.batch)):
         samples: list[Sample] = []
@@ -98,18 +104,14 @@ def _answers(target: Target, questions: Questions, places: Sequence[tuple[str, s
             except Exception as fault:
                 yield _failed(split, name, index, fault)
         for place, reply in target.replies(samples):
-            sample = samples[place]
-            yield _judged(questions.suite.tasks[sample.task], sample, reply)
+            yield _judged(judge, samples[place], reply)
 
 
-def _judged(task: Task, sample: Sample, reply: Reply) -> Item:
+def _judged(judge: Limited, sample: Sample, reply: Reply) -> Item:
     found = _item(sample, reply)
     if reply.text is None:
         return replace(found, fault="target", error=reply.error)
-    try:
-        reward = task.check(sample, reply.text)
-    except Exception as fault:
-        reward = Reward(None, error=named(fault))
+    (reward,) = judge.rewards(Line([reply.text], sample.task, split=sample.split, index=sample.index))
     return _rewarded(found, reward, well_formed(sample, reply.text, reward))
 
 

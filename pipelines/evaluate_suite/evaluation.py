@@ -19,6 +19,7 @@ from vlmloom.pipelines.evaluate_suite.target import Target
 from vlmloom.pipelines.evaluate_suite.targets import file_name
 from vlmloom.pipelines.files import open_folder, write_text
 from vlmloom.pipelines.report.document import dump
+from vlmloom.pipelines.scoring.limited import Limits
 from vlmloom.registry.build import saved
 from vlmloom.registry.compose import Composed
 from vlmloom.registry.errors import UserError
@@ -37,6 +38,7 @@ class Evaluation:
         out: the folder.
         price: of tokens.
         against: the target that others are compared with.
+        limits: the time that judging an answer may take.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Evaluation:
     out: Path
     price: Price | None = None
     against: str | None = None
+    limits: Limits = field(default_factory=Limits)
     found: dict[str, list[Item]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -66,7 +69,8 @@ class Evaluation:
             "version": __version__,
         }
         kept = Kept(self.out / f"answers-{file_name(name)}-{self.split}.jsonl", key)
-        self.found[name] = ask(target, Questions(self.suite, self.split, self.items), kept, tick)
+        questions = Questions(self.suite, self.split, self.items, limits=self.limits)
+        self.found[name] = ask(target, questions, kept, tick)
 
     def _unscripted(self) -> dict[str, dict[str, int]]:
         """Target -> category -> episodes that it was not asked, since nobody has written them a script."""

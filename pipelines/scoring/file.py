@@ -12,6 +12,7 @@ from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.pipelines.evaluate_suite.ask import well_formed
 from vlmloom.pipelines.report.record import Answer
 from vlmloom.pipelines.report.statistics import Estimate, bootstrap, collect
+from vlmloom.pipelines.scoring.limited import Limited
 from vlmloom.pipelines.scoring.line import KEYS, Line
 from vlmloom.pipelines.scoring.scorer import Scorer, told
 from vlmloom.registry.errors import UserError, one_line
@@ -111,7 +112,7 @@ def read(path: Path, scorer: Scorer, task: str = "") -> dict[int, Line]:
 
 
 def score(
-    scorer: Scorer, lines: Mapping[int, Line], tick: Callable[[int], None] = lambda _: None
+    judge: Limited, lines: Mapping[int, Line], tick: Callable[[int], None] = lambda _: None
 ) -> list[Scored]:
     """Judge answers in their order; lines of one answer to the same question are judged as a group."""
     groups: dict[Any, list[int]] = {}
@@ -121,18 +122,19 @@ def score(
     for numbers in groups.values():
         answers = [(number, text) for number in numbers for text in lines[number].responses]
         line = replace(lines[numbers[0]], responses=[text for _, text in answers])
-        sample, rewards = _judged(scorer, line)
-        for (number, text), reward in zip(answers, rewards, strict=True):
+        sample = _planned(judge.scorer, line)
+        for (number, text), reward in zip(answers, judge.rewards(line), strict=True):
             found.append(_scored(number, line, text, reward, sample))
         tick(len(answers))
     return sorted(found, key=lambda one: one.number)
 
 
-def _judged(scorer: Scorer, line: Line) -> tuple[Sample | None, list[Reward]]:
-    """The question, where there is one, and the rewards."""
-    planned: list[Sample] = []
-    rewards = list(scorer.rewards(line, lambda sample, verifier: planned.append(sample)))
-    return (planned[0] if planned else None), rewards
+def _planned(scorer: Scorer, line: Line) -> Sample | None:
+    """The question; None where there is none, which its rewards tell."""
+    try:
+        return scorer.sample(line)
+    except Exception:
+        return None
 
 
 def _question(line: Line) -> tuple[Any, ...]:

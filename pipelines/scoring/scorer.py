@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import yaml
@@ -13,6 +13,7 @@ import yaml
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample, Scene
 from vlmloom.components.contracts.suite import Suite
+from vlmloom.components.reward.judge_endpoint import EndpointJudge
 from vlmloom.pipelines.scoring.line import Line
 from vlmloom.registry import build, catalog, resolve
 from vlmloom.registry.errors import UserError, named, one_line
@@ -25,12 +26,17 @@ class Scorer:
     Args:
         suite: None where lines name verifiers alone.
         verifiers: name -> YAML node; beside them stand all that need no argument, by their registered name.
+
+    Raises:
+        UserError: one of the verifiers cannot be built.
     """
 
     def __init__(self, suite: Suite | None = None, verifiers: Mapping[str, Any] | None = None) -> None:
         self.suite = suite
-        self.nodes = {name: {"use": name} for name in plain_verifiers()} | dict(verifiers or {})
+        self.nodes = dict(verifiers or {})
         self._built: dict[str, Verifier] = {}
+        for name in self.nodes:
+            self.verifier(name)
 
     def verifier(self, name: str) -> Verifier:
         """A verifier by its name; built once.
@@ -38,15 +44,23 @@ class Scorer:
         Raises:
             UserError: there is no such verifier, or it cannot be built.
         """
-        if name not in self.nodes:
-            raise UserError(f"verifier: {name!r:.60} is not known; known are {', '.join(sorted(self.nodes))}")
         if name not in self._built:
+            node = self._node(name)
             try:
-                self._built[name] = build(self.nodes[name])
+                self._built[name] = build(node)
             except UserError as error:
                 said = "; ".join(error.lines).removeprefix("<build>: ")
                 raise UserError(f"verifier {name}: {said}") from error
         return self._built[name]
+
+    def _node(self, name: str) -> Any:
+        if name in self.nodes:
+            return self.nodes[name]
+        names = [entry.name for entry in catalog().list("reward")]
+        if name not in names or not plain(name):
+            known = ", ".join(sorted({*self.nodes, *filter(plain, names)}))
+            raise UserError(f"verifier: {name!r:.60} is not known; known are {known}")
+        return {"use": name}
 
     def check(self, line: Line) -> None:
         """See that what a line names is there.
@@ -54,8 +68,8 @@ class Scorer:
         Raises:
             UserError: it is not.
         """
-        if line.verifier and line.verifier not in self.nodes:
-            self.verifier(line.verifier)
+        if line.verifier:
+            self._node(line.verifier)
         if line.task:
             tasks = {} if self.suite is None else self.suite.tasks
             if line.task not in tasks:
@@ -94,6 +108,19 @@ class Scorer:
             truth=line.truth,
         )
 
+    def _judging(self, line: Line) -> Verifier:
+        if line.verifier:
+            return self.verifier(line.verifier)
+        assert self.suite is not None
+        return self.suite.tasks[line.task].verifier
+
+    def waits(self, line: Line) -> bool:
+        """Whether a line's verifier waits for another machine: it has limits of its own."""
+        try:
+            return _waits(self._judging(line))
+        except Exception:  # which `rewards` will tell
+            return False
+
     def rewards(
         self, line: Line, planned: Callable[[Sample, Verifier], None] = lambda sample, verifier: None
     ) -> Iterator[Reward]:
@@ -107,12 +134,7 @@ class Scorer:
             planned: told the question and its verifier, before anything is judged.
         """
         try:
-            sample = self.sample(line)
-            if line.verifier:
-                verifier = self.verifier(line.verifier)
-            else:
-                assert self.suite is not None
-                verifier = self.suite.tasks[line.task].verifier
+            sample, verifier = self.sample(line), self._judging(line)
         except Exception as error:
             yield from [failed(error)] * len(line.responses)
             return
@@ -125,6 +147,11 @@ class Scorer:
             except Exception as error:
                 found = [failed(error)] * len(group)
             yield from map(finite, found)
+
+
+def _waits(verifier: Verifier) -> bool:
+    held = (one for one in vars(verifier).values() if isinstance(one, Verifier))
+    return isinstance(verifier, EndpointJudge) or any(map(_waits, held))
 
 
 def finite(reward: Reward) -> Reward:
@@ -150,17 +177,14 @@ def _whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def plain_verifiers() -> list[str]:
-    """The names of verifiers that need no argument."""
-    found = []
-    for entry in catalog().list("reward"):
-        try:
-            parameters = signature(resolve(entry.name)).parameters.values()
-        except (ImportError, UserError):
-            continue
-        if all(parameter.default is not REQUIRED for parameter in parameters):
-            found.append(entry.name)
-    return found
+@cache
+def plain(name: str) -> bool:
+    """Whether a verifier needs no argument, and no package that is not here."""
+    try:
+        parameters = signature(resolve(name)).parameters.values()
+    except (ImportError, UserError):
+        return False
+    return all(parameter.default is not REQUIRED for parameter in parameters)
 
 
 def declared(verb: str, texts: list[str]) -> dict[str, Any]:

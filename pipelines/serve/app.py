@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,10 +16,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from vlmloom.components.contracts.sample import Reward
 from vlmloom.components.contracts.suite import Suite
+from vlmloom.pipelines.scoring.limited import Limits
 from vlmloom.pipelines.scoring.line import Line
+from vlmloom.pipelines.scoring.pool import Pool, opened
 from vlmloom.pipelines.scoring.scorer import Scorer, told
 from vlmloom.pipelines.serve.metrics import Metrics
-from vlmloom.pipelines.serve.pool import Pool, waits
 from vlmloom.registry.errors import UserError, one_line
 
 MOST_BYTES = 16 << 20
@@ -36,8 +38,7 @@ class Service:
         verifiers: see `Scorer`.
         workers: processes.
         capacity: lines that may be under way or wait; further ones are told to come again.
-        seconds: that an answer may take.
-        limits: verifier or task -> its own seconds.
+        limits: the time that an answer may take.
         judges: lines that may wait for judges at once.
     """
 
@@ -47,28 +48,25 @@ class Service:
         suite: str | None,
         built: Suite | None,
         verifiers: Mapping[str, Any],
+        limits: Limits,
         workers: int = 2,
         capacity: int = 256,
-        seconds: float = 30.0,
-        limits: Mapping[str, float] | None = None,
         judges: int = 16,
     ) -> None:
         self.scorer = Scorer(built, verifiers)
-        self.waiting = {name for name in verifiers if waits(self.scorer.verifier(name))}
-        self.capacity, self.seconds, self.limits = capacity, seconds, dict(limits or {})
+        self.capacity, self.limits = capacity, limits
         self.metrics = Metrics()
-        self.pool = Pool(workers, suite, verifiers)
+        self.pool = Pool(workers, partial(opened, suite, dict(verifiers)), start="forkserver")
         self.judges = asyncio.Semaphore(judges)
         self.workers = workers
         self.under_way = 0
 
     async def score(self, line: Line) -> list[Reward]:
         """The rewards of a line, in the order of its answers."""
-        if line.verifier in self.waiting:
+        if self.scorer.waits(line):
             async with self.judges:
                 return await asyncio.to_thread(lambda: list(self.scorer.rewards(line)))
-        seconds = self.limits.get(line.verifier or line.task, self.seconds)
-        return await asyncio.wrap_future(self.pool.submit(line, seconds))
+        return await asyncio.wrap_future(self.pool.submit(line, self.limits.of(line)))
 
     def retry_after(self) -> int:
         """Seconds until there may be room, from 1 to 60."""

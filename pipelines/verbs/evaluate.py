@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vlmloom.pipelines.arguments import add_sets, verb_parser
+from vlmloom.pipelines.arguments import add_limits, add_sets, read_limits, verb_parser
 
 SUMMARY = "score a run, an import, an endpoint or another model by category"
 
@@ -77,6 +77,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--price", type=float, nargs=2, metavar=("IN", "OUT"), help="of a million tokens read and written"
     )
     add_sets(parser, "give a setting of the suite another value")
+    add_limits(parser)
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.set_defaults(run=run)
     return parser
@@ -106,6 +107,7 @@ def _suite(args: argparse.Namespace) -> int:
     from vlmloom.pipelines.machine import machine, versions
     from vlmloom.pipelines.suites import open_suite
 
+    limits = read_limits("evaluate", args)
     texts = [*args.targets, *([args.against] if args.against and args.against not in args.targets else [])]
     suite, composed = open_suite(args.suite, tuple(args.sets))
     name = Path(args.suite).stem
@@ -115,7 +117,7 @@ def _suite(args: argparse.Namespace) -> int:
     against = None if args.against is None else list(targets)[texts.index(args.against)]
     out = args.out or Path("runs/evaluate") / name
     price = None if args.price is None else (args.price[0], args.price[1])
-    evaluation = Evaluation(name, suite, composed, args.split, args.items, out, price, against)
+    evaluation = Evaluation(name, suite, composed, args.split, args.items, out, price, against, limits)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for one, answering in targets.items():
         with bar(console, one) as tick:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vlmloom.pipelines.arguments import add_sets, add_verifiers, verb_parser
+from vlmloom.pipelines.arguments import add_limits, add_sets, add_verifiers, read_limits, verb_parser
 
 SUMMARY = "score a file of answers, of any model, by the tasks' verifiers"
 
@@ -25,7 +25,8 @@ examples:
   vlmloom score answers.jsonl --verifier near=reward/number,relative=0.05
 
 Lines of one answer to the same item are judged together, as `responses` are, and count as their mean. An
-answer that cannot be judged is an error and no low score; the exit status is 1 then.
+answer that cannot be judged, or not within its seconds, is an error and no low score; the exit status is 1
+then.
 """
 
 
@@ -39,6 +40,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     add_sets(parser, "give a setting of the suite another value")
     add_verifiers(parser)
+    add_limits(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="write every answer with value, parts and reason"
     )
@@ -55,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from vlmloom.pipelines.files import write_text
     from vlmloom.pipelines.quiet import quiet
     from vlmloom.pipelines.scoring.file import read, score, summary
+    from vlmloom.pipelines.scoring.limited import Limited
     from vlmloom.pipelines.scoring.scorer import Scorer, declared
     from vlmloom.pipelines.suites import open_suite
     from vlmloom.registry.errors import UserError
@@ -65,11 +68,12 @@ def run(args: argparse.Namespace) -> int:
     suite, _ = open_suite(args.suite, tuple(args.sets))
     if args.task is not None and args.task not in suite.tasks:
         raise UserError(f"score: --task {args.task} is not in the suite; it has {', '.join(suite.tasks)}")
+    limits = read_limits("score", args)
     scorer = Scorer(suite, declared("score", args.verifier))
     asked = read(args.file, scorer, args.task or "")
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Limited(scorer, limits) as judge, Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(args.file.name, total=sum(len(line.responses) for line in asked.values()))
-        scored = score(scorer, asked, lambda count: bar.advance(task, count))
+        scored = score(judge, asked, lambda count: bar.advance(task, count))
     if args.out is not None:
         write_text(args.out, "".join(json.dumps(one.document()) + "\n" for one in scored))
     rows = summary(scored)

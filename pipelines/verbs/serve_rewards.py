@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import math
 from typing import Any
 
-from vlmloom.pipelines.arguments import add_verifiers, verb_parser
+from vlmloom.pipelines.arguments import add_limits, add_verifiers, read_limits, verb_parser
 
 SUMMARY = "serve verifiers, learned rewards and judges over HTTP"
 
@@ -41,10 +40,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=2, help="processes for rules (default: 2)")
     parser.add_argument("--queue", type=int, default=256, help="lines under way at most (default: 256)")
     parser.add_argument("--judges", type=int, default=16, help="lines that wait for judges (default: 16)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="for one answer (default: 30)")
-    parser.add_argument(
-        "--limit", action="append", default=[], metavar="NAME=SECONDS", help="of one verifier or task"
-    )
+    add_limits(parser)
     parser.add_argument("--drain", type=int, default=60, help="seconds to finish when stopped (default: 60)")
     parser.set_defaults(run=run)
     return parser
@@ -72,15 +68,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(
                 f"serve-rewards: --{name} is {getattr(args, name)}; {least} or more would be right"
             )
-    limits = {}
-    for text in (f"seconds={args.seconds}", *args.limit):
-        name, _, value = text.rpartition("=")
-        try:
-            limits[name] = float(value)
-        except ValueError:
-            limits[name] = math.nan
-        if not name or not 0 < limits[name] < math.inf:
-            raise UserError(f"serve-rewards: --limit {text}: NAME=SECONDS, above 0, would be right")
+    limits = read_limits("serve-rewards", args)
     # With its protocol, so that asyncio switches Nagle's algorithm off: it would cost 40 ms a reply.
     held = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -99,7 +87,6 @@ def run(args: argparse.Namespace) -> int:
         verifiers=declared("serve-rewards", args.verifier),
         workers=args.workers,
         capacity=args.queue,
-        seconds=limits.pop("seconds"),
         limits=limits,
         judges=args.judges,
     )

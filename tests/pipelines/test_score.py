@@ -55,6 +55,19 @@ def test_an_answer_that_cannot_be_judged_is_an_error(suite, tmp_path, capsys, mo
     assert "a.jsonl:1: RuntimeError: out of order" in told.err and "-" in told.out
 
 
+def test_what_hangs_or_dies_is_an_error_and_loses_no_other_line(tmp_path, capsys):
+    given = {"verifier": "odd", "question": "?", "answer": "right"}
+    lines = [given | {"response": answer} for answer in ("right", "hang", "die", "wrong")]
+    file, out = write(tmp_path / "a.jsonl", lines), tmp_path / "scored.jsonl"
+    odd = ("--verifier", "odd={plugins: [odd_verifiers], use: reward/odd}", "--limit", "odd=0.5")
+    assert main(["score", file, "--suite", "nano", *odd, "--out", str(out), "--json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["answers"], row["errors"], row["mean"]) == (4, 2, 0.5)
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [one["value"] for one in found] == [1, None, None, 0]
+    assert found[1]["error"] == "no reward within 0.5 seconds" and "SIGKILL" in found[2]["error"]
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -115,6 +128,9 @@ def test_bad_lines_are_told_once_and_counted(tmp_path, capsys):
         ),
         ('{"id": "cont/test/0", "response": "1"}\n', [], "task: 'cont' is not known; known are name"),
         ("{}\n", ["--task", "cont"], "--task cont is not in the suite; it has name"),
+        ("{}\n", ["--verifier", "a=reward/number,relative=-1"], "verifier a: reward/number: relative is -1"),
+        ("{}\n", ["--verifier", "a=reward/exactly"], "verifier a: use: 'reward/exactly' is no component"),
+        ("{}\n", ["--limit", "count=0"], "score: --limit count=0: NAME=SECONDS, above 0, would be right"),
         ("{}\n", ["--out", "a.jsonl"], "--out a.jsonl is the file of the answers"),
     ],
 )

@@ -1,5 +1,7 @@
 """Policies, judges that fail, and episodes of several steps: what is counted, retried and kept."""
 
+import time
+
 import pytest
 from chat_server import ChatServer
 
@@ -13,6 +15,7 @@ from vlmloom.pipelines.evaluate_suite.ask import Questions, ask
 from vlmloom.pipelines.evaluate_suite.record import Kept, Reply
 from vlmloom.pipelines.evaluate_suite.report import document
 from vlmloom.pipelines.evaluate_suite.target import Policy
+from vlmloom.pipelines.scoring.limited import Limits
 from vlmloom.registry import build
 
 COUNTING = {"count": Count, "arithmetic": Arithmetic}
@@ -48,6 +51,15 @@ class Raising(Verifier):
     def score(self, sample, response):
         if sample.index % 3 == 0:
             raise ZeroDivisionError("no judgement")
+        return Reward(float(response == sample.answer))
+
+
+class Sleeping(Verifier):
+    """Never ends on some items."""
+
+    def score(self, sample, response):
+        if sample.index == 1:
+            time.sleep(600)
         return Reward(float(response == sample.answer))
 
 
@@ -102,6 +114,16 @@ def test_a_judge_that_fails_is_counted_and_judges_again_without_asking_again(sui
     del suite.tasks["count"].verifier
     mended = ask(target, Questions(suite, "test", 9), kept(tmp_path))
     assert len(target.asked) == 18 and all(item.value == 1 for item in mended)
+
+
+def test_a_judge_that_overruns_is_counted_and_loses_no_other_item(suite, tmp_path):
+    suite.tasks["count"].verifier = Sleeping()
+    limits = Limits(60, {"count": 0.5})
+    items = ask(Counting(), Questions(suite, "test", 4, limits=limits), kept(tmp_path))
+    (failed,) = [item for item in items if item.value is None]
+    assert (failed.category, failed.item, failed.fault) == ("count", 1, "judge")
+    assert failed.error == "no reward within 0.5 seconds" and len(items) == 8
+    assert all(item.value == 1 for item in items if item is not failed)
 
 
 def test_a_value_for_failed_judgements_is_no_score_here(suite, tmp_path):

@@ -7,9 +7,10 @@ import multiprocessing
 import os
 import queue
 import signal
+import stat
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
@@ -17,9 +18,7 @@ from typing import Any
 
 import torch
 
-from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward
-from vlmloom.components.reward.judge_endpoint import EndpointJudge
 from vlmloom.pipelines.scoring.line import Line
 from vlmloom.pipelines.scoring.scorer import Scorer
 from vlmloom.pipelines.suites import open_suite
@@ -55,25 +54,32 @@ class Pool:
     and the rest of its line goes on in the new process, as it does where a worker dies by itself.
     """
 
-    def __init__(self, workers: int, suite: str | None, verifiers: Mapping[str, Any]) -> None:
+    def __init__(self, workers: int, made: Callable[[], Scorer], *, start: str) -> None:
         """Start the processes.
 
         Args:
             workers: how many.
-            suite: its name or path.
-            verifiers: see `Scorer`.
+            made: makes the scorer of a worker, in it.
+            start: `fork`, so that workers have what this process has; or `forkserver`, for a process that
+                has threads, where `made` is pickled.
         """
-        # A fork of a process that has imported everything is ready at once; the server itself has threads.
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["vlmloom.pipelines.serve.pool"])
-        self._made_of = (suite, dict(verifiers))
+        self._context = multiprocessing.get_context(start)
+        if start == "forkserver":
+            # A fork of a process that has imported everything is ready at once.
+            self._context.set_forkserver_preload([__name__])
+        self._made = made
         self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self.replaced = 0
         self.ready = 0
         self.busy = 0
         self.pids: dict[int, int] = {}
-        self._threads = [threading.Thread(target=self._serve, args=(n,), daemon=True) for n in range(workers)]
+        # The first are forked here, where the caller has no lock that a fork would hold for ever.
+        first = [Worker(self._context, made) for _ in range(workers)]
+        self._threads = [
+            threading.Thread(target=self._serve, args=(number, worker), daemon=True)
+            for number, worker in enumerate(first)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -95,20 +101,20 @@ class Pool:
             for name, change in changes.items():
                 setattr(self, name, getattr(self, name) + change)
 
-    def _fresh(self, number: int) -> Worker:
-        """A worker that is ready."""
+    def _ready(self, number: int, worker: Worker) -> Worker:
+        """This worker, or another one, that is ready."""
         while True:
-            worker = Worker(self._context, self._made_of)
             self.pids[number] = worker.pid
             if worker.hear(STARTING) is None:
                 self._count(ready=1)
                 return worker
             worker.kill()
             time.sleep(1)
+            worker = Worker(self._context, self._made)
 
-    def _serve(self, number: int) -> None:
-        """One worker's side in the server: jobs one by one, a new process whenever the old one is gone."""
-        worker = self._fresh(number)
+    def _serve(self, number: int, worker: Worker) -> None:
+        """One worker's side in this process: jobs one by one, a new process whenever the old one is gone."""
+        worker = self._ready(number, worker)
         while (job := self._waiting.get()) is not None:
             if not job.done.set_running_or_notify_cancel():
                 continue
@@ -117,7 +123,7 @@ class Pool:
                 if not self._go_on(worker, job):
                     self._count(replaced=1, ready=-1)
                     worker.kill()
-                    worker = self._fresh(number)
+                    worker = self._ready(number, Worker(self._context, self._made))
             self._count(busy=-1)
             job.done.set_result(job.rewards)
         worker.kill()
@@ -155,9 +161,9 @@ OVERTIME = "over time"
 class Worker:
     """A process and the pipe to it."""
 
-    def __init__(self, context: Any, made_of: tuple[str | None, dict[str, Any]]) -> None:
+    def __init__(self, context: Any, made: Callable[[], Scorer]) -> None:
         self._pipe, far = context.Pipe()
-        self._process = context.Process(target=work, args=(far, *made_of), daemon=False)
+        self._process = context.Process(target=work, args=(far, made), daemon=False)
         self._process.start()
         far.close()
         self.pid = self._process.pid
@@ -194,13 +200,14 @@ class Worker:
         self._pipe.close()
 
 
-def work(pipe: Connection, suite: str | None, verifiers: dict[str, Any]) -> None:
+def work(pipe: Connection, made: Callable[[], Scorer]) -> None:
     """A worker process: None once it is ready; of a line whether it is judged at once, then its rewards."""
     os.setpgrp()
+    _leave_sockets(pipe.fileno())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, daemon=True).start()
     torch.set_num_threads(1)
-    scorer = Scorer(None if suite is None else open_suite(suite)[0], verifiers)
+    scorer = made()
     pipe.send(None)
     while True:
         try:
@@ -211,15 +218,24 @@ def work(pipe: Connection, suite: str | None, verifiers: dict[str, Any]) -> None
             pipe.send(reward)
 
 
+def _leave_sockets(own: int) -> None:
+    """Let go of the sockets of the parent, which could not close them while its fork has them."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for handle in map(int, os.listdir("/dev/fd")):
+        with contextlib.suppress(OSError):
+            if handle != own and stat.S_ISSOCK(os.fstat(handle).st_mode):
+                # The number stays taken: whoever still has it may close it.
+                os.dup2(null, handle)
+
+
 def _follow() -> None:
-    """Whatever becomes of the server, no worker and nothing that it has started is left behind."""
-    server = multiprocessing.parent_process()
-    if server is not None:
-        server.join()
+    """Whatever becomes of its parent, no worker and nothing that it has started is left behind."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
         os.killpg(0, signal.SIGKILL)
 
 
-def waits(verifier: Verifier) -> bool:
-    """Whether a verifier waits for another machine: it needs no process, and has limits of its own."""
-    held = (one for one in vars(verifier).values() if isinstance(one, Verifier))
-    return isinstance(verifier, EndpointJudge) or any(map(waits, held))
+def opened(suite: str | None, verifiers: Mapping[str, Any]) -> Scorer:
+    """A scorer of a suite by its name or path, None for none."""
+    return Scorer(None if suite is None else open_suite(suite)[0], verifiers)
