@@ -36,7 +36,8 @@ class MobileAction(PageAction):
 
     Pages are real ones in narrow windows and those of MiniWoB++, whose DOM says where things are. Elements of
     the same kind and words are in one split alone, the one that they have in `task/gui_grounding`; the shift
-    split has those of test in inverted colours.
+    split has those of test in inverted colours. Pages that `task/miniwob` keeps for test are not in training
+    either.
 
     Args:
         world: what is shared by the tasks of a suite.

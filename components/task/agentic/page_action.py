@@ -14,6 +14,7 @@ from vlmloom.components.contracts.boxes import GUI, permille
 from vlmloom.components.contracts.sample import Picture, Thing
 from vlmloom.components.contracts.sources import PageSource, PageView, Source, SourceMissing, TextSource
 from vlmloom.components.task.agentic.gui_grounding import NARROW, Place, Shot, elements
+from vlmloom.components.task.agentic.wob import held_out
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.draw import Draw
@@ -63,7 +64,7 @@ class PageAction(ContentTask):
         ]
         self.text: TextSource = by_name(text, "source/faker")
         self.smallest = smallest
-        self._places: dict[str, dict[str, list[list[Place]]]] = {}
+        self._places: dict[tuple[str, bool], dict[str, list[list[Place]]]] = {}
         for source in self.pages:
             if missing := source.available():
                 raise SourceMissing(missing)
@@ -90,7 +91,7 @@ class PageAction(ContentTask):
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """An element of a page, and what is to be done with it or beside it."""
-        kinds = self._kinds(self.size(draw, split))
+        kinds = self._kinds(self.size(draw, split), split in ("train", "validation"))
         if not kinds:
             return None
         # Fields are few, and typing is half of what a keyboard is for.
@@ -123,16 +124,23 @@ class PageAction(ContentTask):
         """An action in a window."""
         return f"{super().scene_key(item)}:{item.truth['window']}:{item.answer}"
 
-    def _kinds(self, size: str) -> dict[str, list[list[Place]]]:
-        """Kind of element -> where each is, once for each words; on pages that are so wide."""
-        if not self._places:
-            views = [view for source in self.pages for view in source.load()]
-            for name, (low, high) in SIZES.items():
-                kinds: dict[str, list[list[Place]]] = {}
-                for places in elements([view for view in views if low <= view.width < high]):
-                    kinds.setdefault(places[0][1][1], []).append(places)
-                self._places[name] = kinds
-        return self._places[size]
+    def _kinds(self, size: str, trained: bool = False) -> dict[str, list[list[Place]]]:
+        """Kind of element -> where each is, once for each words; on pages that are so wide.
+
+        Training shows no page that `task/miniwob` keeps for test.
+        """
+        if (size, trained) not in self._places:
+            low, high = SIZES[size]
+            views = [
+                view
+                for source in self.pages
+                for view in source.load()
+                if low <= view.width < high and not (trained and kept_for_test(view.page))
+            ]
+            kinds = self._places[size, trained] = {}
+            for places in elements(views):
+                kinds.setdefault(places[0][1][1], []).append(places)
+        return self._places[size, trained]
 
     def absent(self, draw: Draw, view: PageView, kind: str) -> Any:
         """A button or a box to tick of another page, whose words no second page has; or None."""
@@ -152,6 +160,16 @@ class PageAction(ContentTask):
             for view, element in chain.from_iterable(places):
                 found.setdefault(element[0].lower(), set()).add(view.page)
         return found
+
+
+def kept_for_test(page: str) -> bool:
+    """Whether a page is one of MiniWoB++ that `task/miniwob` never has in training.
+
+    >>> kept_for_test("miniwob/click-tab-2-hard") == held_out("click-tab")
+    True
+    """
+    package, _, name = page.partition("/")
+    return package == "miniwob" and held_out(name)
 
 
 def middle(element: Any) -> tuple[float, float]:

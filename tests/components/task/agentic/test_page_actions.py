@@ -14,6 +14,7 @@ from vlmloom.components.source import miniwob_pages
 from vlmloom.components.source.miniwob_pages import MiniWoBPages
 from vlmloom.components.task.agentic.desktop_action import KEYS, DesktopAction
 from vlmloom.components.task.agentic.mobile_action import MobileAction
+from vlmloom.components.task.agentic.wob import held_out
 
 pytest.importorskip("rapidfuzz")
 pytest.importorskip("faker")
@@ -40,7 +41,8 @@ class Drawn(PageSource):
             )
             path = folder / f"{number}.png"
             Image.fromarray(np.full((high, width, 3), 9 * number, np.uint8)).save(path)
-            self.views.append(PageView(f"made/{number}", path, width, high, elements))
+            page = f"miniwob/{miniwob_pages.PAGES[number]}" if width == 160 else f"made/{number}"
+            self.views.append(PageView(page, path, width, high, elements))
 
     def available(self):
         return None
@@ -119,6 +121,16 @@ def test_a_place_beside_is_worth_less_with_its_distance(task, planned):
             x, y = map(int, re.search(r"\[(\d+),(\d+)\]", sample.answer).groups())
             off = [f"left_click(start_box='[{x + by},{y}]')" for by in (0, 10, 20, 30, 60)]
             assert [task.check(sample, one).value for one in off] == pytest.approx([1, 0.9, 0.8, 0.4, 0])
+
+
+def test_training_shows_no_page_that_miniwob_keeps_for_test(task, phone, planned):
+    pages = {view.path.name: view.page for view in task.pages[0].views if view.width == 160}
+    held = {window for window, page in pages.items() if held_out(page.partition("/")[2])}
+    assert 0 < len(held) < len(pages)
+    for split, samples in planned.items():
+        samples = [*samples, *(phone.plan(split, index) for index in range(250))]
+        shown = {sample.truth["window"] for sample in samples} & pages.keys()
+        assert shown == (pages.keys() - held if split in ("train", "validation") else pages.keys())
 
 
 def test_elements_are_in_one_split_and_narrow_windows_are_for_shift(planned):
