@@ -8,9 +8,11 @@ import os
 import select
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections import deque
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,23 @@ def chromium() -> str:
             f"browser: {what}; apt-get install chromium, or the path of one in VLMLOOM_CHROMIUM"
         )
     return found
+
+
+@cache
+def version() -> str:
+    """What the system's Chromium calls itself: `Chromium 150.0.7871.100 ...`.
+
+    Raises:
+        BrowserMissing: there is none.
+        BrowserStopped: it does not say.
+    """
+    try:
+        done = subprocess.run(
+            [chromium(), "--version"], capture_output=True, text=True, timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BrowserStopped(f"{chromium()} --version: {error}") from None
+    return done.stdout.strip()
 
 
 def network_namespace() -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmloom.components.contracts.sources import PageSource, PageView, SourceMissing
-from vlmloom.components.sandbox.chromium import BrowserMissing, chromium
+from vlmloom.components.sandbox.chromium import BrowserMissing, chromium, version
 from vlmloom.components.source.cache import Tick, prepared
 from vlmloom.registry import name_of
 
@@ -32,7 +32,7 @@ class Screenshots(PageSource):
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What the screenshots depend on."""
+        """What the screenshots depend on beside the Chromium."""
 
     @abstractmethod
     def look(self, folder: Path, tick: Tick) -> list[list[Any]]:
@@ -51,7 +51,8 @@ class Screenshots(PageSource):
         if self._views is None:
             if missing := self.available():
                 raise SourceMissing(missing)
-            kept = prepared(name_of(self).replace("/", "-").replace("_", "-"), self.settings(), self._write)
+            settings = self.settings() | {"chromium": version()}
+            kept = prepared(name_of(self).replace("/", "-").replace("_", "-"), settings, self._write)
             index = json.loads((kept / "index.json").read_text(encoding="utf-8"))
             self._views = [
                 PageView(page, kept / name, width, height, tuple(tuple(one) for one in elements))

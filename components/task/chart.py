@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -78,12 +76,7 @@ def chart(draw: Draw, kind: str, series: Series, style: Look) -> Rendered:
     width, height = draw.choice(SIZES)
     values = tuple(series.values.items())
     what = (kind, series.title, series.label, series.labels, values, style)
-    return Rendered(paint, width, height, *what, slow=f"matplotlib {_version()}")
-
-
-@cache
-def _version() -> str:
-    return metadata.version("matplotlib")
+    return Rendered(paint, width, height, *what, slow="matplotlib")
 
 
 def paint(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vlmloom.components.contracts.boxes import permille
 from vlmloom.components.contracts.sample import Picture, Thing
 from vlmloom.components.media.kept import kept
+from vlmloom.components.sandbox import chromium
 from vlmloom.components.task.drawing import RGB
 
 BLACK: RGB = (0, 0, 0)
@@ -29,7 +31,8 @@ class Rendered(Picture):
         width: in pixels.
         height: in pixels.
         what: the values; equal `repr` means equal pixels.
-        slow: what draws it, with its version, where that takes long: the pixels are then kept on disk.
+        slow: what draws it, a package or chromium, where that takes long: the pixels are then kept on disk,
+            for as long as its version stays.
     """
 
     def __init__(
@@ -47,7 +50,16 @@ class Rendered(Picture):
         """The pixels, uint8 `[1, height, width, 3]`."""
         if not self.slow:
             return self.paint(self.width, self.height, *self.what)[None]
-        return kept(f"{self.slow} {self.key}", lambda: self.paint(self.width, self.height, *self.what))[None]
+        return kept(
+            f"{self.slow} {version(self.slow)} {self.key}",
+            lambda: self.paint(self.width, self.height, *self.what),
+        )[None]
+
+
+@cache
+def version(slow: str) -> str:
+    """Of what draws."""
+    return chromium.version() if slow == "chromium" else metadata.version(slow)
 
 
 @dataclass(frozen=True)

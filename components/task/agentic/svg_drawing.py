@@ -68,7 +68,7 @@ class SvgDrawing(ContentTask):
         return Item(
             question="Write this picture as SVG, 128 by 128 pixels. Answer with <svg ...>...</svg> alone.",
             answer=svg,
-            pictures=(Rendered(picture, SIDE, SIDE, svg, slow="resvg"),),
+            pictures=(Rendered(picture, SIDE, SIDE, svg, slow="resvg_py"),),
             source=source,
             content=svg,
             truth={"viewport": (SIDE, SIDE)},

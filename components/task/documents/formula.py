@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -63,9 +61,7 @@ class Formula(ContentTask):
         text = f"{left} = {right}"
         font = draw.choice(SHIFTED if split == "shift" else FONTS)
         width = 224 + 96 * len(terms)
-        picture = Rendered(
-            paint, width, 112, text, font, draw.between(16, 24), slow=f"matplotlib {_version()}"
-        )
+        picture = Rendered(paint, width, 112, text, font, draw.between(16, 24), slow="matplotlib")
         return Item("Write the formula as LaTeX.", text, (), (picture,), source="formula", content=text)
 
 
@@ -99,11 +95,6 @@ def _sum(draw: Draw, depth: int) -> str:
 
 def _letter(draw: Draw) -> str:
     return draw.choice(GREEK) if draw.chance(0.2) else draw.choice(LETTERS)
-
-
-@cache
-def _version() -> str:
-    return metadata.version("matplotlib")
 
 
 def paint(width: int, height: int, text: str, font: str, size: int) -> np.ndarray:

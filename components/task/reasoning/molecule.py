@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from io import BytesIO
 from typing import Any
 
@@ -61,9 +61,7 @@ class Molecule(ContentTask):
         smiles = draw.choice(self._all)
         width, height = draw.choice(SIZES)
         plain = split == "shift"
-        picture = Rendered(
-            paint, width, height, smiles, draw.below(12) * 30, plain, slow=f"rdkit {_version()}"
-        )
+        picture = Rendered(paint, width, height, smiles, draw.below(12) * 30, plain, slow="rdkit")
         return Item("Write this molecule as SMILES.", smiles, (), (picture,), source="nci", content=smiles)
 
 
@@ -74,13 +72,6 @@ def _heavy(smiles: str) -> int:
     11
     """
     return sum(letter.isalpha() and letter not in "lrHi" for letter in smiles)
-
-
-@cache
-def _version() -> str:
-    from importlib import metadata
-
-    return metadata.version("rdkit")
 
 
 def paint(width: int, height: int, smiles: str, turn: int, plain: bool) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 import pickle
 import shutil
+from importlib import metadata
 
 import numpy as np
 import pytest
 
+from vlmloom.components.sandbox import chromium
 from vlmloom.components.source.fonts import PageFonts
+from vlmloom.components.task import sheet as sheets
 from vlmloom.components.task.sheet import Face, Rendered, Sheet
 
 NAME, PATH = next(iter(PageFonts().load().items()))
@@ -61,13 +64,25 @@ def counted(width, height, calls):
     return np.zeros((height, width, 3), np.uint8)
 
 
-def test_a_slow_picture_is_drawn_once(tmp_path, monkeypatch):
+def test_a_slow_picture_is_drawn_once_by_each_version(tmp_path, monkeypatch):
+    browser = tmp_path / "browser"
     monkeypatch.setenv("VLMLOOM_CACHE", str(tmp_path))
+    monkeypatch.setenv("VLMLOOM_CHROMIUM", str(browser))
+    said = {}
+    monkeypatch.setattr(metadata, "version", said.__getitem__)
     calls = []
-    for slow, drawn in (("", 2), ("x 1", 3), ("x 2", 4)):
-        for _ in range(2):
-            assert Rendered(counted, 8, 6, Calls(calls), slow=slow).render().shape == (1, 6, 8, 3)
-        assert len(calls) == drawn
+    for version, drawn in (("1", (2, 3, 4)), ("1", (6, 6, 6)), ("2", (8, 9, 10))):
+        said["matplotlib"] = version
+        browser.write_text(f"#!/bin/sh\necho Chromium {version}\n")
+        browser.chmod(0o755)
+        for one in (sheets.version, chromium.version):
+            one.cache_clear()
+        for slow, count in zip(("", "matplotlib", "chromium"), drawn, strict=True):
+            for _ in range(2):
+                assert Rendered(counted, 8, 6, Calls(calls), slow=slow).render().shape == (1, 6, 8, 3)
+            assert len(calls) == count
+    for one in (sheets.version, chromium.version):
+        one.cache_clear()
 
 
 class Calls(list):
