@@ -38,7 +38,8 @@ class MiniWoB(Task):
     Args:
         world: what is shared by the tasks of a suite.
         pages: names of pages; None takes all of the split.
-        steps: the most actions of an episode.
+        steps: the most actions of an episode, a budget: fewer leave less room for mistakes, and what needs
+            more cannot be won. The pages stay the same.
         pool: whose browsers are used; None is `browsers()`.
 
     Raises:

@@ -151,9 +151,13 @@ class ToolUse(ContentTask):
             truth={"boxes": boxes, "calls": [("draw_boxes", {"boxes": boxes})], "number": True},
         )
 
+    def judge(self) -> dict[str, Any]:
+        """The number."""
+        return {"use": "reward/number", "relative": 1e-6}
+
     def open(self, split: str, index: int) -> Episode:
         """The item as an episode of calls and one answer."""
-        return ToolEpisode(self.plan(split, index), self.steps)
+        return ToolEpisode(self, self.plan(split, index))
 
 
 class ToolEpisode(Episode):
@@ -164,9 +168,10 @@ class ToolEpisode(Episode):
             of the tools `used`.
     """
 
-    def __init__(self, sample: Sample, steps: int) -> None:
+    def __init__(self, task: ToolUse, sample: Sample) -> None:
+        self.task = task
         self.sample = sample
-        self.limit = steps
+        self.limit = task.steps
         self.info: dict[str, Any] = {"calls": 0, "refused": 0, "overran": 0, "used": []}
         self.answer: str | None = None
         self._said: list[str | Picture] = []
@@ -220,7 +225,10 @@ class ToolEpisode(Episode):
         """Right answer times, where boxes were asked for, the share of boxes that were drawn and wanted."""
         if not self.done:
             return Reward(None, error="not done yet")
-        right = float(self.answer is not None and _same(self.answer, self.sample.answer))
+        judged = Reward(0.0) if self.answer is None else self.task.check(self.sample, self.answer)
+        if judged.value is None:
+            return judged
+        right = judged.value
         parts = {"answer": right, "calls": float(self.info["calls"]), "refused": float(self.info["refused"])}
         value = right
         if "boxes" in self.sample.truth:
@@ -240,13 +248,6 @@ class ToolEpisode(Episode):
         x, y = bits % 900, bits // 900 % 900
         look = spelled("crop_image", {"box": [x, y, x + 100, y + 100]})
         return look if bits // 810_000 % 2 else str(bits % 10)
-
-
-def _same(found: str, gold: str) -> bool:
-    try:
-        return abs(float(found.strip()) - float(gold)) <= 1e-6 * abs(float(gold))
-    except ValueError:
-        return False
 
 
 def drawn_right(drawn: Sequence[Sequence[int]], gold: Sequence[Sequence[int]]) -> float:

@@ -17,18 +17,25 @@ class Order(SceneTask):
 
     Args:
         world: what is shared by the tasks of a suite.
-        frames: of the clip; the second thing joins half-way.
+        frames: of the clip.
+        alone: frames in which the first thing is there by itself, None for half of them; fewer, and a longer
+            clip, are harder.
     """
 
     name = "order"
     family = "video"
-    knob = "frames"
+    knob = "alone"
 
-    def __init__(self, *, world: World, frames: int = 4) -> None:
+    def __init__(self, *, world: World, frames: int = 4, alone: int | None = None) -> None:
         super().__init__(world=world)
         if not 2 <= frames <= 8:
             raise ValueError(f"task/order: frames is {frames}, but a clip has 2 to 8")
         self.frames = frames
+        self.alone = frames // 2 if alone is None else alone
+        if not 0 < self.alone < frames:
+            raise ValueError(
+                f"task/order: alone is {alone}; 1 to {frames - 1} of {frames} frames would be right"
+            )
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """One thing, later joined by another."""
@@ -43,10 +50,9 @@ class Order(SceneTask):
             placed(style, entry, *place, width, height, flip=draw.chance(0.5))
             for entry, place in zip(both, places, strict=True)
         ]
-        joins = self.frames // 2
         layers, things = [], []
         for frame in range(self.frames):
-            present = drawn[: 1 if frame < joins else 2]
+            present = drawn[: 1 if frame < self.alone else 2]
             layers.append(tuple(layer for layer, _ in present))
             things += [replace(thing, frame=frame) for _, thing in present]
         picture = Drawing(width, height, self.world.backdrop(draw, width, height), tuple(layers))

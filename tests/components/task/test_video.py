@@ -234,6 +234,7 @@ def test_an_empty_clip_has_one_title():
     [
         ("motion_direction", {"others": 0}, {"others": 3}, lambda s: len({t.name for t in s.scene.things})),
         ("count_over_time", {"largest": 2}, {"largest": 5}, lambda s: len(s.choices)),
+        ("order", {"alone": 3}, {"alone": 1}, lambda s: len(s.scene.things)),
         ("event_order", {"events": 2}, {"events": 5}, lambda s: s.answer.count(",")),
         ("temporal_grounding", {"frames": 8}, {"frames": 32}, lambda s: s.pictures[0].frames),
         ("track", {"others": 0}, {"others": 2}, lambda s: len(s.scene.things)),
@@ -270,6 +271,7 @@ def test_small_pictures_work(name):
         ("motion_direction", {"frames": 3}, "task/motion_direction: frames is 3; 4 to 64 would be right"),
         ("motion_direction", {"others": 4}, "task/motion_direction: others is 4; 0 to 3 would be right"),
         ("count_over_time", {"largest": 9}, "task/count_over_time: largest is 9; 2 to 5 (one in three"),
+        ("order", {"alone": 4}, "task/order: alone is 4; 1 to 3 of 4 frames would be right"),
         ("event_order", {"events": 6}, "task/event_order: events is 6; 2 to 5 would be right"),
         ("temporal_grounding", {"others": 5}, "task/temporal_grounding: others is 5; 0 to 4 would be"),
         ("track", {"others": 3}, "task/track: others is 3; 0 to 2 would be right"),

@@ -106,6 +106,13 @@ def find(world, kind):
     raise AssertionError(kind)
 
 
+@pytest.mark.parametrize(("form", "value"), [("${}", 1), ("about {}", 0), ("{}, or 7", 0), ("inf", 0)])
+def test_the_answer_is_one_number(world, form, value):
+    episode = find(world, "receipt")
+    episode.act(form.format(episode.sample.answer))
+    assert episode.score().value == value
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_calls_have_effects_and_bad_ones_are_told_and_counted(world, kind):
     episode = find(world, kind)

@@ -107,6 +107,11 @@ def test_nonsense_and_claims_earn_nothing_and_steps_run_out(pool):
         assert episode.score().value == 0 and episode.info["steps"] <= 3
     with pytest.raises(RuntimeError, match=r"^task miniwob: this episode is done already$"):
         episode.act("WAIT()")
+    # A budget that is less than what the page needs cannot be kept to.
+    won = [
+        run(MiniWoB(world=Seeded(), pool=pool, pages=["enter-text"], steps=n).open(split, 0)) for n in (2, 3)
+    ]
+    assert [reward.value for reward in won] == [0, 1]
 
 
 @pytest.mark.browser
