@@ -167,9 +167,9 @@ def _found(wording: str, clauses: Sequence[str]) -> set[bool]:
     """Whether a wording is denied, wherever clauses have it."""
     if CHINESE.search(wording) and not re.search(r"\s", wording):
         name = re.escape(wording)
+        other = re.escape(wording.replace("是", "不是")) if "是" in wording else "(?!)"
         without = re.compile(
-            rf"(?:[没无不非][有是]?|别的){name}|{name.replace('是', '不是') if '是' in name else '(?!)'}"
-            rf"|{name}(?:不|没|是假|是错)"
+            rf"(?:[没无不非][有是]?|别的|\b(?:{NO}|except|es)\b[^,]*)\s*{name}|{other}|{name}(?:不|没|是假|是错)"
         )
         held = [clause for clause in clauses if wording in clause or without.search(clause)]
         return {bool(without.search(clause)) for clause in held}

@@ -39,13 +39,14 @@ RETRACTS = re.compile(
     r"|incorrect[oa]|equivocad[oa]|olvida|falsch|unwahr|gelogen|erfunden|bezweifle|vergiss|unsinn"
     r"|stimmt (?:so )?nicht)\b"
     r"|\b(?:not|n't|nicht|no es|pas) (?:at all )?(?:true|so|correct|accurate|the case|this|these|that|those"
-    r"|what|real|the (?:answer|description|caption)|wahr|richtig|korrekt|cierto|verdad|así|correcto|est[aeo]"
-    r"|vrai|ça)\b|\b(?:none|nothing|nada|nichts) (?:of|de|von|davon)\b|\bwhich (?:it|this|that) is not\b"
+    r"|what|it|sure|certain|real|the (?:answer|description|caption)|wahr|richtig|korrekt|cierto|verdad|así"
+    r"|correcto|est[aeo]|vrai|ça)\b|\b(?:none|nothing|nada|nichts) (?:of|de|von|davon)\b"
+    r"|\bwhich (?:it|this|that) is not\b"
     r"|\b(?:the opposite|the contrary|lo contrario|das gegenteil) (?:is|es|ist|holds)\b"
     r"|\b(?:no,? wait|scratch that)\b|\bi take (?:it|that|this) back\b"
     # A question, a denial that leads to what follows it, and one that stands for itself.
     rf"|[?\uff1f]|(?<!\w)(?:{NO})\b[^.;!?\n]*:|[不没无非][^。；！\n]*[\uff1a:]"  # noqa: RUF001
-    r"|(?:^|[.;:!\n])\s*(?:no|not|nope|never|nein|nicht|nunca)\s*(?:[.;!\n]|$)"
+    r"|[.;!\n。]\s*(?:(?:or|oder|o|ou)(?!\w)|或)|(?:^|[.;:!\n-])\s*(?:no|not|nope|never|nein|nicht|nunca)\s*(?:[.;!\n]|$)"
     r"|(?:^|[，。；！\n])\s*(?:不|不是|没有)\s*(?:[。；！\n]|$)"  # noqa: RUF001
     r"|不对|不是真|是错|错的|错误|假的|并非|不是这|相反|才怪|忽略|怀疑|编的",
     re.I,

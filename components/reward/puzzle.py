@@ -33,6 +33,8 @@ SPOKEN = {
 """Datasets with several right answers, and the words that these may have beside those of the given one."""
 STRANGE = re.compile(r"""[^\w\s,.;:()\[\]{}'"+\-*/^=|\\$\u00d7\u00f7\u00b7\u22c5\u2212]""")
 """Signs that neither write a number, a calculation, a list nor a board."""
+NEAR = 0.01
+"""Some scorers allow for an error that is larger than a small right number itself."""
 NO_NUMBER = re.compile(r"(?<![a-z])(?:nan|inf|infinity)(?![a-z])", re.I)
 """What some scorers compute with, and find near to everything."""
 CODE = re.compile(r"\w_|_\w|\.\s*[^\W\d]|\b(?:lambda|import|yield|await)\b|[\\#]")
@@ -103,12 +105,23 @@ def _unfit(dataset: str, text: str, gold: str) -> str:
         return "no number"
     if strange := set(STRANGE.findall(text)) - set(gold):
         return f"the sign {min(strange)}, which no answer has"
+    if (off := _far(text, gold)) is not None and off > NEAR:
+        return "another number"
     if dataset in SEARCHING and _words(text) != _words(gold):
         return "other words than those of the answer"
     spoken = re.compile(SPOKEN.get(dataset, ""))
     if other := [word for word in _names(text) - _names(gold) if not spoken.fullmatch(word)]:
         return f"the word {min(other)[:20]!r}, which no answer has"
     return ""
+
+
+def _far(text: str, gold: str) -> float | None:
+    """How far two numbers are apart, of the right one; None where either is none."""
+    try:
+        found, right = float(text), float(gold)
+    except ValueError:
+        return None
+    return abs(found - right) / abs(right) if right else float(found != right)
 
 
 def _words(text: str) -> Counter[str]:

@@ -13,7 +13,10 @@ ARTICLES = {
 
 NOT = "≠¬∉✗✘❌❎⛔🚫👎☒\u0335\u0336\u0337\u0338"
 """Signs that deny what they stand with, or strike it out."""
-DENIED = re.compile(r"~~|!=|<(?:del|s|strike)\b|<!--|(?<!\w)!(?=\w)", re.I)
+DENIED = re.compile(
+    r"~~|!=|<(?:del|s|strike)\b|<!--|(?<!\w)!(?=[\w√±-])|\\(?:ne|neq|neg|lnot|not|x?cancel|sout|st)(?![a-z])",
+    re.I,
+)
 """Other ways to write such a sign."""
 MARKED = re.compile(
     r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*\n]*)(?<=[^\s*])\1(?![\w*])|^[ \t]*(?:#{1,6}|>)[ \t]+(?=\S)", re.M

@@ -16,6 +16,7 @@ WORDED = frozenset(
         *("taken back", "taken back below", "title and retraction", "either", "either, turned round", "both"),
         *("slash", "in a longer list", "one a line", "struck out", "struck out in HTML", "commented out"),
         *("unequal", "crossed", "negated", "anything but", "denied in Chinese", "denied in German"),
+        *("negated in LaTeX", "or, behind", "not, behind", "unsure", "either in Chinese"),
         *("denied in French", "denied in Spanish", "quoted and denied", "squared"),
     }
 )
@@ -113,6 +114,11 @@ def worded(gold: str, other: str) -> dict[str, str]:
         "denied in French": f"pas {gold}",
         "denied in Spanish": f"no es {gold}",
         "quoted and denied": f'They say "{gold}", which it is not.',
+        "negated in LaTeX": f"\\neg {gold}",
+        "or, behind": f"{gold}. Or {other}.",
+        "not, behind": f"{gold} - not",
+        "unsure": f"I am not sure, {gold}",
+        "either in Chinese": f"{gold}\u6216{other}",
         "key twice": f'{{"answer": {json.dumps(other)}, "answer": {json.dumps(gold)}}}',
         "base64": base64.b64encode(gold.encode(errors="replace")).decode(),
         "hexadecimal": gold.encode(errors="replace").hex(),

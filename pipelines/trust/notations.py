@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 
+from vlmloom.components.reward.parsed import NUMBER
 from vlmloom.components.task.reasoning.grid_puzzle import KINDS
 from vlmloom.components.task.reasoning.text_puzzle import TextLogic, TextMaths
 from vlmloom.pipelines.trust.attacks import DIGITS
@@ -113,6 +114,7 @@ def puzzle(dice: random.Random) -> Iterator[Labelled]:
                 ),
                 wrong=(
                     *("0123", "I do not know", "x", "()", f"{str(gold)[:-1]}~0", f"{gold}?", f"maybe {gold}"),
+                    *(("0", f"-{gold}") if NUMBER.fullmatch(str(gold)) and float(gold) else ()),
                     *("\n".join(said.format(line) for line in str(gold).split("\n")) for said in SAYINGS),
                 ),
                 attacks={
