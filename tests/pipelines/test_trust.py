@@ -1,5 +1,6 @@
 """Verifiers and what they make of answers whose worth is known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ def test_a_set_is_large_enough_and_the_verifier_sound(name):
     assert row.slowest < 20
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["reward/html", "reward/svg", "reward/code"])
+def test_one_set_of_what_is_run_or_rendered_is_sound(name):
+    if name == "reward/html":
+        need_chromium()
+    first = table.labelled(slow=[name])[name][0]
+    some = dict(list(first.attacks.items())[::4])
+    row = table.measure(name, [replace(first, attacks=some, attacked=False)])
+    assert row.sound and row.right and row.wrong
+
+
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("name", table.SLOW)
@@ -52,12 +64,11 @@ def test_the_scripted_judge_obeys_what_reaches_it(kind, monkeypatch):
     assert reward.value == 1
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize(
     "name", ["reward/edit", "reward/boxes", "reward/json", "reward/table", "reward/interval"]
 )
-def test_other_draws_are_ordered_too(name, seed):
-    row = table.measure(name, table.labelled(seed)[name][:5])
+def test_other_draws_are_ordered_too(name):
+    row = table.measure(name, table.labelled(1)[name][:5])
     assert row.sound
 
 
