@@ -67,4 +67,4 @@ def test_a_teacher_of_one_s_own_is_trained_and_teaches(name, late, tmp_path, cap
     parts = json.loads((student / "ledger.json").read_text())["curve"][-1]["parts"]
     assert parts["mine/loss"] > 0
     experiment, _ = build_training(compose_training(student / "config.yaml"))
-    assert f"the tower of {run}, the frozen teacher" in pretrained(experiment, student)
+    assert pretrained(experiment, student) == [f"the tower of {run}, the frozen teacher"]
