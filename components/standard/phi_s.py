@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.linalg import hadamard
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from vlmloom.components.standard.statistics import Statistics
@@ -17,7 +18,8 @@ class PhiS(Statistics):
 
     With C = U diag(l) U' the map is `(x - mean) U H' / sqrt(mean l)`: H spreads every principal direction
     over all channels alike. Distances keep their proportions, unlike under plain standardisation, so an error
-    weighs the same in every direction of the teacher's space.
+    weighs the same in every direction of the teacher's space. A basis that is made anew keeps to the one
+    before it, as far as its directions are the same.
 
     >>> import torch
     >>> standard, features = PhiS(width=4), 3 + torch.randn(100, 4) * torch.tensor([1.0, 5.0, 25.0, 125.0])
@@ -40,8 +42,15 @@ class PhiS(Statistics):
     def map_of(self, covariance: Tensor) -> Tensor:
         """See `Statistics`."""
         values, vectors = torch.linalg.eigh(covariance.cpu())
+        rotation = torch.from_numpy(self.rotation)
+        if self.made:
+            # Directions come in the order of their variance and with any sign: each takes the place of the
+            # old one that it is most like, so that the heads' targets stay nearly what they were.
+            likeness = (self.matrix.cpu().double() @ rotation).t() @ vectors
+            rows, places = linear_sum_assignment(likeness.abs().numpy(), maximize=True)
+            vectors = vectors[:, places] * likeness[rows, places].sign()
         scale = values.mean().clamp(min=torch.finfo(torch.float32).tiny).rsqrt()
-        return (vectors @ torch.from_numpy(self.rotation).t() * scale).to(covariance.device)
+        return (vectors @ rotation.t() * scale).to(covariance.device)
 
 
 def hadamard_of(order: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from vlmloom.components.standard.channel import Channel
 from vlmloom.components.standard.phi_s import PhiS, hadamard_of
@@ -42,6 +43,16 @@ def test_phi_s_keeps_proportions_of_distances_and_channel_does_not(features):
 
     assert proportions(fitted(PhiS(width=WIDTH, rows=4000), features)(features)) < 1e-3
     assert proportions(fitted(Channel(width=WIDTH, rows=4000), features)(features)) > 0.3
+
+
+def test_a_new_basis_of_phi_s_keeps_to_the_old_one(features):
+    standard, cosines = PhiS(width=WIDTH, rows=4000), []
+    for part in features.tensor_split(40):
+        before = standard(features[-500:]) if standard.made else None
+        standard.observe(part)
+        if before is not None:
+            cosines.append(F.cosine_similarity(before, standard(features[-500:])).mean())
+    assert min(cosines) > 0.9
 
 
 def test_place_norms_each_place_by_itself(features):
