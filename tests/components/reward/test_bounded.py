@@ -88,7 +88,7 @@ def test_a_puzzle_is_scored_by_its_own_rule(tmp_path):
     attack = f"open('{touched}', 'w')"
     right, wrong, code = puzzle.judge(sample, [gold, "1 + 1", attack])
     assert (right.value, wrong.value, code.value) == (1, 0, 0)
-    assert "code" in code.reason and not touched.exists()
+    assert "which no answer has" in code.reason and not touched.exists()
 
 
 @pytest.mark.parametrize("where", ["metadata", "answer"])

@@ -29,6 +29,7 @@ TOWERS = {
         "ffn": partial(SwiGLU, bias=True),
     },
     "vision/aimv2_glm": {"width": 32, "depth": 2, "heads": 2, "hidden": 48, "patch": 8, "table": 3},
+    "vision/dinov3": {"width": 32, "depth": 2, "heads": 2, "hidden": 48, "patch": 8},
     "vision/llm_init": {"language": LANGUAGE, "patch": 8, "clip_merge": 1},
     "vision/timm": {"model": "naflexvit_base_patch16_gap", "options": SMALL},
 }

@@ -17,6 +17,7 @@ from vlmloom.components.specialist.tagger import Tagger
 from vlmloom.components.task.perception.which_image import WhichImage
 from vlmloom.components.task.suite import Nano
 from vlmloom.components.task.video.order import Order
+from vlmloom.pipelines import loom
 from vlmloom.pipelines.account import labels
 from vlmloom.pipelines.data.captions import CaptionView
 from vlmloom.pipelines.experiment import Stage
@@ -93,6 +94,7 @@ def test_a_pack_of_nothing_but_corrupt_pictures_trains_on_nothing(assembly, tmp_
         return sample
 
     monkeypatch.setattr(suite, "plan", broken)
+    monkeypatch.setattr(loom, "EMPTY", 10**6)  # else it would stop after a few such packs
     ledger = train(experiment, tmp_path, resolved=resolved, console=Console(quiet=True))
     assert ledger.samples == 0 and ledger.steps > 0 and sum(ledger.corrupt.values()) >= ledger.steps
 

@@ -211,17 +211,6 @@ def test_pages_of_miniwob_show_their_fields_without_the_instruction(tmp_path, mo
                 assert np.asarray(picture.crop(tuple(map(round, box)))).std() > 5
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize("kind", [DesktopAction, MobileAction])
-def test_installed_pages_hold_a_thousand_items(world, kind):
-    need_chromium()
-    pytest.importorskip("miniwob")
-    pytest.importorskip("pygame")
-    task = kind(world=world)
-    samples = [task.plan("train", index) for index in range(1500)]
-    assert len({(one.prompt[-1], one.pictures[0].key, one.answer) for one in samples}) >= 1000
-
-
 def test_wrong_settings_are_one_line(world):
     with pytest.raises(ValueError, match=r"^task/mobile_action: smallest is -1; 1 or more would be right$"):
         MobileAction(world=world, smallest=-1)
