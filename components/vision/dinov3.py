@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from hashlib import blake2b
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +37,7 @@ class DINOv3Tower(Vision):
 
     A token attends to the tokens of its own frame. Patches, not the tokens before them, turn with their
     place: the frame is the box [-1, 1] in both directions whatever its grid. In training the box is
-    stretched by a factor that is drawn anew in every pass, log-uniform in `[1 / rescale, rescale]`, so that
+    stretched by a factor that is drawn anew for every step, log-uniform in `[1 / rescale, rescale]`, so that
     the tower learns to be shown other resolutions. Registers give what is not of one place a token of its
     own, and are dropped at the end. Keys have no bias. A clip's frames are seen one by one, and its class
     tokens averaged.
@@ -51,8 +52,6 @@ class DINOv3Tower(Vision):
     Reference: arXiv 2508.10104 (DINOv3), arXiv 2309.16588 (registers); transformers
     `models/dinov3_vit/modeling_dinov3_vit.py`.
     """
-
-    draws: Tensor
 
     def __init__(
         self,
@@ -110,8 +109,9 @@ class DINOv3Tower(Vision):
                 ("hidden", hidden, 1),
                 ("registers", registers, 0),
                 ("rescale", rescale, 1),
+                ("layer_scale", layer_scale, 0),
             )
-            if value < least
+            if not least <= value < math.inf
         ]
         if heads < 1 or width % heads or (width // heads) % 4:
             refused.append(
@@ -142,8 +142,6 @@ class DINOv3Tower(Vision):
             ]
         )
         self.norm = nn.LayerNorm(width, eps=eps)
-        # Draws follow this number, so that a resumed training draws what it would have drawn.
-        self.register_buffer("draws", torch.zeros((), dtype=torch.long))
 
     def units(self) -> list[nn.Module]:
         """See `Component.units`: the blocks."""
@@ -191,12 +189,15 @@ class DINOv3Tower(Vision):
         return VisualFeatures(x[patches_at], shapes, visuals.block, tapped, pooled), metrics
 
     def _stretch(self) -> float:
-        """The factor of this pass: 1 but in training."""
+        """The factor of a step: 1 but in training.
+
+        It is drawn by the class token and the registers, which every step moves: chunks of a batch, a pass
+        that is computed anew for its gradient, and a resumed training have the same.
+        """
         if not self.training or self.rescale == 1:
             return 1.0
-        generator = torch.Generator().manual_seed(int(self.draws))
-        self.draws.add_(1)
-        return self.rescale ** (2 * float(torch.rand((), generator=generator)) - 1)
+        digest = blake2b(self.prefix.detach().float().cpu().numpy().tobytes(), digest_size=8).digest()
+        return float(self.rescale ** (2 * int.from_bytes(digest) / 2**64 - 1))
 
     def token_grids(self, grids: Sequence[Grid]) -> list[Grid]:
         """The grids themselves. Pure and tensor-free."""
