@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, cast, overload
 
 import torch
+from omegaconf import DictConfig, OmegaConf
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.frozen import Frozen, Trunk
@@ -81,6 +82,8 @@ class RunTeacher(Teacher):
         if tower is None:
             raise ValueError(f"{path}: its {type(subject).__name__} has no vision tower")
         self.tower, self.space = Frozen(tower), space_of(training)
+        config = cast(DictConfig, OmegaConf.load(path / CONFIG))
+        self.made_by = OmegaConf.to_container(config.get("model") or config.assembly.vision)
         self.pretrained = behind(f"the tower of {folder}, the frozen teacher", training, path)
         self.out_width, self.patch_spec = tower.out_width, tower.patch_spec
 
@@ -91,6 +94,10 @@ class RunTeacher(Teacher):
     def weights(self) -> dict[str, torch.Tensor]:
         """See `Teacher.weights`."""
         return self.tower.module.state_dict()
+
+    def options(self) -> dict[str, Any]:
+        """See `Teacher.options`."""
+        return {"tower": self.made_by}
 
     def token_grids(self, grids: Sequence[Grid]) -> list[Grid]:
         """The tower's grids."""

@@ -10,6 +10,7 @@ import yaml
 from vlmloom.pipelines.cli import main
 from vlmloom.pipelines.loading import build_training, compose_training
 from vlmloom.pipelines.weights.starting import pretrained
+from vlmloom.registry import build
 
 TOWER = {"width": 16, "depth": 1, "heads": 2, "hidden": 32}
 TEXT = {"vocab": 512, "width": 16, "depth": 1, "heads": 2}
@@ -66,5 +67,7 @@ def test_a_teacher_of_one_s_own_is_trained_and_teaches(name, late, tmp_path, cap
     assert main([*distil, *flags(sets)]) == 0, capsys.readouterr().err
     parts = json.loads((student / "ledger.json").read_text())["curve"][-1]["parts"]
     assert parts["mine/loss"] > 0
+    # Features are kept under the settings of the tower too: its heads show in no weight.
+    assert build({"use": "teacher/run", "folder": str(run)}).options()["tower"]["heads"] == TOWER["heads"]
     experiment, _ = build_training(compose_training(student / "config.yaml"))
     assert pretrained(experiment, student) == [f"the tower of {run}, the frozen teacher"]
