@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, overload
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.components.contracts.frozen import Frozen, Trunk
@@ -82,8 +81,8 @@ class RunTeacher(Teacher):
         if tower is None:
             raise ValueError(f"{path}: its {type(subject).__name__} has no vision tower")
         self.tower, self.space = Frozen(tower), space_of(training)
-        config = cast(DictConfig, OmegaConf.load(path / CONFIG))
-        self.made_by = OmegaConf.to_container(config.get("model") or config.assembly.vision)
+        config = compose(path / CONFIG).root.plain()
+        self.made_by = config.get("model") or config["assembly"].get("vision", config["assembly"])
         self.pretrained = behind(f"the tower of {folder}, the frozen teacher", training, path)
         self.out_width, self.patch_spec = tower.out_width, tower.patch_spec
 

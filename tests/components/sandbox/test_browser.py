@@ -167,9 +167,10 @@ def test_what_hangs_or_grows_is_killed_whole(name):
 
 def test_a_page_that_never_loads_is_given_up(monkeypatch):
     need_chromium()
-    page = Page(Chromium(seconds=1.0))
+    page = Page(Chromium())
     page.show("<p>well</p>", **SIZE)
     monkeypatch.setattr(page, "_serve", lambda session, parameters: None)
+    monkeypatch.setattr(page.browser, "seconds", 1.0)
     with pytest.raises(BrowserOverran, match=r"^the browser took longer than 1 s and was ended$"):
         page.show("<p>never</p>", **SIZE)
     monkeypatch.undo()
