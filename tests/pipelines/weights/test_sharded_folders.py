@@ -1,10 +1,13 @@
 """The folder that a sharded training writes is exported as one file of the same weights is."""
 
+import io
+import pickle
 import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING
 
 pytest.importorskip("transformers")
 
@@ -13,7 +16,7 @@ from processes import together
 from released import add_modules, clean, load, save
 
 from vlmloom.pipelines.cli import main
-from vlmloom.pipelines.weights.distributed import Distributed
+from vlmloom.pipelines.weights.distributed import Distributed, _Unpickler
 from vlmloom.pipelines.weights.importing import import_released
 from vlmloom.pipelines.weights.sources import PREFIXES
 
@@ -80,3 +83,21 @@ def test_numbers_that_are_not_finite_are_refused(run, tmp_path, refused):
     checkpoint.save({"state_dict": state}, checkpoint_id=tmp_path / "run" / "bad", no_dist=True)
     said = refused("export", tmp_path / "run" / "bad")
     assert "run/bad: language.norm.weight holds numbers that are not finite; the file is damaged" in said
+
+
+class _Asks:
+    def __init__(self, kind, name):
+        self.asked = (kind, name)
+
+    def __reduce__(self):
+        return getattr, self.asked
+
+
+def test_metadata_may_name_members_of_enumerations_by_getattr_and_nothing_else():
+    """As Python 3.11.0 to 3.11.3 pickle them."""
+    member = next(iter(_MEM_FORMAT_ENCODING))
+    written = pickle.dumps(_Asks(_MEM_FORMAT_ENCODING, member.name))
+    assert _Unpickler(io.BytesIO(written)).load() is member
+    for name in ("mro", "_member_map_"):
+        with pytest.raises(pickle.UnpicklingError, match="it asks for builtins.getattr"):
+            _Unpickler(io.BytesIO(pickle.dumps(_Asks(_MEM_FORMAT_ENCODING, name)))).load()
