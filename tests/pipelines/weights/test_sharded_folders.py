@@ -99,5 +99,5 @@ def test_metadata_may_name_members_of_enumerations_by_getattr_and_nothing_else()
     written = pickle.dumps(_Asks(_MEM_FORMAT_ENCODING, member.name))
     assert _Unpickler(io.BytesIO(written)).load() is member
     for name in ("mro", "_member_map_"):
-        with pytest.raises(pickle.UnpicklingError, match="it asks for builtins.getattr"):
+        with pytest.raises(pickle.UnpicklingError, match="it asks for builtins"):
             _Unpickler(io.BytesIO(pickle.dumps(_Asks(_MEM_FORMAT_ENCODING, name)))).load()
