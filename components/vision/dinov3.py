@@ -21,11 +21,9 @@ from vlmloom.components.contracts.spec import Spec
 from vlmloom.components.contracts.vision import Vision
 from vlmloom.components.contracts.visuals import Grid, PatchSpec, VisualFeatures, Visuals, raster
 from vlmloom.components.vision.embedding import PatchEmbed
-from vlmloom.components.vision.frames import filled, swiglu
+from vlmloom.components.vision.frames import filled, need_sizes, need_taps, swiglu
 from vlmloom.components.vision.rotary import norm_and_rotate
 from vlmloom.registry import build, register
-from vlmloom.registry.depth import MOST
-from vlmloom.registry.errors import refuse
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -102,25 +100,8 @@ class DINOv3Tower(Vision):
         """
         super().__init__()
         hidden = 2 * width if hidden is None else hidden
-        refused = [
-            f"{name} is {value}; {least} or more would be right"
-            for name, value, least in (
-                ("width", width, 1),
-                ("hidden", hidden, 1),
-                ("registers", registers, 0),
-                ("rescale", rescale, 1),
-                ("layer_scale", layer_scale, 0),
-            )
-            if not least <= value < math.inf
-        ]
-        if heads < 1 or width % heads or (width // heads) % 4:
-            refused.append(
-                f"width {width} over {heads} heads is no multiple of four a head; "
-                f"width {4 * heads * max(1, round(width / (4 * max(heads, 1))))} would be right"
-            )
-        if not 0 <= depth <= MOST:
-            refused.append(f"depth is {depth}; from 0 to {MOST} would be right")
-        refuse(self.registered_name, refused)
+        more = (("registers", registers, 0), ("rescale", rescale, 1), ("layer_scale", layer_scale, 0))
+        need_sizes(self.registered_name, width, depth, heads, hidden, more)
         attention = attention or build({"use": "attention/sdpa"})
         template = ffn or partial(swiglu, bias=True)
         self.out_width = self.width = width
@@ -161,11 +142,7 @@ class DINOv3Tower(Vision):
         Raises:
             ValueError: a tap names no block.
         """
-        if wrong := [tap for tap in taps if not 0 <= tap < self.depth]:
-            raise ValueError(
-                f"{self.registered_name}: there is no block {wrong[0]} to tap; "
-                f"0 to {self.depth - 1} would be right"
-            )
+        need_taps(self.registered_name, taps, self.depth)
         shapes = self.token_grids(visuals.shapes)
         areas = [rows * columns for frames, rows, columns in shapes for _ in range(frames)]
         ahead = len(self.prefix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -57,19 +58,7 @@ class FrameTower(Vision):
                 model is so deep.
         """
         super().__init__()
-        refused = [
-            f"{name} is {value}; 1 or more would be right"
-            for name, value in (("width", width), ("hidden", hidden))
-            if value < 1
-        ]
-        if heads < 1 or width % heads or (width // heads) % 4:
-            refused.append(
-                f"width {width} over {heads} heads is no multiple of four a head; "
-                f"width {4 * heads * max(1, round(width / (4 * max(heads, 1))))} would be right"
-            )
-        if not 0 <= depth <= MOST:
-            refused.append(f"depth is {depth}; from 0 to {MOST} would be right")
-        refuse(self.registered_name, refused)
+        need_sizes(self.registered_name, width, depth, heads, hidden)
         if attention is None:
             attention = build({"use": "attention/sdpa"})
         self.out_width = self.width = width
@@ -121,11 +110,7 @@ class FrameTower(Vision):
         Raises:
             ValueError: a tap names no block, or a clip's frames are no multiple of `temporal`.
         """
-        if wrong := [tap for tap in taps if not 0 <= tap < self.depth]:
-            raise ValueError(
-                f"{self.registered_name}: there is no block {wrong[0]} to tap; "
-                f"0 to {self.depth - 1} would be right"
-            )
+        need_taps(self.registered_name, taps, self.depth)
         shapes = self.token_grids(visuals.shapes)
         x = self.embed(visuals, shapes)
         lengths = [rows * columns for frames, rows, columns in shapes for _ in range(frames)]
@@ -165,6 +150,39 @@ class FrameTower(Vision):
         """`patches` of 3 * patch * patch become `visual` of the tower's width."""
         spec.need(self.registered_name, "patches", 3 * self.patch_spec.patch**2)
         return Spec("visual", self.width, tuple(self.token_grids(spec.grids)))
+
+
+def need_sizes(
+    who: str, width: int, depth: int, heads: int, hidden: int, more: Sequence[tuple[str, float, int]] = ()
+) -> None:
+    """Refuse sizes that no tower of rotated heads has; `more` are names and values, each with its least.
+
+    Raises:
+        ValueError: a number is out of range, or the heads do not divide the width into multiples of four.
+    """
+    refused = [
+        f"{name} is {value}; {least} or more would be right"
+        for name, value, least in (("width", width, 1), ("hidden", hidden, 1), *more)
+        if not least <= value < math.inf
+    ]
+    if heads < 1 or width % heads or (width // heads) % 4:
+        refused.append(
+            f"width {width} over {heads} heads is no multiple of four a head; "
+            f"width {4 * heads * max(1, round(width / (4 * max(heads, 1))))} would be right"
+        )
+    if not 0 <= depth <= MOST:
+        refused.append(f"depth is {depth}; from 0 to {MOST} would be right")
+    refuse(who, refused)
+
+
+def need_taps(who: str, taps: Sequence[int], depth: int) -> None:
+    """Refuse taps that name no block.
+
+    Raises:
+        ValueError: one does not.
+    """
+    if wrong := [tap for tap in taps if not 0 <= tap < depth]:
+        raise ValueError(f"{who}: there is no block {wrong[0]} to tap; 0 to {depth - 1} would be right")
 
 
 def swiglu(*, width: int, hidden: int, **arguments: Any) -> FFN:
