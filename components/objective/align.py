@@ -14,6 +14,7 @@ from vlmloom.components.contracts.intake import Intake, Towers
 from vlmloom.components.contracts.objective import Objective
 from vlmloom.components.contracts.packed import Packed
 from vlmloom.components.contracts.projector import Projector
+from vlmloom.components.objective.contrastive import lost
 from vlmloom.registry import build, name_of, register
 
 
@@ -108,9 +109,7 @@ class Align(Objective):
             features, _ = trunk.vision(batch.visuals["vision"])
             words = trunk.language.embed(batch.ids)
         projected, metrics = module(features)
-        loss, parts = self.align(
-            projected, words, batch.boundaries, batch.extras["pairs"], len(batch.extras.get("corrupt", []))
-        )
+        loss, parts = self.align(projected, words, batch.boundaries, batch.extras["pairs"], lost(batch))
         return loss + declared_losses(metrics), metrics | parts
 
     def flops(self, module: Any, batch: Packed) -> dict[str, int]:
