@@ -81,8 +81,7 @@ class RunTeacher(Teacher):
         if tower is None:
             raise ValueError(f"{path}: its {type(subject).__name__} has no vision tower")
         self.tower, self.space = Frozen(tower), space_of(training)
-        config = compose(path / CONFIG).root.plain()
-        self.made_by = config.get("model") or config["assembly"].get("vision", config["assembly"])
+        self.config = path / CONFIG
         self.pretrained = behind(f"the tower of {folder}, the frozen teacher", training, path)
         self.out_width, self.patch_spec = tower.out_width, tower.patch_spec
 
@@ -96,7 +95,8 @@ class RunTeacher(Teacher):
 
     def options(self) -> dict[str, Any]:
         """See `Teacher.options`."""
-        return {"tower": self.made_by}
+        config = compose(self.config).root.plain()
+        return {"tower": config.get("model") or config["assembly"].get("vision", config["assembly"])}
 
     def token_grids(self, grids: Sequence[Grid]) -> list[Grid]:
         """The tower's grids."""

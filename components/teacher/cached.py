@@ -138,11 +138,11 @@ class Cached(Teacher):
 
     def _key(self, patches: Tensor, shape: Grid, block: int) -> str:
         if self._name is None:
-            self._name = digest_of(self.weights())
-        stamp = f"{self._name} {shape} {block} {self.patch_spec} {self.kept_as} {patches.dtype}"
-        if options := self.options():
-            stamp += " " + json.dumps(options, sort_keys=True, default=str)
-        digest = hashlib.blake2b(stamp.encode(), digest_size=20)
+            options = self.options()
+            told = " " + json.dumps(options, sort_keys=True, default=str) if options else ""
+            self._name = digest_of(self.weights()) + told
+        stamp = f"{self._name} {shape} {block} {self.patch_spec} {self.kept_as} {patches.dtype}".encode()
+        digest = hashlib.blake2b(stamp, digest_size=20)
         digest.update(_bytes(patches))
         return digest.hexdigest()
 

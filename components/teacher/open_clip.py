@@ -71,7 +71,7 @@ class OpenCLIP(SquareTeacher):
         super().__init__(
             stride=size // rows, size=size, out_width=width, mean=config["mean"], std=config["std"]
         )
-        self.model, self.name = visual, model
+        self.model = visual
         self.pretrained = [] if weights is None else [f"open_clip {model} of {weights}, a frozen teacher"]
         self.space = None if weights is None else _Space(who, model, weights)
         self.freeze_all()

@@ -100,9 +100,8 @@ class TimmTeacher(SquareTeacher):
             last, maps = self.model.forward_intermediates(images, indices=1, norm=True, output_fmt="NCHW")
         except AssertionError:  # a model that has no norm for its maps (Hiera)
             maps = []
-        if (
-            not maps or maps[-1].shape[1] != self.out_width
-        ):  # or whose norm is in a neck of another width (SAM)
+        # Or one whose norm is in a neck of another width (SAM).
+        if not maps or maps[-1].shape[1] != self.out_width:
             last, maps = self.model.forward_intermediates(images, indices=1, norm=False, output_fmt="NCHW")
         return maps[-1], self.model.forward_head(last, pre_logits=True)
 

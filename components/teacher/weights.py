@@ -18,7 +18,6 @@ FAULTS = (
     AssertionError,
     AttributeError,
     IndexError,
-    NotImplementedError,
     RuntimeError,
     TypeError,
     ValueError,
