@@ -269,8 +269,10 @@ class Loom(LightningModule):
                 print(f"left out: {fault}", file=sys.stderr)
             ledger.corrupt[fault] += 1
         ledger.labels += account.labels
-        for name in ("flops", "samples", "tokens", "visual"):
-            setattr(ledger, name, getattr(ledger, name) + getattr(account, name))
+        ledger.flops += account.flops
+        ledger.samples += account.samples
+        ledger.tokens += account.tokens
+        ledger.visual += account.visual
         self._empty = self._empty + 1 if account.corrupt and not account.samples else 0
         if self._empty == EMPTY:
             raise UserError(
