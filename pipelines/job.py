@@ -94,7 +94,7 @@ def _enter(job: Job) -> None:
 
     end_with_parent()
     quiet()
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         work(job, console)
     except KeyboardInterrupt:

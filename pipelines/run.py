@@ -80,7 +80,7 @@ def train(
     Raises:
         UserError: the folder holds another experiment, or the run cannot go on.
     """
-    console = console or Console(stderr=True, highlight=False)
+    console = console or Console(stderr=True, highlight=False, soft_wrap=True)
     model = experiment.subject
     claim(folder, resolved)
     if finished(folder):
@@ -102,7 +102,7 @@ def train(
     kept = restored(folder, lambda: ledger.steps or begun(folder), ours)
     with kept if ranks.first() else nullcontext():
         prepare(experiment, folder, resolved, console)
-        console.print(f"{experiment.name}: {precision.why}", soft_wrap=True)
+        console.print(f"{experiment.name}: {precision.why}")
         if isinstance(trainer.strategy, FSDP2) and not any(one.is_meta for one in model.parameters()):
             console.print(f"{experiment.name}: built whole in every process before it is cut")
         with swept(folder) if ranks.first() else nullcontext():
@@ -219,7 +219,7 @@ def prepare(experiment: Training, folder: Path, resolved: str, console: Console)
     if isinstance(experiment, Experiment) and experiment.weights is not None and not begun(folder):
         started = start(experiment.assembly, experiment.weights)
         for line in started.lines():
-            console.print(line, soft_wrap=True, markup=False)
+            console.print(line, markup=False)
     if not ranks.first():
         return
     if not old:

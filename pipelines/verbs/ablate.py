@@ -81,5 +81,5 @@ def run(args: argparse.Namespace) -> int:
         scale=args.scale,
         command=shlex.join(["vlmloom", *sys.argv[1:]]),
     )
-    print(compare(plan, Console(stderr=True, highlight=False)))
+    print(compare(plan, Console(stderr=True, highlight=False, soft_wrap=True)))
     return 0

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
     in_shards = any("fsdp2" in str(one).lower() for one in (*rest, flags.get("strategy")))
     training, resolved = build_training(composed, in_shards=in_shards)
     folder = args.out or Path("runs") / training.name
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     ledger = train(training, folder, resolved=resolved, make_trainer=factory, console=console)
     if hasattr(training.subject, "generate"):
         then = f"vlmloom evaluate {folder}"

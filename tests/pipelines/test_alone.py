@@ -69,12 +69,15 @@ def scenes(tiny) -> None:
 
 
 @pytest.mark.parametrize("name", ["experts", "head", "mmtp", "projector", "tower", "itself", "specialist"])
-def test_a_component_trains_with_what_an_assembly_has(tiny, scenes, tmp_path, name, capsys):
+def test_a_component_trains_with_what_an_assembly_has(tiny, scenes, tmp_path, name, capsys, monkeypatch):
+    # What is printed is for copying: no terminal is too narrow for a line.
+    monkeypatch.setenv("COLUMNS", "40")
     call = ["fit", *calls(tiny)[name], "--out", str(tmp_path), "--budget", "samples=60"]
     flags = ["--set", "stages.0.pack_tokens=256", "--trainer.log_every_n_steps=1"]
     assert main([*call, *flags]) == 0, capsys.readouterr().err
     told = capsys.readouterr().err
     assert "model        trains" in told and "stage alone" in told
+    assert f'load_component("{tmp_path}")' in told
     assert ("objective    trains" in told) == (name in ("projector", "tower", "itself"))
     ledger = json.loads((tmp_path / "ledger.json").read_text())
     assert ledger["samples"] >= 60 and ledger["flops"] > 0 and ledger["curve"]
