@@ -1,14 +1,13 @@
-"""Blocks of embeddings from every rank, passed from neighbour to neighbour in both directions at once.
+"""Rows of every rank, passed from neighbour to neighbour in both directions at once.
 
 No rank ever gathers by broadcast. With four ranks, rank 0 receives the blocks of ranks 3 and 1, then that of
-rank 2 by way of rank 3. Under `blocks` each block's gradient travels back along the way it came, for which
-every block is kept; under `carried` it is known at once and travels on with the block, of which none is kept.
+rank 2 by way of rank 3. What a rank finds of a block travels on with it and home at the end; none is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, distributed
@@ -45,96 +44,41 @@ def _swap(outgoing: list[tuple[Tensor, int]], incoming: list[tuple[Tensor, int]]
         request.wait()
 
 
-class _PassOn(torch.autograd.Function):
-    """Hand blocks to neighbours and take theirs; on the way back, hand back the gradients.
+class Sum(NamedTuple):
+    """What grows with a block on its way.
 
-    `moves` are `(hop, rows)` pairs: a block goes to rank + hop, and one of `rows` rows comes from rank - hop.
+    Attributes:
+        own: `[n, ...]` for this rank's block, changed in place.
+        neutral: where the sums of other blocks start.
+        join: adds what the others have found, as `torch.add`.
     """
 
-    @staticmethod
-    def forward(ctx: Any, group: Group, moves: tuple[tuple[int, int], ...], *blocks: Tensor) -> tuple:
-        rank, ranks = world(group)
-        ctx.group, ctx.moves, ctx.rows = group, moves, [len(block) for block in blocks]
-        received = []
-        outgoing, incoming = [], []
-        for block, (hop, rows) in zip(blocks, moves, strict=True):
-            received.append(block.new_empty(rows, *block.shape[1:]))
-            outgoing.append((block.contiguous(), (rank + hop) % ranks))
-            incoming.append((received[-1], (rank - hop) % ranks))
-        _swap(outgoing, incoming, group)
-        return tuple(received)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple:
-        rank, ranks = world(ctx.group)
-        returned = []
-        outgoing, incoming = [], []
-        for gradient, rows, (hop, _) in zip(gradients, ctx.rows, ctx.moves, strict=True):
-            returned.append(gradient.new_empty(rows, *gradient.shape[1:]))
-            outgoing.append((gradient.contiguous(), (rank - hop) % ranks))
-            incoming.append((returned[-1], (rank + hop) % ranks))
-        _swap(outgoing, incoming, ctx.group)
-        return None, None, *returned
+    own: Tensor
+    neutral: float = 0.0
+    join: Callable[..., Tensor] = torch.add
 
 
-def blocks(embeddings: Tensor, labels: Tensor, group: Group = None) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Every rank's embeddings and labels, this rank's first.
+def carried(parts: Sequence[Tensor], sums: Sequence[Sum], group: Group = None) -> Iterator[list[Tensor]]:
+    """Every rank's rows, this rank's first, each with the sums that belong to them; no autograd.
 
-    Gradients with respect to a block are returned to its rank. Every rank has to draw all blocks.
+    What is added to a sum goes on with its block and home at the end: once all blocks are drawn, `Sum.own`
+    holds what all ranks have added for this one. Two blocks and their sums are held at a time, however many
+    ranks there are. Every rank has to draw all blocks.
 
     Args:
-        embeddings: `[n, D]`; n may differ between ranks.
-        labels: `[n]` whole numbers that travel along.
+        parts: each `[n, ...]`; n may differ between ranks.
+        sums: of this rank's rows.
         group: the process group.
 
     Yields:
-        The rank that a block comes from, its embeddings and its labels.
+        The parts of a rank, then the sums, to be changed in place.
     """
     rank, ranks = world(group)
-    yield rank, embeddings, labels
+    yield [*parts, *(one.own for one in sums)]
     if ranks == 1:
         return
-    held = counts(len(embeddings), embeddings.device, group)
-    # What moves right comes from the left, and the other way round.
-    right = left = (embeddings, labels)
-    for step in range(1, ranks // 2 + 1):
-        last = 2 * step == ranks
-        hops = (1,) if last else (1, -1)
-        moves = tuple((hop, held[(rank - hop * step) % ranks]) for hop in hops)
-        sent = (right,) if last else (right, left)
-        features = _PassOn.apply(group, moves, *(features for features, _ in sent))
-        tags = _PassOn.apply(group, moves, *(tags for _, tags in sent))
-        right = (features[0], tags[0])
-        yield (rank - step) % ranks, *right
-        if not last:
-            left = (features[1], tags[1])
-            yield (rank + step) % ranks, *left
-
-
-def carried(
-    embeddings: Tensor, labels: Tensor, group: Group = None
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Every rank's embeddings and labels, this rank's first, each with a sum for the gradient; no autograd.
-
-    What is added to a sum goes on with its block and home at the end: once all blocks are drawn, the first
-    sum holds what all ranks have added for this one. Two blocks and their sums are held at a time, however
-    many ranks there are.
-
-    Args:
-        embeddings: `[n, D]`; n may differ between ranks.
-        labels: `[n]` whole numbers that travel along.
-        group: the process group.
-
-    Yields:
-        The embeddings and labels of a rank, and the sum `[n, D]`, to be changed in place.
-    """
-    rank, ranks = world(group)
-    own = torch.zeros_like(embeddings)
-    yield embeddings, labels, own
-    if ranks == 1:
-        return
-    held = counts(len(embeddings), embeddings.device, group)
-    blocks = {hop: [embeddings.contiguous(), labels.contiguous()] for hop in (1, -1)}
+    held = counts(len(parts[0]), parts[0].device, group)
+    blocks = {hop: [part.contiguous() for part in parts] for hop in (1, -1)}
     for step in range(1, ranks // 2 + 1):
         hops = (1,) if 2 * step == ranks else (1, -1)
         outgoing, incoming = [], []
@@ -147,14 +91,16 @@ def carried(
         _swap(outgoing, incoming, group)
         for hop in hops:
             if step == 1:
-                blocks[hop].append(torch.zeros_like(blocks[hop][0]))
-            yield tuple(blocks[hop])  # type: ignore[misc]
+                rows = len(blocks[hop][0])
+                blocks[hop] += [one.own.new_full((rows, *one.own.shape[1:]), one.neutral) for one in sums]
+            yield blocks[hop]
     far = {1: ranks // 2, -1: (ranks - 1) // 2}
-    returned = {hop: torch.empty_like(own) for hop, steps in far.items() if steps}
-    _swap(
-        [(blocks[hop][2], (rank - hop * far[hop]) % ranks) for hop in returned],
-        [(part, (rank + hop * far[hop]) % ranks) for hop, part in returned.items()],
-        group,
-    )
-    for part in returned.values():
-        own += part
+    returned = {hop: [torch.empty_like(one.own) for one in sums] for hop, steps in far.items() if steps}
+    outgoing, incoming = [], []
+    for hop, back in returned.items():
+        outgoing += [(part, (rank - hop * far[hop]) % ranks) for part in blocks[hop][len(parts) :]]
+        incoming += [(part, (rank + hop * far[hop]) % ranks) for part in back]
+    _swap(outgoing, incoming, group)
+    for back in returned.values():
+        for one, part in zip(sums, back, strict=True):
+            one.join(one.own, part, out=one.own)

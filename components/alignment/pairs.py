@@ -6,17 +6,38 @@ gradients are taken at once, so that memory grows with N + M.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlmloom.components.alignment.exchange import carried
+from vlmloom.components.alignment.exchange import Sum, carried
 
 LOGITS = 2**20
 """About how many logits exist at a time."""
+
+
+def _rows(x: Tensor, block: Tensor, rows: int | None) -> Iterator[tuple[slice, Tensor]]:
+    """A few rows of x at a time and their cosines with the block, in fp32 at least."""
+    several = rows or max(1, LOGITS // max(len(block), 1))
+    for start in range(0, len(x) if len(block) else 0, several):
+        part = slice(start, start + several)
+        yield part, (x[part] @ block.t()).to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _nothing(x: Tensor) -> Tensor:
+    """`[N]`, below any number, in fp32 at least."""
+    return x.new_full((len(x),), -torch.inf, dtype=torch.promote_types(x.dtype, torch.float32))
+
+
+def _seek(best: Tensor, found: Tensor, cosines: Tensor, tags: Tensor) -> None:
+    """Set, in place, the highest cosine of each row so far and the label of that caption."""
+    largest, place = cosines.max(1)
+    found.copy_(torch.where(largest > best, tags[place], found))
+    torch.maximum(best, largest, out=best)
 
 
 class _SigmoidPairs(torch.autograd.Function):
@@ -31,21 +52,13 @@ class _SigmoidPairs(torch.autograd.Function):
         captions: Tensor,
         rows: int | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        wide = torch.promote_types(x.dtype, torch.float32)
-        loss = x.new_zeros((), dtype=wide)
-        to_x, own = torch.zeros_like(x), None
+        best, found = _nothing(x), torch.zeros_like(pictures)
+        loss = best.new_zeros(())
+        to_x, to_z = torch.zeros_like(x), torch.zeros_like(z)
         to_scale, to_bias = torch.zeros_like(loss), torch.zeros_like(loss)
-        best, found = x.new_full((len(x),), -torch.inf, dtype=wide), torch.zeros_like(pictures)
-        for block, tags, to_block in carried(z, captions):
-            # What of the rows is there already; the first block finds nothing.
-            there, own = (0, to_block) if own is None else (1, own)
-            several = rows or max(1, LOGITS // max(len(block), 1))
-            for start in range(0, len(x) if len(block) else 0, several):
-                part = slice(start, start + several)
-                cosines = (x[part] @ block.t()).to(wide)
-                largest, place = cosines.max(1)
-                found[part] = torch.where(largest > best[part], tags[place], found[part])
-                best[part] = torch.maximum(best[part], largest)
+        for block, tags, to_block in carried((z, captions), [Sum(to_z)]):
+            for part, cosines in _rows(x, block, rows):
+                _seek(best[part], found[part], cosines, tags)
                 sign = torch.where(pictures[part, None] == tags, 1.0, -1.0)
                 margin = sign * (cosines * scale + bias)
                 loss -= F.logsigmoid(margin).sum()
@@ -53,9 +66,9 @@ class _SigmoidPairs(torch.autograd.Function):
                 to_scale += (slope * cosines).sum()
                 to_bias += slope.sum()
                 slope = (slope * scale).to(x.dtype)
-                to_x[part].addmm_(slope, block, beta=there)
+                to_x[part].addmm_(slope, block)
                 to_block.addmm_(slope.t(), x[part])
-        ctx.save_for_backward(to_x, own, to_scale.to(scale.dtype), to_bias.to(bias.dtype))
+        ctx.save_for_backward(to_x, to_z, to_scale.to(scale.dtype), to_bias.to(bias.dtype))
         ctx.mark_non_differentiable(best, found)
         return loss, best, found
 
@@ -97,84 +110,61 @@ def sigmoid_pairs(
         return _SigmoidPairs.apply(x, z, scale, bias, picture_labels, caption_labels, rows)
 
 
-class _RowLogSumExp(torch.autograd.Function):
+class _SoftmaxPairs(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, z: Tensor, scale: Tensor, own: Tensor, other: Tensor, rows: int
-    ) -> tuple[Tensor, ...]:
-        wide = torch.promote_types(x.dtype, torch.float32)
-        total, best = (x.new_full((len(x),), -torch.inf, dtype=wide) for _ in range(2))
-        positive, partners, place = torch.zeros_like(total), torch.zeros_like(own), torch.zeros_like(own)
-        for start in range(0, len(x) if len(z) else 0, rows):
-            part = slice(start, start + rows)
-            cosines = (x[part] @ z.t()).to(wide)
-            best[part], place[part] = cosines.max(1)
-            same = own[part, None] == other
-            partners[part] = same.sum(1)
-            logits = cosines.mul_(scale)
-            total[part] = logits.logsumexp(1)
-            positive[part] = (logits * same).sum(1)
-        ctx.save_for_backward(x, z, scale, own, other, total)
-        ctx.rows = rows
-        ctx.mark_non_differentiable(partners, best, place)
-        return total, positive, partners, best, place
+        ctx: Any, x: Tensor, z: Tensor, scale: Tensor, pictures: Tensor, captions: Tensor, rows: int | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        best, found = _nothing(x), torch.zeros_like(pictures)
+        # Of a picture over all captions, and of a caption over all pictures: the log of the sum of
+        # exponentials of logits, the sum of the logits of its partners, and how many these are.
+        over_z, over_x = ([_nothing(of), *_nothing(of).new_zeros(2, len(of))] for of in (x, z))
+        sums = [Sum(over_x[0], -torch.inf, torch.logaddexp), *map(Sum, over_x[1:])]
+        for block, tags, *columns in carried((z, captions), sums):
+            for part, cosines in _rows(x, block, rows):
+                _seek(best[part], found[part], cosines, tags)
+                logits, same = cosines * scale, pictures[part, None] == tags
+                for axis, (total, positive, partners) in ((1, [of[part] for of in over_z]), (0, columns)):
+                    torch.logaddexp(total, logits.logsumexp(axis), out=total)
+                    positive += (logits * same).sum(axis)
+                    partners += same.sum(axis)
+        loss = sum((total - positive / partners).sum() for total, positive, partners in (over_z, over_x))
+
+        to_x, to_z, to_scale = torch.zeros_like(x), torch.zeros_like(z), torch.zeros_like(loss)
+        known = (z, captions, over_x[0], over_x[2])
+        for block, tags, total, partners, to_block in carried(known, [Sum(to_z)]):
+            for part, cosines in _rows(x, block, rows):
+                logits, same = cosines * scale, pictures[part, None] == tags
+                slope = (logits - over_z[0][part, None]).exp_() + (logits - total).exp_()
+                slope -= same * (1 / over_z[2][part, None] + 1 / partners)
+                to_scale += (slope * cosines).sum()
+                slope = (slope * scale).to(x.dtype)
+                to_x[part].addmm_(slope, block)
+                to_block.addmm_(slope.t(), x[part])
+        ctx.save_for_backward(to_x, to_z, to_scale.to(scale.dtype))
+        ctx.mark_non_differentiable(best, found)
+        return loss, best, found
 
     @staticmethod
-    def backward(ctx: Any, to_total: Tensor, to_positive: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        x, z, scale, own, other, total = ctx.saved_tensors
-        to_x, to_z = torch.zeros_like(x), torch.zeros_like(z)
-        wide = total.dtype
-        to_scale = torch.zeros((), dtype=wide, device=x.device)
-        for start in range(0, len(x) if len(z) else 0, ctx.rows):
-            part = slice(start, start + ctx.rows)
-            cosines = (x[part] @ z.t()).to(wide)
-            slope = (cosines * scale - total[part, None]).exp_() * to_total[part, None]
-            slope += (own[part, None] == other) * to_positive[part, None]
-            to_scale += (slope * cosines).sum()
-            slope = (slope * scale).to(x.dtype)
-            torch.mm(slope, z, out=to_x[part])
-            to_z.addmm_(slope.t(), x[part])
-        return to_x, to_z, to_scale.to(scale.dtype), None, None, None
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(part * gradient for part in ctx.saved_tensors), None, None, None)
 
 
-class Rows(NamedTuple):
-    """What the rows of `scale * x @ z.T` say of a block.
-
-    Attributes:
-        total: `[N]` log sum exp.
-        positive: `[N]` the sum of logits whose labels are equal to the row's.
-        partners: `[N]` how many those are.
-        best: `[N]` the highest cosine.
-        place: `[N]` where it is.
-    """
-
-    total: Tensor
-    positive: Tensor
-    partners: Tensor
-    best: Tensor
-    place: Tensor
-
-
-def row_log_sum_exp(
-    x: Float[Tensor, "items width"],
-    z: Float[Tensor, "others width"],
+def softmax_pairs(
+    x: Float[Tensor, "pictures width"],
+    z: Float[Tensor, "captions width"],
     scale: Float[Tensor, ""],
-    own: Int[Tensor, "items"],
-    other: Int[Tensor, "others"],
+    picture_labels: Int[Tensor, "pictures"],
+    caption_labels: Int[Tensor, "captions"],
     rows: int | None = None,
-) -> Rows:
-    """The rows of `scale * x @ z.T`, of which `rows` exist at a time, and once more on the way back.
+) -> tuple[Float[Tensor, ""], Float[Tensor, "pictures"], Int[Tensor, "pictures"]]:
+    """What it costs to tell own pictures' captions, and own captions' pictures, from those of all ranks.
 
-    Blocks are put together by a further log sum exp of their totals.
+    `sum_i log sum_j exp(s_ij) - mean_(j of equal label) s_ij` with s = scale * <x_i, z_j>, and the same of
+    captions. Two rounds of the blocks: the first finds all sums, the second the gradients, as in
+    `sigmoid_pairs`, which also says what the arguments and the results are.
 
-    Args:
-        x: `[N, D]` unit vectors.
-        z: `[M, D]` unit vectors of the other side.
-        scale: of the cosines.
-        own: `[N]` labels.
-        other: `[M]` labels.
-        rows: items at a time; None keeps about a million logits.
+    Reference: CLIP, arXiv 2103.00020, figure 3; UniCL, arXiv 2204.03610 (equal labels).
     """
-    rows = max(1, LOGITS // max(len(z), 1)) if rows is None else rows
     with torch.autocast(x.device.type, enabled=False):
-        return Rows(*_RowLogSumExp.apply(x, z, scale, own, other, rows))
+        return _SoftmaxPairs.apply(x, z, scale, picture_labels, caption_labels, rows)

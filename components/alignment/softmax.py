@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vlmloom.components.alignment.exchange import blocks, counts, world
-from vlmloom.components.alignment.pairs import row_log_sum_exp
+from vlmloom.components.alignment.exchange import counts, world
+from vlmloom.components.alignment.pairs import softmax_pairs
 from vlmloom.components.alignment.two_tower import TwoTower, nothing_to_tell
 from vlmloom.components.contracts.component import Metrics
 from vlmloom.registry import register
@@ -64,23 +63,6 @@ class SoftmaxAlignment(TwoTower):
         if total < 2:
             return nothing_to_tell(self, pictures, captions, lost, total)
         scale = self.log_scale.exp().clamp(max=MAX_SCALE)
-        forth, hit = self._one_way(pictures, captions, labels, scale)
-        back, _ = self._one_way(captions, pictures, labels, scale)
-        return (forth + back) * (ranks / total / 2), {"retrieval": hit, "scale": scale.detach()}
-
-    @staticmethod
-    def _one_way(x: Tensor, z: Tensor, labels: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        """What it costs own rows to tell their partners from those of all ranks, and how often they do."""
-        found = []
-        best, own = x.new_full((len(labels),), -torch.inf), torch.zeros_like(labels, dtype=torch.bool)
-        for _, block, tags in blocks(z, labels):
-            rows = row_log_sum_exp(x, block, scale, labels, tags)
-            found.append(rows)
-            if len(tags):
-                own = torch.where(rows.best > best, tags[rows.place] == labels, own)
-                best = torch.maximum(best, rows.best)
-        total = torch.stack([rows.total for rows in found]).logsumexp(0)
-        positive, partners = (
-            torch.stack([getattr(rows, name) for rows in found]).sum(0) for name in ("positive", "partners")
-        )
-        return (total - positive / partners).sum(), own.float().mean()
+        loss, _, found = softmax_pairs(pictures, captions, scale, labels, labels)
+        own = found == labels
+        return loss * (ranks / total / 2), {"retrieval": own.float().mean(), "scale": scale.detach()}
