@@ -22,6 +22,7 @@ from vlmloom.components.contracts.task import Task
 from vlmloom.components.task.corrupt import spoilt
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import RGB, Cutout, Drawing
+from vlmloom.components.task.forms import of_choices
 from vlmloom.components.task.vocabulary import Entry
 from vlmloom.components.task.world import SPOILT, Style, World, arrangement
 
@@ -121,15 +122,20 @@ class SceneTask(Task):
         """The key of an item's scene."""
         return f"{item.source}:{arrangement(item.things):016x}"
 
+    def form_of(self, item: Item) -> str:
+        """What a model has to be told of the answer beside the question; the suite says whether it is."""
+        return of_choices(item.choices, item.question)
+
     def _sample(self, item: Item, split: str, index: int) -> Sample:
         # The same arrangement in another style, or spoilt, is another scene.
         key = f"{split}:{self.scene_key(item)}" if split in SPOILT else self.scene_key(item)
         scene = Scene(key, item.things)
+        form = self.form_of(item) if self.world.forms else ""
         return Sample(
             task=self.name,
             split=split,
             index=index,
-            prompt=[*item.pictures, item.question],
+            prompt=[*item.pictures, f"{item.question} {form}" if form else item.question],
             answer=item.answer,
             scene=scene,
             caption=describe(scene) if item.pictures else "",

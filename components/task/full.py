@@ -21,7 +21,8 @@ class Full(Mixture):
     """All tasks of the families that are asked for, at the size of real models.
 
     Tasks are found through the registry by the folder that they stand in, so that a new one appears by
-    itself. One whose source or package is missing is left out, and `availability` says what it lacks.
+    itself, and every question says what form its answer has. One whose source or package is missing is left
+    out, and `availability` says what it lacks.
 
     Args:
         families: of perception, documents, reasoning, video and agentic; None takes all five.
@@ -94,6 +95,7 @@ class Full(Mixture):
             square_share=square_share,
             side=side,
             corrupt=True,
+            forms=True,
         )
         templates = dict(_found(asked, languages)) | (tasks or {})
         for name in without:

@@ -62,6 +62,7 @@ class World:
         square_share: the share of pictures that are square; the others are half as wide or as high again.
         side: the shorter side of a picture in pixels.
         corrupt: whether visual perception has a corrupt split: items of the test quarter, spoilt.
+        forms: whether every question says what form its answer has.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class World:
         square_share: float = 0.75,
         side: int = 64,
         corrupt: bool = False,
+        forms: bool = False,
     ) -> None:
         if not 4 <= things <= len(VOCABULARY):
             raise ValueError(f"things is {things}, but the vocabulary takes 4 to {len(VOCABULARY)}")
@@ -104,6 +106,7 @@ class World:
         self.square_share = square_share
         self.side = side
         self.corrupt = corrupt
+        self.forms = forms
 
     @cached_property
     def style(self) -> Style:

@@ -8,6 +8,7 @@ from vlmloom.components.contracts.sample import Episode, Observation, Reward, Sa
 from vlmloom.components.task.base import Item, SceneTask, placed
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import Drawing
+from vlmloom.components.task.forms import of_choices
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
 
@@ -109,8 +110,12 @@ class Dialogue(Episode):
         said = [
             f"{question}\n{answer}\n" for (question, _), answer in zip(self.turns, self.answers, strict=False)
         ]
-        question = "" if self.done else f"{self.turns[len(self.answers)][0]} Answer with one name."
-        return Observation([*self.sample.pictures, "".join(said) + question])
+        return Observation([*self.sample.pictures, "".join(said) + ("" if self.done else self._question())])
+
+    def _question(self) -> str:
+        world, question = self.task.world, self.turns[len(self.answers)][0]
+        names = world.colours if "colour" in question else [entry.name for entry in world.vocabulary]
+        return f"{question} {of_choices(list(names), question)}"
 
     def act(self, response: str) -> None:
         """Answer the question of this turn."""

@@ -51,6 +51,10 @@ class BarValue(SceneTask):
         assert self.world.tables is not None
         return SmallNumbers(self.world.tables, top=TOP)
 
+    def form_of(self, item: Item) -> str:
+        """The scale is part of it, since no numbers stand beside the lines."""
+        return f"The lines stand at 3, 6 and 9. {super().form_of(item)}"
+
     def compose(self, draw: Draw, split: str) -> Item:
         """Neighbouring rows of one column as bars."""
         count = draw.between(self.fewest, self.most)

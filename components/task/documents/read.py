@@ -49,6 +49,10 @@ class Read(SceneTask):
         splits = super().splits()
         return [*splits, "shift"] if self.shifted and "shift" not in splits else splits
 
+    def form_of(self, item: Item) -> str:
+        """What may be written is not told: the word is to be read."""
+        return "Answer with the word alone."
+
     def compose(self, draw: Draw, split: str) -> Item:
         """A thing, and a word on a plate across it."""
         world = self.world

@@ -10,6 +10,7 @@ from typing import ClassVar
 from vlmloom.components.contracts.sample import Sample, describe
 from vlmloom.components.task.base import Item, SceneTask
 from vlmloom.components.task.corrupt import KINDS
+from vlmloom.components.task.forms import BOX, of_choices
 from vlmloom.components.task.world import World
 
 
@@ -61,6 +62,12 @@ class PerceptionTask(SceneTask):
     def either(self, names: Sequence[str], *more: str, form: int = 0) -> str:
         """The question, its first two gaps filled with all names but the last and with the last."""
         return self.ask(self.listed(names[:-1]), names[-1], *more, form=form)
+
+    def form_of(self, item: Item) -> str:
+        """See `SceneTask.form_of`; in the language, and that of a box where one is asked for."""
+        if self.judge()["use"] == "reward/box":
+            return BOX[self.language]
+        return of_choices([self.word(choice) for choice in item.choices], item.question, self.language)
 
     def _sample(self, item: Item, split: str, index: int) -> Sample:
         sample = super()._sample(item, split, index)

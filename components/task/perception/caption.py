@@ -78,6 +78,10 @@ class Caption(SceneTask):
         source = self.world.sprites
         return {language: source.names(language) for language in source.languages if language in PHRASES}
 
+    def form_of(self, item: Item) -> str:
+        """The name of every thing that is shown."""
+        return "Answer with a short caption that names every thing."
+
     def admits(self, split: str, item: Item) -> bool:
         """All items of a split are drawn from the things that it may show."""
         return True

@@ -9,6 +9,7 @@ from vlmloom.components.task.boxed import boxed
 from vlmloom.components.task.folder import FolderTask
 from vlmloom.components.task.full import Full
 from vlmloom.components.task.perception.count import Count
+from vlmloom.components.task.suite import Nano
 from vlmloom.registry import build, catalog, compose
 from vlmloom.registry.errors import UserError
 
@@ -28,6 +29,24 @@ def test_every_registered_task_of_a_family_is_there_or_said_to_lack_something(fu
         assert name in full.tasks or full.availability()[entry.name] != "ready", entry.name
         if name in full.tasks:
             assert full.tasks[name].family == entry.family, f"{entry.file}: its folder is {entry.family}"
+
+
+def test_every_question_says_what_may_be_answered():
+    """A model that was not trained on these tasks cannot know the names, the scale, or the order of a box."""
+    suite = Full(shift=[], languages=("en", "zh", "es", "de"), families=["perception", "documents"])
+    told = set()
+    for name, task in suite.tasks.items():
+        sample = task.plan("test", 1)
+        question = sample.prompt[-1]
+        if task.judge()["use"] == "reward/box":
+            assert "[x1,y1,x2,y2]" in question, name
+        elif task.judge()["use"] == "reward/exact" and sample.choices and name != "read":
+            numbers = all(choice.isdecimal() for choice in sample.choices)
+            known = (sample.choices[0], sample.choices[-1]) if numbers else sample.choices
+            assert all(choice in question for choice in known), name
+            told.add(name.partition("_")[0])
+    assert {"name", "category", "colour", "count", "relation", "odd", "which", "bar", "table"} <= told
+    assert Nano(shift=[]).tasks["box"].plan("test", 1).prompt[-1].endswith("?")
 
 
 def test_families_are_chosen_and_tasks_named(full):
