@@ -34,9 +34,9 @@ class DesktopAction(PageAction):
     """The next action on a real page by mouse or keyboard: click, hover, drag, type, scroll, keys, give up.
 
     Pages are real ones and those of MiniWoB++, whose DOM says where things are. Before a field is typed
-    in, it is clicked; what is not on the screen is given up. Elements of the same kind and words are in one
-    split alone, the one that they have in `task/gui_grounding`; the shift split has those of test in narrow
-    windows of real pages. Pages that `task/miniwob` keeps for test are not in training either.
+    in, it is clicked; what is not on the screen is given up. Pages, and elements of the same kind and words,
+    are in one split alone, the one that they have in `task/gui_grounding`, pages of MiniWoB++ in that of
+    `task/miniwob`; the shift split has those of test in narrow windows of real pages.
 
     Args:
         world: what is shared by the tasks of a suite.

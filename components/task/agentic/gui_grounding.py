@@ -12,11 +12,13 @@ from vlmloom.components.contracts.boxes import GUI, permille
 from vlmloom.components.contracts.sample import Picture, Thing
 from vlmloom.components.contracts.sources import PageSource, PageView, Source, SourceMissing
 from vlmloom.components.task.agentic.desktop import click_at
+from vlmloom.components.task.agentic.wob import held_out
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name
-from vlmloom.components.task.draw import Draw
-from vlmloom.components.task.world import World
+from vlmloom.components.task.draw import Draw, stable_hash
+from vlmloom.components.task.world import SPOILT, World, split_of
 from vlmloom.registry import register
+from vlmloom.registry.errors import UserError
 
 NARROW = 600
 """Windows that are narrower are for the shift split."""
@@ -29,8 +31,8 @@ Place = tuple[PageView, tuple[str, str, float, float, float, float]]
 class GuiGrounding(ContentTask):
     """Click on what an instruction names, on screenshots of real pages; right inside the element's box.
 
-    Elements of the same kind and words are in one split alone, on whatever page and in whatever window they
-    stand; the shift split has those of test in narrow windows.
+    Pages are in one split alone, and so are elements of the same kind and words; the shift split has those of
+    test in narrow windows.
 
     Args:
         world: what is shared by the tasks of a suite.
@@ -46,7 +48,7 @@ class GuiGrounding(ContentTask):
         super().__init__(world=world)
         self.pages: PageSource = by_name(pages, "source/web_pages")
         self.smallest = smallest
-        self._places: dict[bool, list[list[Place]]] = {}
+        self._places: dict[str, list[list[Place]]] = {}
         if missing := self.pages.available():
             raise SourceMissing(missing)
 
@@ -60,12 +62,20 @@ class GuiGrounding(ContentTask):
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """An element of a window."""
-        narrow = split == "shift"
-        if narrow not in self._places:
-            self._places[narrow] = elements(
-                [view for view in self.pages.load() if (view.width < NARROW) == narrow]
+        if split not in self._places:
+            self._places[split] = elements(
+                [
+                    view
+                    for view in self.pages.load()
+                    if (view.width < NARROW) == (split == "shift") and shown_in(split, view.page)
+                ]
             )
-        view, (words, kind, *box) = draw.choice(draw.choice(self._places[narrow]))
+        if not self._places[split]:
+            raise UserError(
+                f"task/{self.name}: no page of {len({view.page for view in self.pages.load()})} is in the "
+                f"split {split}; a page is in one split alone, so some 20 are needed"
+            )
+        view, (words, kind, *box) = draw.choice(draw.choice(self._places[split]))
         x1, y1, x2, y2 = box
         if y2 - y1 < self.smallest:
             return None
@@ -86,6 +96,18 @@ class GuiGrounding(ContentTask):
     def scene_key(self, item: Item) -> str:
         """An element in a window."""
         return f"{super().scene_key(item)}:{item.truth['window']}"
+
+
+def shown_in(split: str, page: str) -> bool:
+    """Whether a split shows a page; those that `task/miniwob` keeps for test are in no other.
+
+    >>> [split for split in ("train", "validation", "test") if shown_in(split, "miniwob/click-tab-2-hard")]
+    ['test']
+    """
+    package, _, name = page.partition("/")
+    kept = package == "miniwob" and held_out(name)
+    of = "test" if kept else split_of(stable_hash("page", package, name))
+    return of == ("test" if split in SPOILT else split)
 
 
 def elements(views: Sequence[PageView]) -> list[list[Place]]:

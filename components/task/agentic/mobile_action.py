@@ -34,10 +34,8 @@ WINDOW = {
 class MobileAction(PageAction):
     """The next action on a real page in a phone's window, as JSON: tap, press, type, swipe, navigate, report.
 
-    Pages are real ones in narrow windows and those of MiniWoB++, whose DOM says where things are. Elements of
-    the same kind and words are in one split alone, the one that they have in `task/gui_grounding`; the shift
-    split has those of test in inverted colours. Pages that `task/miniwob` keeps for test are not in training
-    either.
+    Pages are real ones in narrow windows and those of MiniWoB++, whose DOM says where things are. Splits
+    are those of `task/desktop_action`; the shift split has pages and elements of test in inverted colours.
 
     Args:
         world: what is shared by the tasks of a suite.

@@ -13,8 +13,7 @@ import numpy as np
 from vlmloom.components.contracts.boxes import GUI, permille
 from vlmloom.components.contracts.sample import Picture, Thing
 from vlmloom.components.contracts.sources import PageSource, PageView, Source, SourceMissing, TextSource
-from vlmloom.components.task.agentic.gui_grounding import NARROW, Place, Shot, elements
-from vlmloom.components.task.agentic.wob import held_out
+from vlmloom.components.task.agentic.gui_grounding import NARROW, Place, Shot, elements, shown_in
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.draw import Draw
@@ -64,7 +63,7 @@ class PageAction(ContentTask):
         ]
         self.text: TextSource = by_name(text, "source/faker")
         self.smallest = smallest
-        self._places: dict[tuple[str, bool], dict[str, list[list[Place]]]] = {}
+        self._places: dict[tuple[str, str | None], dict[str, list[list[Place]]]] = {}
         for source in self.pages:
             if missing := source.available():
                 raise SourceMissing(missing)
@@ -91,7 +90,7 @@ class PageAction(ContentTask):
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """An element of a page, and what is to be done with it or beside it."""
-        kinds = self._kinds(self.size(draw, split), split in ("train", "validation"))
+        kinds = self._kinds(self.size(draw, split), split)
         if not kinds:
             return None
         # Fields are few, and typing is half of what a keyboard is for.
@@ -124,23 +123,20 @@ class PageAction(ContentTask):
         """An action in a window."""
         return f"{super().scene_key(item)}:{item.truth['window']}:{item.answer}"
 
-    def _kinds(self, size: str, trained: bool = False) -> dict[str, list[list[Place]]]:
-        """Kind of element -> where each is, once for each words; on pages that are so wide.
-
-        Training shows no page that `task/miniwob` keeps for test.
-        """
-        if (size, trained) not in self._places:
+    def _kinds(self, size: str, split: str | None = None) -> dict[str, list[list[Place]]]:
+        """Kind of element -> where each is, once for each words; on pages of a split that are so wide."""
+        if (size, split) not in self._places:
             low, high = SIZES[size]
             views = [
                 view
                 for source in self.pages
                 for view in source.load()
-                if low <= view.width < high and not (trained and kept_for_test(view.page))
+                if low <= view.width < high and (split is None or shown_in(split, view.page))
             ]
-            kinds = self._places[size, trained] = {}
+            kinds = self._places[size, split] = {}
             for places in elements(views):
                 kinds.setdefault(places[0][1][1], []).append(places)
-        return self._places[size, trained]
+        return self._places[size, split]
 
     def absent(self, draw: Draw, view: PageView, kind: str) -> Any:
         """A button or a box to tick of another page, whose words no second page has; or None."""
@@ -160,16 +156,6 @@ class PageAction(ContentTask):
             for view, element in chain.from_iterable(places):
                 found.setdefault(element[0].lower(), set()).add(view.page)
         return found
-
-
-def kept_for_test(page: str) -> bool:
-    """Whether a page is one of MiniWoB++ that `task/miniwob` never has in training.
-
-    >>> kept_for_test("miniwob/click-tab-2-hard") == held_out("click-tab")
-    True
-    """
-    package, _, name = page.partition("/")
-    return package == "miniwob" and held_out(name)
 
 
 def middle(element: Any) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from vlmloom.registry import build
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A package of one page, made here, beside what is installed."""
+    """A package of a few pages, made here."""
     need_chromium()
     root = tmp_path_factory.mktemp("pages")
     package = root / "startbootstrap-resume"
@@ -26,17 +26,19 @@ def source(tmp_path_factory):
     links = "".join(
         f"<a href='#' style='top:{30 * n}px;left:{20 + 9 * n}px'>entry {n}</a>" for n in range(12)
     )
-    (package / "index.html").write_text(
+    html = (
         f"<link rel=stylesheet href=style.css><body style='height:1500px'>{links}<a class=far>far away</a>"
         "<a style='top:400px'>twice</a><a style='top:430px'>twice</a><a style='top:460px;opacity:0'>ghost</a>"
         "<a style='top:1000px'>one far</a><a style='top:1040px'>two far</a><a style='top:1080px'>last</a>"
         "<a style='top:500px;left:30px;width:90px'>under</a>"
         "<div style='position:absolute;top:490px;width:300px;height:50px;background:red'></div>"
     )
+    for number in range(6):
+        (package / f"page{number}.html").write_text(html)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLMLOOM_CACHE", str(root / "cache"))
-        source = WebPages(folder=str(root), pages=1)
-        found = source._found()[:1]
+        source = WebPages(folder=str(root), pages=6)
+        found = source._found()[:6]
         patch.setattr(source, "_found", lambda: found)
         source.load()
     return source
