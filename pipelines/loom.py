@@ -129,7 +129,8 @@ class Loom(LightningModule):
             raise self._not_finite(account)
         self._micro.append((account.loss, scores(metrics)))
         self._charge(account)
-        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        # The steps of which Lightning writes a row.
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             scalars = {f"train/{name}": part for name, part in metrics.items() if part.numel() == 1}
             self.log_dict(scalars | {"train/loss": account.loss, "train/lr": self._factor}, batch_size=1)
             self.log_dict({f"pace/{name}": part for name, part in self.pace.items()}, batch_size=1)

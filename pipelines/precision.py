@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+FILE = "precision.json"
+"""In the folder of a run: what was measured when it began, so that it goes on in the same."""
 WORTH = 1.1
 """A lower precision is taken only where it is this much faster."""
 TURNS = 16
@@ -32,7 +36,7 @@ class Precision:
         torch.set_float32_matmul_precision(self.matmul)
 
 
-def choose(wanted: str, width: int = 256) -> Precision:
+def choose(wanted: str, width: int = 256, folder: Path | None = None) -> Precision:
     """Resolve `auto`, or take what the user says.
 
     On a GPU that has bf16, autocast to bf16. On a CPU, fp32, with its matrix products in bf16 passes
@@ -42,11 +46,15 @@ def choose(wanted: str, width: int = 256) -> Precision:
     Args:
         wanted: `auto`, or one of Lightning's precisions.
         width: of the matrices to measure with.
+        folder: of the run; where it has measured before, that is kept to.
     """
     if wanted != "auto":
         return Precision(wanted, torch.get_float32_matmul_precision(), f"precision {wanted}, as asked")
     if torch.cuda.is_available() and torch.cuda.is_bf16_supported():
         return Precision("bf16-mixed", "high", "precision bf16-mixed: this GPU has bf16")
+    if folder is not None and (folder / FILE).exists():
+        matmul = json.loads((folder / FILE).read_text(encoding="utf-8"))["matmul"]
+        return Precision("32-true", matmul, f"precision 32-true, matmul {matmul}: as it began")
     seconds = _seconds(width)
     gain = seconds["highest"] / seconds["medium"]
     matmul = "medium" if gain > WORTH else "highest"

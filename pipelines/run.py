@@ -39,7 +39,8 @@ from vlmloom.pipelines.loading import connect
 from vlmloom.pipelines.logs import ContinuedCSV
 from vlmloom.pipelines.loom import Bookkeeping, Loom
 from vlmloom.pipelines.machine import peak_memory
-from vlmloom.pipelines.precision import choose
+from vlmloom.pipelines.precision import FILE as PRECISION
+from vlmloom.pipelines.precision import Precision, choose
 from vlmloom.pipelines.progress import BudgetBar
 from vlmloom.pipelines.sharded import FSDP2, whole_state
 from vlmloom.pipelines.startable import need_backends, start
@@ -88,7 +89,7 @@ def train(
         console.print(f"{folder}: finished already")
         return read_ledger(folder)
     flags = dict(experiment.trainer)
-    precision = choose(str(flags.pop("precision", "auto")), width=_width(model))
+    precision = choose(str(flags.pop("precision", "auto")), width=_width(model), folder=folder)
     precision.apply()
     # What the Trainer refuses is told before anything is written.
     first = f"0-{experiment.stages[0].name}"
@@ -98,10 +99,10 @@ def train(
         materialise(model)
     console.quiet = console.quiet or not ranks.first()
     ledger = Ledger()
-    ours = (CONFIG, STARTED, *TOKENIZER_FILES, "logs", "checkpoints", "stages")
+    ours = (CONFIG, STARTED, PRECISION, *TOKENIZER_FILES, "logs", "checkpoints", "stages")
     kept = restored(folder, lambda: ledger.steps or begun(folder), ours)
     with kept if ranks.first() else nullcontext():
-        prepare(experiment, folder, resolved, console)
+        prepare(experiment, folder, resolved, console, precision)
         console.print(f"{experiment.name}: {precision.why}")
         if isinstance(trainer.strategy, FSDP2) and not any(one.is_meta for one in model.parameters()):
             console.print(f"{experiment.name}: built whole in every process before it is cut")
@@ -202,7 +203,9 @@ def read_stage(model: Component, done: Path) -> Ledger:
         ) from None
 
 
-def prepare(experiment: Training, folder: Path, resolved: str, console: Console) -> None:
+def prepare(
+    experiment: Training, folder: Path, resolved: str, console: Console, precision: Precision
+) -> None:
     """Bring data and model together, read the weights to start from, and note in a new folder what is run.
 
     All that can be refused is refused before a file is written. A run that has a checkpoint goes on from it,
@@ -223,13 +226,14 @@ def prepare(experiment: Training, folder: Path, resolved: str, console: Console)
     if not ranks.first():
         return
     if not old:
-        for name in (STARTED, *TOKENIZER_FILES):
+        for name in (STARTED, PRECISION, *TOKENIZER_FILES):
             (folder / name).unlink(missing_ok=True)
     if not (folder / TOKENIZER).exists():
         experiment.data.keep_words(folder / TOKENIZER)
     if started is not None:
         started.save(folder)
     if not old:
+        write_text(folder / PRECISION, json.dumps({"matmul": precision.matmul}))
         write_text(folder / CONFIG, resolved)
 
 

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback
 from vlmloom.components.teacher.cached import digest_of
 from vlmloom.pipelines.cli import main
 from vlmloom.pipelines.loading import build_training, compose_training, connect, load_component, load_run
+from vlmloom.pipelines.precision import choose
 from vlmloom.pipelines.run import train
 from vlmloom.registry import build
 from vlmloom.registry.errors import ConfigError, UserError
@@ -98,6 +99,26 @@ def test_a_component_trains_with_what_an_assembly_has(tiny, scenes, tmp_path, na
             build(tower)
     # Run again, it is finished.
     assert main([*call, *flags]) == 0 and "finished already" in capsys.readouterr().err
+
+
+def test_a_row_of_the_log_is_of_its_own_step(tiny, tmp_path):
+    losses = {}
+    for every in (1, 3):
+        out = tmp_path / str(every)
+        call = ["fit", *calls(tiny)["head"], "--out", str(out), "--budget", "samples=60"]
+        flags = ["--set", "stages.0.pack_tokens=256", "--set", "trainer.precision=32-true"]
+        flags.append(f"--trainer.log_every_n_steps={every}")
+        assert main([*call, *flags]) == 0
+        with (out / "logs" / "csv" / "0-alone" / "metrics.csv").open() as file:
+            losses[every] = {row["step"]: row["train/loss"] for row in csv.DictReader(file)}
+    assert len(losses[3]) >= 2 and losses[3].items() <= losses[1].items()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU that has bf16 measures nothing")
+def test_what_was_measured_when_a_run_began_is_kept_to(tmp_path):
+    for matmul in ("medium", "highest"):
+        (tmp_path / "precision.json").write_text(json.dumps({"matmul": matmul}))
+        assert choose("auto", folder=tmp_path).matmul == matmul
 
 
 def test_what_was_trained_is_what_is_loaded(tiny, tmp_path):
