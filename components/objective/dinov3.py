@@ -35,7 +35,8 @@ class DINOv3(Objective):
     the tower sees them with patches hidden, and local crops as well. Over prototypes, the tower's summary of
     one crop is to be the teacher's of another (DINO), and its feature of a hidden patch the teacher's of that
     patch (iBOT); Sinkhorn-Knopp makes the targets use all prototypes alike. KoLeo spreads the summaries. An
-    earlier teacher, the Gram teacher, keeps the likeness between the places of a picture (`Gram`).
+    earlier teacher, the Gram teacher, which sees the crops undistorted, keeps the likeness between the places
+    of a picture (`Gram`).
 
     The summary of a crop is its class token where the tower has one (`vision/dinov3`), else the mean of its
     normed tokens, so that all that is learned lies in the tower. Pictures are squeezed to
@@ -95,7 +96,7 @@ class DINOv3(Objective):
             patch_prototypes: of hidden patches (98,304); None is as many as of summaries.
             hidden: width of both hidden layers of the heads.
             bottleneck: width of the sphere on which the prototypes lie.
-            momentum: of the teacher at first; it grows to 1 by a cosine.
+            momentum: of the teacher, all the way.
             temperature: of the tower.
             teacher_temperature: of the teacher at first and after `warmup`, linear in between.
             warmup: the share of the stage in which the teacher's temperature grows.
@@ -307,10 +308,9 @@ class DINOv3(Objective):
     def after_step(self, module: Any, progress: float) -> None:
         """See `Objective.after_step`: the teacher follows, and becomes the Gram teacher where that is due."""
         self.progress.fill_(progress)
-        momentum = 1.0 - (1.0 - self.momentum) * self._cosine()
         self.updates.add_(1)
         for name, average in self.teacher.items():
-            cast(Average, average).follow(module if name == "tower" else self.heads[name], momentum)
+            cast(Average, average).follow(module if name == "tower" else self.heads[name], self.momentum)
         if self.anchor is not None and self.gram is not None and self.gram.due(int(self.updates)):
             self.anchor.take(cast(Average, self.teacher["tower"]))
 

@@ -24,7 +24,8 @@ class Views(NamedTuple):
     Attributes:
         wide: `[wide * B, 3, H, H]` global crops: the first of every picture, then the second.
         narrow: `[local * B, 3, h, h]` local crops in the same order.
-        fine: the global crops at a higher resolution; the same as `wide` where none is asked for.
+        fine: the global crops before they were distorted, for the Gram teacher; of a higher resolution where
+            that is asked for.
     """
 
     wide: Tensor
@@ -95,19 +96,18 @@ class Crops:
 
         def crop(
             pixels: int, scale: tuple[float, float], finer: int, blurred: float, solarised: float
-        ) -> Images:
+        ) -> tuple[Images, Images]:
             boxes = draw_boxes(len(pictures), scale, generator, aspects=aspects)
             cut_out = sample(pictures, boxes, pixels * finer, generator.random(len(pictures)) < 0.5)
             # A deviation of 1 was meant for pictures of 224 pixels.
             sharp = finer * side / 224
-            return distort(cut_out, generator, blurred=blurred, solarised=solarised, sharp=sharp)
+            return distort(cut_out, generator, blurred=blurred, solarised=solarised, sharp=sharp), cut_out
 
         wide = [crop(side, self.scale, finer, 1.0, 0.0), crop(side, self.scale, finer, 0.1, 0.2)][: self.wide]
-        narrow = [crop(short, self.local_scale, 1, 0.5, 0.0) for _ in range(self.local)]
-        fine = torch.cat(wide)
-        seen = fine
+        narrow = [crop(short, self.local_scale, 1, 0.5, 0.0)[0] for _ in range(self.local)]
+        seen, fine = (torch.cat(part) for part in zip(*wide, strict=True))
         if finer > 1:
-            seen = F.interpolate(fine, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
+            seen = F.interpolate(seen, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
         return Views(seen, torch.cat(narrow), fine)
 
 

@@ -182,9 +182,14 @@ def test_distortions_keep_what_they_are_said_to_keep():
     assert one.min() >= 0 and one.max() <= 1
 
 
-def test_the_finer_crop_is_the_same_crop():
+def test_the_finer_crop_is_the_same_crop_undistorted(monkeypatch):
     pictures = F.interpolate(torch.rand(3, 3, 6, 6, generator=torch.manual_seed(0)), (64, 64), mode="bicubic")
     crops = Crops(size=4, local_size=2, local=1)
+    plain = torch.tensor([0.8, 0.4, 0.3])[:, None, None].expand(3, 3, 64, 64)
+    views = crops.draw(plain, 8, np.random.default_rng(0), finer=2)
+    torch.testing.assert_close(views.fine, plain[:1].expand_as(views.fine))
+    assert (views.wide - plain[:1, :, :32, :32]).abs().amax((1, 2, 3)).gt(0.02).sum() >= 3
+    monkeypatch.setattr("vlmloom.components.objective.dino.crops.distort", lambda images, *_, **__: images)
     views = crops.draw(pictures.clamp(0, 1), 8, np.random.default_rng(0), finer=2)
     assert views.wide.shape == (6, 3, 32, 32) and views.fine.shape == (6, 3, 64, 64)
     assert views.narrow.shape == (3, 3, 16, 16)
