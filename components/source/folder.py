@@ -80,7 +80,7 @@ class Folder(ExampleSource):
         """One example for every picture with captions, in the order of the file."""
         found: list[tuple[str, dict[str, str], str]] = []
         open_: dict[str, dict[str, str]] = {}
-        for record, origin in _records(self.folder / CAPTIONS, CAPTION, ("image", "text")):
+        for record, origin in captions_in(self.folder / CAPTIONS):
             image, language = record["image"], record.get("language", ENGLISH)
             captions = open_.get(image)
             if captions is None or language in captions:
@@ -111,6 +111,15 @@ class Folder(ExampleSource):
         caption = record.get("caption", "").strip()
         captions = {ENGLISH: caption} if caption else {}
         return Example(tuple(pictures), record["question"], record["answer"], caption, origin, captions)
+
+
+def captions_in(file: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """The lines `{"image", "text", "language"}` of a file of captions, and where each stands.
+
+    Raises:
+        BadInput: a line is broken, or the file has none.
+    """
+    return _records(file, CAPTION, ("image", "text"))
 
 
 def _records(

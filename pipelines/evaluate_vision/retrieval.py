@@ -5,7 +5,6 @@ Reference: CLIP, arXiv 2103.00020 (zero-shot classification by an ensemble of pr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import comb
@@ -19,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from vlmloom.components.contracts.vision import SharedSpace
+from vlmloom.components.source.folder import captions_in
 from vlmloom.registry.errors import UserError, one_line
 
 TEMPLATES = ("a picture of a {}", "a drawing of a {}", "an icon of a {}", "a small {}", "a large {}", "{}")
@@ -99,38 +99,27 @@ class Pairs:
 
 
 def read_pairs(file: Path) -> Pairs:
-    """Lines `{"picture": "a.jpg", "caption": "a dog"}`; paths are relative to the file.
+    """Lines `{"image": "a.jpg", "text": "a dog"}` as of `source/folder`; paths are relative to the file.
 
     A picture or a caption that stands in several lines belongs to all of their partners.
 
     Raises:
-        UserError: a line is none, or its picture cannot be read; the message names the line.
+        BadInput: a line is broken; the message names it.
+        UserError: a picture cannot be read, or there are fewer than two captions.
     """
     places: dict[str, int] = {}
     captions: dict[str, int] = {}
     together, frames = [], []
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UserError(f"evaluate-vision: --captions {file} cannot be read ({one_line(fault)})") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            picture, caption = record["picture"], record["caption"]
-            if not (isinstance(picture, str) and isinstance(caption, str) and caption.strip()):
-                raise TypeError("picture and caption are texts")
-        except (ValueError, TypeError, KeyError):
-            raise UserError(
-                f'{file}:{number}: is no pair; {{"picture": "a.jpg", "caption": "a dog"}} would be right'
-            ) from None
+    if not file.is_file():
+        raise UserError(f"evaluate-vision: --captions {file} is no file")
+    for record, origin in captions_in(file):
+        picture, caption = record["image"], record["text"]
         if picture not in places:
             try:
                 with Image.open(file.parent / picture) as opened:
                     frames.append(np.asarray(opened.convert("RGB")))
             except (OSError, UnidentifiedImageError) as fault:
-                raise UserError(f"{file}:{number}: {picture} cannot be read ({one_line(fault)})") from None
+                raise UserError(f"{origin}: {picture} cannot be read ({one_line(fault)})") from None
         together.append(
             (places.setdefault(picture, len(places)), captions.setdefault(caption, len(captions)))
         )

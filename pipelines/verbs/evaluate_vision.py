@@ -60,7 +60,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--captions",
         metavar="FILE",
-        help='retrieval among your own: lines {"picture": "a.jpg", "caption": "a dog"}',
+        help='retrieval among your own: lines {"image": "a.jpg", "text": "a dog"}',
     )
     parser.add_argument("--seed", type=int, default=0, help="of weights and pictures (default: 0)")
     parser.add_argument(

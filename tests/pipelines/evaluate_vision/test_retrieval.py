@@ -104,7 +104,7 @@ def test_own_pairs_are_read_and_ranked(
         Image.new("RGB", size, (80 * number, 0, 0)).save(tmp_path / f"{number}.png")
     pairs = [("0.png", "0"), ("1.png", "1"), ("2.png", "1"), ("2.png", "2")]
     file = tmp_path / "pairs.jsonl"
-    file.write_text("".join(json.dumps({"picture": p, "caption": c}) + "\n" for p, c in pairs))
+    file.write_text("".join(json.dumps({"image": p, "text": c}) + "\n" for p, c in pairs))
     own = read_pairs(file)
     assert own.captions == ["0", "1", "2"] and own.frames[0].shape == (30, 20, 3)
     assert own.relevant.tolist() == [[True, False, False], [False, True, False], [False, True, True]]
@@ -117,9 +117,9 @@ def test_own_pairs_are_read_and_ranked(
     assert found["image_to_text_r1"] == [1, 0, 1]
 
     for line, said in (
-        ('{"picture": "0.png"}', 'pairs.jsonl:1: is no pair; {"picture": "a.jpg", "caption": "a dog"} would'),
-        ('{"picture": "9.png", "caption": "a"}', "pairs.jsonl:1: 9.png cannot be read"),
-        ('{"picture": "0.png", "caption": "a"}', "has 1 captions; 2 or more would be right"),
+        ('{"image": "0.png"}', "pairs.jsonl:1: text is missing"),
+        ('{"image": "9.png", "text": "a"}', "pairs.jsonl:1: 9.png cannot be read"),
+        ('{"image": "0.png", "text": "a"}', "has 1 captions; 2 or more would be right"),
     ):
         file.write_text(line + "\n")
         with pytest.raises(UserError, match=r"pairs\.jsonl") as told:
