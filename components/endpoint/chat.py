@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from vlmloom.components.contracts.sample import Picture
 from vlmloom.components.media.png import data_url, png
+from vlmloom.components.media.timed import timed
 from vlmloom.registry.errors import named
 
 PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
@@ -143,7 +144,7 @@ class Chat:
             ended = f" (finish_reason: {finish})" if finish else ""
             raise Failed(f"content is {type(text).__name__}{ended}, but a text is needed")
         counts = usage if isinstance(usage, dict) else {}
-        tokens = {name: count for name, count in counts.items() if isinstance(count, int)}
+        tokens = {name: count for name, count in counts.items() if isinstance(count, int) and count >= 0}
         return Completion(text, str(refusal or ""), str(finish or ""), tokens, tried)
 
     def _send(self, body: bytes, key: str, until: float) -> tuple[int, http.client.HTTPMessage, bytes]:
@@ -204,6 +205,8 @@ def _asked_pause(headers: http.client.HTTPMessage) -> float:
 
 
 def picture_parts(picture: Picture) -> Iterator[dict[str, Any]]:
-    """The frames of a picture as parts of a message, PNG data URLs."""
-    for frame in picture.render():
+    """The frames of a picture as parts of a message, PNG data URLs, those of a clip behind their times."""
+    for when, frame in timed(picture):
+        if when:
+            yield {"type": "text", "text": when}
         yield {"type": "image_url", "image_url": {"url": data_url(png(frame))}}

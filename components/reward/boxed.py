@@ -8,11 +8,15 @@ from dataclasses import replace
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.reward.denial import bare, denied, retracted
 from vlmloom.components.reward.parsed import Unreadable
 from vlmloom.registry import register
 
 BEGIN, END = "<|begin_of_box|>", "<|end_of_box|>"
 FORM = re.compile(r"<think>.*</think>\s*<answer>(.*)</answer>", re.S)
+CLAUSE = re.compile(r"[.,;:!?\n。，；：！？]")  # noqa: RUF001
+PLACE = "boxedanswer"
+NOT_IN_CHINESE = re.compile(r"[不没非无][^\s]{0,3}\s*$")
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 
 
@@ -21,8 +25,8 @@ class Boxed(Verifier):
     r"""The form first, then what another verifier says of the boxed answer.
 
     The form is `<think>..</think><answer>..<|begin_of_box|>X<|end_of_box|>..</answer>`: each tag once, none
-    within another, one box, in the answer, and no `\boxed{`. Any other answer is worth 0, and `parts`
-    says `format` 0. A failure of the inner verifier is a failure here.
+    within another, one box, in the answer, no denial beside it, and no `\boxed{`. Any other answer is worth
+    0, and `parts` says `format` 0. A failure of the inner verifier is a failure here.
 
     Args:
         verifier: judges what is in the box against what is in the gold answer's box, or the whole gold answer
@@ -100,8 +104,25 @@ def in_box(text: str, strict: bool) -> str:
     boxes = text.count(BEGIN), text.count(END)
     if boxes != (1, 1):
         raise Unreadable(f"{boxes[0]} times {BEGIN} and {boxes[1]} times {END}; once each would be right")
-    _, begin, rest = body.partition(BEGIN)
-    inner, end, _ = rest.partition(END)
+    before, begin, rest = body.partition(BEGIN)
+    inner, end, behind = rest.partition(END)
     if not begin or not end:
         raise Unreadable("the box is not in the answer, or is turned round")
+    if strict and _denied(before, behind):
+        raise Unreadable("the answer denies what is in its box")
     return inner.strip()
+
+
+def _denied(before: str, behind: str) -> bool:
+    """Whether the words of an answer around its box deny what is in it, in the same clause or at all.
+
+    >>> _denied("It is not ", "; it is a cat"), _denied("Nothing else is there, so it is ", ".")
+    (True, False)
+    """
+    here, there = CLAUSE.split(before)[-1], CLAUSE.split(behind)[0]
+    clause = bare(f"{here} {PLACE} {there}")
+    at = clause.index(PLACE)
+    return (
+        retracted(before) or retracted(behind) or NOT_IN_CHINESE.search(here) is not None
+        or denied(clause, at, at + len(PLACE))
+    )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmloom.components.contracts.sample import Sample
+from vlmloom.components.media.timed import timed
 from vlmloom.pipelines.evaluate_suite.record import Reply
 from vlmloom.registry.errors import UserError, named, one_line
 
@@ -169,8 +170,11 @@ def _conversation(sample: Sample) -> list[dict[str, Any]]:
         if isinstance(part, str):
             content.append({"type": "text", "text": part})
         else:
-            # A clip goes in frame by frame, as it does to an endpoint.
-            content += [{"type": "image", "image": Image.fromarray(frame)} for frame in part.render()]
+            # A clip goes in frame by frame with its times, as it does to an endpoint.
+            for when, frame in timed(part):
+                if when:
+                    content.append({"type": "text", "text": when})
+                content.append({"type": "image", "image": Image.fromarray(frame)})
     return [{"role": "user", "content": content}]
 
 

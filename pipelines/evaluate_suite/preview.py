@@ -46,7 +46,12 @@ def preview(
     Raises:
         UserError: a category is not there.
     """
-    there = suite.splits().get(split, [])
+    splits = suite.splits()
+    if split not in splits:
+        raise UserError(
+            f"tasks preview: --split {split} is none of suite {name}; {', '.join(splits)} would be right"
+        )
+    there = splits[split]
     for task in tasks or ():
         if task not in there:
             raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -24,6 +25,14 @@ PHRASES = {
     "zh": ("{0}在{1}左边", "{0}在{1}上面"),
 }
 """Of two things, beside each other and one above the other."""
+
+
+SIDED = re.compile(
+    r"\b(left|right|leftwards|rightwards|clockwise|counterclockwise|back|forward|reverse|next|last|first|"
+    r"quarter|waning|waxing|clock|thirty|button|keycap|input|latin|japanese|signs?|symbols?|marks?|arrows?|"
+    r"flag|copyright|registered|hundred)\b"
+)
+"""What is another thing in the mirror: names with a side, and what is written or drawn as a sign."""
 
 
 @register("task/caption")
@@ -106,7 +115,8 @@ class Caption(SceneTask):
             size = draw.between(room * 5 // 8, room)
             x = left + draw.below(right - left - size + 1)
             y = top + draw.below(bottom - top - size + 1)
-            layer, thing = placed(style, entry, x, y, size, width, height, flip=draw.chance(0.5))
+            flip = draw.chance(0.5) and not SIDED.search(entry.name)
+            layer, thing = placed(style, entry, x, y, size, width, height, flip=flip)
             layers.append(layer)
             things.append(thing)
         pictures: tuple[Picture, ...] = (

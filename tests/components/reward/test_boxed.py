@@ -21,6 +21,8 @@ BAD = {
     "LaTeX box": "<think>\\boxed{7}</think><answer><|begin_of_box|>7<|end_of_box|></answer>",
     "nested": "<think><think></think></think><answer><|begin_of_box|>7<|end_of_box|></answer>",
     "two answers": GOOD + GOOD,
+    "denied": "<think></think><answer>It is not <|begin_of_box|>7<|end_of_box|>; it is 8</answer>",
+    "retracted": "<think></think><answer>wrong: <|begin_of_box|>7<|end_of_box|></answer>",
     "behind the answer": GOOD + " or 8",
     "answer in the thoughts": "<think><answer><|begin_of_box|>7<|end_of_box|></answer></think>",
 }

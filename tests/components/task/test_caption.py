@@ -1,5 +1,6 @@
 """Captions of all that a source has: what is shown, what is said of it, what is kept unseen."""
 
+import re
 import subprocess
 import sys
 
@@ -60,6 +61,17 @@ def test_captions_name_what_stands_where_in_every_language(task, codes):
             assert beside if " left of " in sample.answer else above
             assert ("左边" in sample.captions["zh"]) == (" left of " in sample.answer)
     assert 0.35 * COUNT < pairs < 0.65 * COUNT
+
+
+def test_what_has_a_side_is_never_mirrored(task):
+    flipped = {True: 0, False: 0}
+    for index in range(COUNT):
+        sample = task.plan("train", index)
+        for thing, layer in zip(sample.scene.things, sample.pictures[0].layers[0], strict=True):
+            sided = bool(re.search(r"left|right|button|keycap|clock", thing.name))
+            flipped[sided] += layer.flip
+            assert not (sided and layer.flip), thing.name
+    assert flipped[False] > 0.3 * COUNT
 
 
 def test_pictures_come_in_many_aspects_and_as_planned(task):

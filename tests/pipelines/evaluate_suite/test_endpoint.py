@@ -15,10 +15,13 @@ import pytest
 from chat_server import ChatServer
 from PIL import Image
 
+from vlmloom.components.task.mixture import world_of
 from vlmloom.pipelines.cli import main
 from vlmloom.pipelines.evaluate_suite import endpoint
 from vlmloom.pipelines.evaluate_suite.endpoint import messages
+from vlmloom.pipelines.evaluate_suite.local import _conversation
 from vlmloom.pipelines.suites import open_suite
+from vlmloom.registry import build
 
 HERE = Path(__file__).parent
 SUMS, BOTH = str(HERE / "sums.yaml"), str(HERE / "both.yaml")
@@ -60,6 +63,18 @@ def test_pictures_go_along_as_they_are(suite):
     assert head == "data:image/png;base64"
     found = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
     assert np.array_equal(found, sample.pictures[0].render()[0])
+
+
+@pytest.mark.parametrize("to", [messages, _conversation])
+def test_a_clip_goes_along_with_its_times(to):
+    task = build({"use": "task/temporal_grounding"}, world=world_of(shift=[], side=64))
+    sample = task.plan("test", 0)
+    (message,) = to(sample)
+    *parts, text = message["content"]
+    assert text["text"] == sample.prompt[-1]
+    (clip,) = sample.pictures
+    assert [part["text"] for part in parts[::2]] == [f"{time:g} s:" for time in clip.times]
+    assert all("image" in part["type"] for part in parts[1::2]) and len(parts) == 2 * clip.frames
 
 
 def test_right_answers_are_right_and_counted(tmp_path, monkeypatch):
