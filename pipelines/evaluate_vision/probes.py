@@ -133,6 +133,23 @@ def count(train: Features, known: Crowds) -> Callable[[Features, Crowds], np.nda
     return lambda test, truth: classify(test.pooled) == truth.counts
 
 
+def all_ground(known: Scenes, truth: Scenes) -> float:
+    """What `segmentation` gives an empty map of every picture."""
+    masks = torch.from_numpy(truth.masks)
+    return float(overlap(torch.zeros_like(masks), masks).mean())
+
+
+def usual_middle(known: Scenes, truth: Scenes) -> float:
+    """What `position` gives the mean of all known middles."""
+    return float((np.linalg.norm(known.centres.mean(0) - truth.centres, axis=1) <= NEAR).mean())
+
+
+def anywhere(known: Scenes, truth: Scenes) -> float:
+    """What `correspondence` gives any place of the picture, looked for from the thing's middle."""
+    fine = (np.argwhere(np.ones((64, 64))) + 0.5) / 64
+    return float(np.mean([np.linalg.norm(fine - middle, axis=1) <= NEAR for middle in truth.centres]))
+
+
 def _covered(features: Features, scenes: Scenes) -> Tensor:
     """How much of each patch `[N, 1, rows, columns]` the thing covers."""
     rows, columns = features.maps.shape[1:3]
@@ -151,6 +168,12 @@ def _coarse(features: Features) -> np.ndarray:
     return F.adaptive_avg_pool2d(features.maps.permute(0, 3, 1, 2), (rows, columns)).flatten(1).numpy()
 
 
+GUESSES: dict[str, Callable[[Scenes, Scenes], float]] = {
+    "segmentation": all_ground,
+    "position": usual_middle,
+    "correspondence": anywhere,
+}
+"""What the dense probes give an answer that knows nothing of the features; finer grids can gain more."""
 PROBES: dict[str, Probe] = {
     "knn": neighbours,
     "linear": linear,

@@ -12,7 +12,7 @@ from vlmloom.components.contracts.vision import Vision
 from vlmloom.pipelines.evaluate_vision import retrieval
 from vlmloom.pipelines.evaluate_vision.features import Features, embed, extract
 from vlmloom.pipelines.evaluate_vision.pictures import Pictures
-from vlmloom.pipelines.evaluate_vision.probes import PROBES, correspondence, count
+from vlmloom.pipelines.evaluate_vision.probes import GUESSES, PROBES, correspondence, count
 
 ROBUST = ("knn", "linear", "instance_recall", "zero_shot")
 """Probes that are also tested in another style and at other sides."""
@@ -59,7 +59,8 @@ def score(tower: Vision, pictures: Pictures, probes: Sequence[str]) -> Iterator[
     if "correspondence" in probes:
         turned, truth = extract(tower, pictures.turned.frames), pictures.tests["test"]
         values = correspondence(tests["test"], truth)(turned, pictures.turned)
-        yield Score("correspondence", "test", values, truth.things)
+        guess = GUESSES["correspondence"](truth, pictures.turned)
+        yield Score("correspondence", "test", values, truth.things, guess)
     if "zero_shot" in worded:
         assert space is not None
         named = retrieval.classes(space, pictures.names, pictures.templates)
@@ -87,7 +88,8 @@ def _learned(
         for probe in fitted:
             if split == "test" or probe in ROBUST:
                 values = scorers[probe](seen, scenes)
-                yield Score(probe, split, values, scenes.things, chance if probe in ROBUST else None)
+                guess = chance if probe in ROBUST else GUESSES[probe](known, scenes)
+                yield Score(probe, split, values, scenes.things, guess)
         if "instance_recall" in probes:
             found = retrieval.instances(train.pooled, known.things, seen.pooled, scenes.things)
             yield Score("instance_recall", split, found[0], scenes.things, found[1])
