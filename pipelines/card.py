@@ -16,6 +16,7 @@ from vlmloom.pipelines.machine import versions
 from vlmloom.pipelines.run import read_ledger
 from vlmloom.pipelines.weights.shards import sha256
 from vlmloom.pipelines.weights.starting import pretrained
+from vlmloom.registry.build import as_yaml
 from vlmloom.registry.errors import UserError, one_line
 
 NAME = "README.md"
@@ -65,6 +66,11 @@ def _lines(folder: Path, scores: list[Row] | None) -> Iterator[str]:
     for stage in ledger.stages:
         cells = (stage["name"], stage["view"], ", ".join(stage["trains"]), f"{stage['samples']:,}")
         yield f"| {' | '.join(cells)} | {stage['steps']:,} | {stage['seconds']:.0f} |"
+    stages = [
+        {key: stage[key] for key in ("name", "objective", "optimizer") if key in stage}
+        for stage in composed.root.plain()["stages"]
+    ]
+    yield f"\n```yaml\n{as_yaml({'stages': stages})}```"
     yield f"\nSeed {training.seed}, {ledger.flops:.2e} FLOPs. `{CONFIG}` beside this card trains it again.\n"
     yield "## Data and teachers\n"
     yield "| source | package | licence |\n| --- | --- | --- |"

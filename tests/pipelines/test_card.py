@@ -48,6 +48,9 @@ def test_a_card_tells_sizes_recipe_licences_and_scores(run, capsys):
     text = (run / "README.md").read_text()
     header = yaml.safe_load(text.split("---")[1])
     assert header["library_name"] == "vlmloom" and "vision/cogvit" in header["tags"]
+    (stage,) = yaml.safe_load(text.split("```yaml")[1].split("```")[0])["stages"]
+    told = yaml.safe_load((run / "config.yaml").read_text())["stages"][0]
+    assert stage == {key: told[key] for key in ("name", "objective", "optimizer")}
     assert sha256(run / "model.safetensors") in text and "nothing but a random teacher" in text
     ledger = json.loads((run / "ledger.json").read_text())
     assert f"| distil | pictures | model, objective | {ledger['samples']:,} |" in text
