@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.denial import GAP, HEDGE, NO, SIDES, bare, denied, hedged, retracted
+from vlmloom.components.reward.denial import GAP, HEDGE, NO, SIDES, aside, bare, denied, hedged, retracted
 from vlmloom.components.reward.parsed import Unreadable, unfenced
 from vlmloom.components.reward.wording import crossed
 from vlmloom.registry import register
@@ -16,6 +16,9 @@ CLAUSE = re.compile(r"[.;:!?,\n。；，！？]|\b(?:and|but|with|while|y|und|ab
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 NONE = r"no(?: hay)?|neither|nor|without|kein\w*|ohne|weder|ning\w+|ni|sin"
+SPANISH = re.compile(r"no hay|ning|ni$|sin$")
+BE = r"is|are|ist|sind|es|está|son|están|in(?! (?:an?|the|eine[mr]|dem|der)\b)"
+"""What tells how a thing is: `in red` too, but not `in a box`."""
 SENTENCE = re.compile(r"(?<=[.;!?\n。；！？])")  # noqa: RUF001
 
 
@@ -27,7 +30,8 @@ class Attributes(Verifier):
     `absent`, the same of what is not so, each of which costs as much as one attribute earns. The words of a
     wording stand together in one clause, in their order, with at most two others between, articles and the
     like aside. What is denied anywhere, before or behind ("no dog", "the dog is missing"), or only said in a
-    sentence that leaves it open ("a red or blue hat"), is not mentioned. A caption that takes back what it
+    sentence that leaves it open ("a red or blue hat"), is not mentioned; a guess at the place behind it ("a
+    hat, possibly outdoors") leaves open itself alone. A caption that takes back what it
     says, or has more words than it may have, is worth nothing.
 
     Args:
@@ -75,12 +79,13 @@ class Attributes(Verifier):
             text = re.sub("|".join(map(re.escape, longest)), lambda name: kept(name[0]), text)
         if retracted(text) or crossed(response):
             return Reward(0.0, {"recall": 0.0}, "takes back or strikes out what it says")
-        parted = [
-            (clause, not hedged(sentence))
-            for sentence in SENTENCE.split(text)
-            for clause in CLAUSE.split(sentence)
-            if clause.strip()
-        ]
+        named = {part for word in wordings for part in bare(word).split()}
+        parted = []
+        for sentence in SENTENCE.split(text):
+            said = [clause for clause in CLAUSE.split(sentence) if clause.strip()]
+            asides = [at > 0 and aside(clause, named) for at, clause in enumerate(said)]
+            open_ = any(hedged(clause) and not guess for clause, guess in zip(said, asides, strict=True))
+            parted += [(clause, not (open_ or guess)) for clause, guess in zip(said, asides, strict=True)]
         clauses = resolved([clause for clause, _ in parted])
         sure = [clause for clause, (_, plain) in zip(clauses, parted, strict=True) if plain]
         missing = [
@@ -148,19 +153,42 @@ def mentioned(wording: str, clauses: Sequence[str]) -> bool:
 
 
 def contradicted(wording: str, clauses: Sequence[str]) -> bool:
-    """Whether a clause denies a wording, or that there is what it speaks of.
+    """Whether a clause denies a wording, or that there is what it speaks of; not another thing that is alike.
 
     >>> contradicted("hat is red", ["a red hat", " the hat is not red"])
     True
+    >>> contradicted("red hat", ["red hat", " no hat"]), contradicted("red hat", ["red hat", " no red shoes"])
+    (True, False)
     """
     if True in _found(wording, clauses):
         return True
     if CHINESE.search(wording):
-        ends = "|".join(re.escape(wording[at:]) for at in range(len(wording) - 1))
-        return any(re.search(rf"没有?(?:{ends})", clause) for clause in clauses)
-    words = "|".join(re.escape(word) for word in bare(wording).split() if word not in SIDES.split("|"))
-    nothing = re.compile(rf"(?<!\S)(?:{NONE}) (?:{words})(?:s|es)?(?!\S)")
-    return any(nothing.search(clause) for clause in map(bare, clauses))
+        ends = "|".join(re.escape(wording[at:]) for at in range(max(1, len(wording) - 1)))
+        nothing = re.compile(rf"没有?(?:(?:{ends})|{re.escape(wording[-1])}\s*$)")
+        return any(nothing.search(clause) for clause in clauses)
+    words = [word for word in bare(wording).split() if word not in SIDES.split("|")]
+    any_of = "|".join(map(re.escape, words))
+    nothing = re.compile(rf"(?<!\S)({NONE})((?: (?:{any_of})(?:s|es)?(?!\S))+)( \S)?")
+    for clause in map(bare, clauses):
+        for no, run, more in nothing.findall(clause):
+            heads = "|".join(map(re.escape, _heads(wording, spanish=bool(SPANISH.match(no)))))
+            # What goes on after words that only describe denies another thing: no red shoes.
+            if not more or re.search(rf"(?<!\S)(?:{heads})(?:s|es)?(?!\S)", run):
+                return True
+    return False
+
+
+def _heads(wording: str, *, spanish: bool) -> list[str]:
+    """The nouns of a wording: the last word before another thing or what is said of it, in Spanish the first.
+
+    >>> _heads("red hat left of blue sofa", spanish=False), _heads("sombrero rojo", spanish=True)
+    (['hat', 'sofa'], ['sombrero'])
+    >>> _heads("the hat is red", spanish=False), _heads("hat in red", spanish=False)
+    (['hat'], ['hat'])
+    """
+    said = re.sub(rf"\b(?:{BE})\b(?:\s+(?!(?:{SIDES})\b)\S+)*", " ", wording.lower())
+    things = [bare(part).split() for part in re.split(rf"\b(?:{SIDES}|to)\b", said)]
+    return [thing[0 if spanish else -1] for thing in things if thing]
 
 
 def _found(wording: str, clauses: Sequence[str]) -> set[bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 STOP = frozenset(
     "a an the is are be there to its it which that el la los las un una es está color "
@@ -57,6 +58,14 @@ HEDGE = (
 )
 HEDGES = re.compile(rf"\b(?:{HEDGE})\b|或|还是|可能|也许|大概|如果", re.I)
 """What leaves a sentence open."""
+ASIDE = re.compile(
+    r"^\s*(?:(?:possibly|probably|perhaps|maybe|presumably) (?:(?:out|in)doors?|outside"
+    r"|(?:in|on|at|near) an? \w+)"
+    r"|(?:quizás?|tal vez|probablemente) (?:al aire libre|(?:en|sobre) una? \w+)"
+    r"|(?:vielleicht|eventuell|wahrscheinlich) (?:draußen|drinnen|(?:in|an|auf) eine[mr] \w+)"
+    r"|(?:可能|也许|大概)是?在(?:户外|室外|室内|外面|里面))\s*$"
+)
+"""A clause that guesses no more than a place, and leaves open nothing beside it."""
 
 
 def retracted(text: str) -> bool:
@@ -75,6 +84,15 @@ def hedged(sentence: str) -> bool:
     (True, True, False)
     """
     return bool(HEDGES.search(sentence))
+
+
+def aside(clause: str, named: Collection[str]) -> bool:
+    """Whether a clause guesses a place that is none of the words named, so that only itself is open.
+
+    >>> aside(" possibly outdoors", ()), aside(" perhaps a blue one", ()), aside(" maybe on a sofa", {"sofa"})
+    (True, False, False)
+    """
+    return bool(ASIDE.search(clause)) and not any(word in clause for word in named)
 
 
 def bare(clause: str) -> str:

@@ -25,19 +25,29 @@ RIGHT = {
         "The picture shows a red hat on the left and a blue sofa on the right; the hat is left of the sofa.",
         "A blue sofa is right of a red hat, on a white background.",
         "A red hat left of a blue sofa without a dog.",
+        "A red hat left of a blue sofa, no red shoes.",
+        "A red hat is to the left of a blue sofa, possibly outdoors.",
         "There is a red hat, which is to the left of a blue sofa.",
     ),
     "es": (
         "Un sombrero de color rojo a la izquierda de un sofá de color azul.",
         "El sombrero es rojo, el sofá es azul; el sombrero está a la izquierda del sofá.",
         "Un sombrero rojo está a la izquierda de un sofá azul.",
+        "Un sombrero rojo está a la izquierda de un sofá azul, sin zapatos rojos.",
+        "Un sombrero rojo está a la izquierda de un sofá azul, quizás al aire libre.",
     ),
     "de": (
         "Ein Hut in Rot; ein Sofa in Blau; der Hut links von dem Sofa.",
         "Der Hut ist rot, das Sofa ist blau, der Hut ist links von dem Sofa.",
         "Ein roter Hut steht links von einem blauen Sofa.",
+        "Ein roter Hut steht links von einem blauen Sofa, keine roten Schuhe.",
+        "Ein roter Hut steht links von einem blauen Sofa, vielleicht draußen.",
     ),
-    "zh": ("红色的帽子在蓝色的沙发左边。", "红色的帽子在蓝色的沙发左边，没有狗。"),
+    "zh": (
+        "红色的帽子在蓝色的沙发左边。",
+        "红色的帽子在蓝色的沙发左边，没有狗。",
+        "红色的帽子在蓝色的沙发左边，可能在户外。",
+    ),
 }
 CONTRADICTED = {
     "en": (
@@ -56,6 +66,8 @@ CONTRADICTED = {
         *("{} But there is neither a hat nor a sofa.", "{} On second thought, the hat is green."),
         *(
             "A red hat, or a green hat, is left of a blue sofa.",
+            "A red hat, possibly green, is left of a blue sofa.",
+            "{} Without a hat anywhere.",
             "The hat is neither red nor left of the sofa.",
         ),
     ),

@@ -140,11 +140,32 @@ CAPTION = {
         ("red hat is missing; blue sofa is missing; hat left of sofa is false", 0.0),
         ("The red hat is not there, the blue sofa isn't there.", 0.0),
         ("A red hat is to the right of a blue sofa.", 2 / 3),
+        ("A red hat left of a blue sofa, no red shoes.", 1.0),
+        ("A red hat left of a blue sofa, without hats anywhere.", 1 / 3),
+        ("A red hat left of a blue sofa, possibly outdoors.", 1.0),
+        ("A red hat left of a blue sofa, possibly a green one.", 0.0),
+        ("A red or green hat left of a blue sofa.", 0.0),
     ],
 )
 def test_a_caption_is_worth_what_it_says_and_does_not_deny(caption, value):
     sample = Sample("t", "test", 0, [], "", Scene(""), truth=CAPTION)
     assert build({"use": "reward/attributes"}).judge(sample, [caption])[0].value == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("wording", "caption", "value"),
+    [
+        *(("猫", "有猫，没有狗。", 1.0), ("猫", "有猫，没有猫。", 0.0), ("黑猫", "黑猫，没有猫。", 0.0)),
+        *(("红帽子", "红帽子，没有红鞋子。", 1.0), ("红帽子", "红帽子，没有帽子。", 0.0)),
+        ("sombrero rojo", "Un sombrero rojo, sin rojos zapatos.", 1.0),
+        ("sombrero rojo", "Un sombrero rojo, no hay sombrero alguno.", 0.0),
+        ("roter hut", "Ein roter Hut, keine roter Schuh.", 1.0),
+        ("roter hut", "Ein roter Hut, kein Hut ist da.", 0.0),
+    ],
+)
+def test_a_denial_of_another_thing_costs_nothing(wording, caption, value):
+    sample = Sample("t", "test", 0, [], "", Scene(""), truth={"attributes": [wording]})
+    assert build({"use": "reward/attributes"}).judge(sample, [caption])[0].value == value
 
 
 @pytest.mark.parametrize(
