@@ -7,6 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from vlmloom.pipelines.scoring.line import SECONDS
 from vlmloom.registry.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def add_verifiers(parser: argparse.ArgumentParser) -> None:
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
     """`--seconds` and `--limit`, for `read_limits`."""
-    parser.add_argument("--seconds", type=float, default=30.0, help="to judge one answer (default: 30)")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help="to judge one answer (default: %(default)g)"
+    )
     parser.add_argument(
         "--limit", action="append", default=[], metavar="NAME=SECONDS", help="of one verifier or task"
     )

@@ -35,7 +35,7 @@ class Choice(Parsed):
                 words = {letter: "" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
         text = unwrapped(folded(text[:2000]))
         said = normal(text, language)
-        match = re.fullmatch(r"\W{0,3}([A-Za-z])(\W{0,3})(?:\s+(\S.*))?", text, re.S)
+        match = re.fullmatch(r"(?!-\S)\W{0,3}([A-Za-z])(\W{0,3})(?:\s+(\S.*))?", text, re.S)
         # "A dog" has an article, "A. dog" a letter.
         if match and match[1].upper() in words and (match[2].strip() or not match[3]):
             letter, rest = match[1].upper(), normal(match[3] or "", language)

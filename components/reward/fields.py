@@ -19,9 +19,9 @@ class Json(Parsed):
     """F1 over the fields of a JSON answer: what both have, against what each has.
 
     A field is a value that is no object or list, with the keys that lead to it; entries of lists are aligned
-    in their order so that most fields agree. Texts are compared as `reward/exact` does, numbers with the
-    tolerance, except under keys that speak of a year. An answer that breaks `truth["schema"]`, a JSON Schema,
-    is worth nothing.
+    in their order so that most fields agree. Texts are compared as `reward/exact` does, whatever their
+    case, e-mail addresses too, which are delivered alike in practice; numbers with the tolerance, except
+    under keys that speak of a year. An answer that breaks `truth["schema"]`, a JSON Schema, is worth nothing.
 
     Args:
         relative: tolerance of numbers, of the gold value.

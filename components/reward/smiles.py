@@ -11,14 +11,17 @@ from vlmloom.components.reward.parsed import Unreadable, folded, shown, unwrappe
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
+MATCHES = 1000
+"""Ways to lay one molecule on another that are tried."""
+
 
 @register("reward/smiles")
 class Smiles(Verifier):
     """Full marks for the same molecule, however its SMILES is written: canonical forms of rdkit are compared.
 
-    Where the gold answer marks no side of a double bond, an answer may: a drawing puts the neighbours on some
-    side even where the compound leaves it open. Handedness is drawn by wedges; where there are none, it is
-    wrong.
+    Where the gold answer marks no sides of a double bond, an answer may, bond by bond: a drawing puts the
+    neighbours on some side even where the compound leaves it open. Handedness is drawn by wedges; where there
+    are none, it is wrong.
 
     Args:
         stereo: whether the handedness and the sides of double bonds count.
@@ -55,11 +58,11 @@ class Smiles(Verifier):
             return Reward(0.0, reason=f"no SMILES: {shown(response)}")
         if text == gold:
             return Reward(1.0, reason=f"{gold}, letter by letter")
-        worker, sides = bounded(self.seconds), "/" in gold or "\\" in gold
-        if not (right := worker.ask(canonical, gold, self.stereo, sides)):
+        worker = bounded(self.seconds)
+        if not (right := worker.ask(canonical, gold, self.stereo, gold)):
             raise ValueError(f"the gold answer {gold!r} is no SMILES")
         try:
-            found = worker.ask(canonical, text, self.stereo, sides)
+            found = worker.ask(canonical, text, self.stereo, gold)
         except Overran as error:
             return Reward(0.0, reason=f"{shown(text)}: {error}")
         if not found:
@@ -68,10 +71,14 @@ class Smiles(Verifier):
 
 
 @lru_cache(4096)
-def canonical(smiles: str, stereo: bool, sides: bool) -> str:
-    """The canonical SMILES, with handedness and sides or without, empty where there is no molecule.
+def canonical(smiles: str, stereo: bool, gold: str) -> str:
+    """The canonical SMILES, empty where there is no molecule; that of the gold answer where it is the same.
 
-    Called in the bounded process.
+    Without `stereo`, no handedness and no sides; with it, none of double bonds whose sides the gold answer
+    leaves open. Called in the bounded process.
+
+    >>> canonical("C/C=C/C/C=C/CO", True, "C/C=C/CC=CCO") == canonical("C/C=C/CC=CCO", True, "C/C=C/CC=CCO")
+    True
     """
     from rdkit import Chem, RDLogger
 
@@ -79,8 +86,23 @@ def canonical(smiles: str, stereo: bool, sides: bool) -> str:
     molecule = Chem.MolFromSmiles(smiles)
     if molecule is None:
         return ""
-    if not sides:
-        for bond in molecule.GetBonds():
-            bond.SetStereo(Chem.BondStereo.STEREONONE)
-            bond.SetBondDir(Chem.BondDir.NONE)
-    return Chem.MolToSmiles(molecule, isomericSmiles=stereo)
+    written = str(Chem.MolToSmiles(molecule, isomericSmiles=stereo))
+    right = Chem.MolFromSmiles(gold)
+    if not stereo or right is None or right.GetNumAtoms() != molecule.GetNumAtoms():
+        return written
+    same, none = Chem.MolToSmiles(right), Chem.BondStereo.STEREONONE
+    if written == same:
+        return written
+    ends = [
+        (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())
+        for bond in right.GetBonds()
+        if bond.GetBondType() == Chem.BondType.DOUBLE and bond.GetStereo() == none
+    ]
+    # Every way to lay the one on the other, since a symmetric molecule has several.
+    for match in molecule.GetSubstructMatches(right, uniquify=False, maxMatches=MATCHES):
+        opened = Chem.RWMol(molecule)
+        for one, other in ends:
+            opened.GetBondBetweenAtoms(match[one], match[other]).SetStereo(none)
+        if Chem.MolToSmiles(opened) == same:
+            return str(same)
+    return written

@@ -45,10 +45,12 @@ def normal(text: str, language: str = "en") -> str:
 
     >>> normal(" The  Dog. "), normal("Der Hund!", "de"), normal("**Dog**"), normal("a.b@c")
     ('dog', 'hund', 'dog', 'a.b @ c')
-    >>> normal("\u22123"), normal("C++"), normal("~~dog~~")
-    ('-3', 'c + +', '¬ dog ¬')
+    >>> normal("\u22123"), normal("C++"), normal("~~dog~~"), normal("5!"), normal("Hello!")
+    ('-3', 'c + +', '¬ dog ¬', '5 ¬', 'hello')
     """
     text = MINUS.sub("-", unicodedata.normalize("NFC", text.lower()))
+    if not re.search(r"[^\W\d_]", text):
+        text = re.sub(r"(?<=[\d)])\s*!", " \u00ac! ", text)
     text = DENIED.sub("¬", MARKED.sub(r"\2", text))
     # A minus stands before a number, a dot within a number or a name.
     text = re.sub(r"(?<=\d)\s*-\s*(?=\d)", " \u2212 ", re.sub(r"^\s*-\s+(?=\d)", "-", text))

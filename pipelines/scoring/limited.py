@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vlmloom.components.contracts.sample import Reward
-from vlmloom.pipelines.scoring.line import Line
+from vlmloom.pipelines.scoring.line import SECONDS, Line
 from vlmloom.pipelines.scoring.pool import Pool
 from vlmloom.pipelines.scoring.scorer import Scorer
-
-SECONDS = 30.0
-"""For one answer, where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,13 @@ class Limits:
 class Limited:
     """A scorer in a fork of this process, made with the first line; a context, which ends it.
 
-    An answer that takes longer, or whose process dies twice, is a failure of judging. Verifiers that wait for
+    An answer that takes longer, or whose process dies twice, is a failure of judging; where the question
+    itself hangs (`pool.STARTING` seconds), that of all its answers. Verifiers that wait for
     another machine judge in this process: they have limits of their own.
+
+    It is a fork, since a scorer holds an open suite and verifiers of plugins that need not be picklable, and
+    another start would import and load them once more. A fork has neither the threads nor the CUDA of its
+    parent: a verifier that computes on CUDA belongs into a process where nothing has used it before.
     """
 
     def __init__(self, scorer: Scorer, limits: Limits) -> None:

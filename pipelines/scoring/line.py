@@ -8,6 +8,9 @@ from typing import Any
 
 from vlmloom.registry.errors import UserError
 
+SECONDS = 30.0
+"""To judge one answer, where nothing else is said."""
+
 MOST_RESPONSES = 1024
 """Of one line."""
 

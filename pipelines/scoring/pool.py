@@ -22,6 +22,7 @@ from vlmloom.components.contracts.sample import Reward
 from vlmloom.pipelines.scoring.line import Line
 from vlmloom.pipelines.scoring.scorer import Scorer
 from vlmloom.pipelines.suites import open_suite
+from vlmloom.registry.errors import named
 
 STARTING = 120.0
 """Seconds that a worker may take to be ready, for the first line or with a question."""
@@ -131,7 +132,8 @@ class Pool:
     def _go_on(self, worker: Worker, job: Job) -> bool:
         """Judge what is left of a job; whether the worker is still good."""
         lost = worker.ask(replace(job.line, responses=job.line.responses[len(job.rewards) :]))
-        limit, together = STARTING, False
+        # Answers share the fate of their question, which is asked before any is judged.
+        limit, together = STARTING, True
         while lost is None and len(job.rewards) < len(job.line.responses):
             found = worker.hear(limit)
             if isinstance(found, str):
@@ -174,6 +176,8 @@ class Worker:
             self._pipe.send(line)
         except OSError:
             return self._death()
+        except Exception as error:
+            return f"a line that cannot be sent: {named(error)}"
         return None
 
     def hear(self, seconds: float) -> Any:
@@ -184,6 +188,8 @@ class Worker:
             return self._pipe.recv()
         except (EOFError, OSError):
             return self._death()
+        except Exception as error:
+            return f"what the worker process said cannot be read: {named(error)}"
 
     def _death(self) -> str:
         self._process.join(5)

@@ -1,11 +1,14 @@
 """Answers of any model, scored from a file through the command line."""
 
 import json
+import time
 
 import pytest
 
 from vlmloom.components.reward.exact import Exact
 from vlmloom.pipelines.cli import main
+from vlmloom.pipelines.scoring.line import Line
+from vlmloom.pipelines.scoring.pool import Pool
 from vlmloom.registry import build, compose
 
 
@@ -66,6 +69,21 @@ def test_what_hangs_or_dies_is_an_error_and_loses_no_other_line(tmp_path, capsys
     found = [json.loads(line) for line in out.read_text().splitlines()]
     assert [one["value"] for one in found] == [1, None, None, 0]
     assert found[1]["error"] == "no reward within 0.5 seconds" and "SIGKILL" in found[2]["error"]
+
+
+class Stuck:
+    """A scorer whose questions hang before any answer is judged."""
+
+    def rewards(self, line, planned):
+        time.sleep(60)
+
+
+def test_a_question_that_hangs_costs_its_time_once(monkeypatch):
+    monkeypatch.setattr("vlmloom.pipelines.scoring.pool.STARTING", 1.5)
+    pool = Pool(1, Stuck, start="fork")
+    rewards = pool.submit(Line(["a", "b", "c"], verifier="odd"), 0.1).result(4.2)
+    pool.close()
+    assert [reward.error for reward in rewards] == ["no reward within 1.5 seconds"] * 3
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,16 @@ from vlmloom.registry import build, resolve
 
 CHEATS = {
     "reward/exact": [
-        *(("?", ""), ("+", "-"), (">", "<"), ("C++", "C"), ("C", "C++"), ("C#", "C"), ("x=1", "x 1")),
+        *(
+            ("?", ""),
+            ("+", "-"),
+            (">", "<"),
+            ("C++", "C"),
+            ("C", "C++"),
+            ("C#", "C"),
+            ("x=1", "x 1"),
+            ("5", "5!"),
+        ),
         *(("-3", "3"), ("3.5", "35"), ("dog", "dog/cat"), ("dog", "dog cat"), ("yes", "yes no"), ("a", "")),
     ],
     "reward/number": [
@@ -17,7 +26,15 @@ CHEATS = {
         *(("5", "5 wrong"), ("5", "5 isnt"), ("5", "5 dozen"), ("5", "5 half"), ("5", "5 hundredths")),
         *(("5", ">5"), ("5", "<5"), ("5", "10/2"), ("5", "≠5"), ("5", "√5"), ("5 kg", "5 wrong")),
     ],
-    "reward/choice": [("B", "A B"), ("B", "B, or A"), ("B", "not B"), ("B", "ABCD"), ("B", "")],
+    "reward/choice": [
+        ("B", "A B"),
+        ("B", "B, or A"),
+        ("B", "not B"),
+        ("B", "ABCD"),
+        ("B", ""),
+        ("B", "-B"),
+        ("B", "--B"),
+    ],
     "reward/point": [
         ("[50, 60]", "[50, 60] or [70, 80]"),
         ("[50, 60]", "[50, 60, 50, 60]"),
@@ -44,7 +61,10 @@ CHEATS = {
         *(("x = 84", "x = 168/2"), ("x+1", "y = x+1"), ("2x", r"\frac{d}{dx} x^2"), ("2x", r"\int 2 dx")),
         *(("2x", r"\lim_{h \to 0} \frac{(x+h)^2-x^2}{h}"), ("3x", r"\sum_{k=1}^{2} kx")),
     ],
-    "reward/smiles": [("CCO", "CCO.C"), ("CCO", "CCO CCO"), ("CCO", "C"), ("CCO", "CC\ud800O")],
+    "reward/smiles": [
+        *(("CCO", "CCO.C"), ("CCO", "CCO CCO"), ("CCO", "C"), ("CCO", "CC\ud800O")),
+        *(("C/C=C/CC=CCO", "C/C=C\\C/C=C/CO"), ("C/C=C/CC=CCO", "CC=CCC=CCO")),
+    ],
 }
 HONEST = {
     "reward/exact": [("dog", "**Dog**."), ("C++", "c++"), ("?", " ? "), ("dog", "# The dog"), ("-3", "-3")],
@@ -60,7 +80,11 @@ HONEST = {
         ("x+1", "1 + x"),
         ("4", "4"),
     ],
-    "reward/smiles": [("CCO", "OCC")],
+    "reward/smiles": [
+        ("CCO", "OCC"),
+        ("C/C=C/CC=CCO", "C/C=C/C/C=C/CO"),
+        ("C/C=C/CC=CCO", "OC/C=C\\C/C=C/C"),
+    ],
     "reward/point": [
         *(("[50, 60]", text) for text in ("50 60", "point: (50, 60)", '{"point_2d": [50, 60]}')),
         ("[50, 60]", "left_click(start_box='[50,60]', element_info='Chapter 2')"),
