@@ -28,6 +28,8 @@ POWER = re.compile(
 LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 """Exponents that are written as such."""
+POINT = re.compile(r"\\\{\s*(\([^()]*\))\s*\\\}")
+"""The set of one point."""
 EQUATION = re.compile(r"([^\W\d_]|\\[a-zA-Z]+)(_(?:\w|\{\w+\}))?\s*=(?!=)\s*([^=]+)")
 """A symbol and what it equals."""
 FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|log|ln|exp|pi|infty|theta"
@@ -82,6 +84,8 @@ class Math(Verifier):
             found = bare(response)
         except Unreadable as error:
             return Reward(0.0, reason=str(error))
+        if "\\{" not in gold and (point := POINT.fullmatch(found)):
+            found = point[1]
         said = f"answered {shown(found)}, right is {shown(gold)}"
         if not found:
             return Reward(0.0, reason="an empty answer")
@@ -133,6 +137,8 @@ def plain_number(text: str) -> Quantity | None:
     >>> plain_number(r"\frac{1}{2}").value, plain_number("10^3").value, plain_number("2+3")
     (0.5, 1000.0, None)
     """
+    if "!" in text:  # a factorial, as `reward/math` reads it
+        return None
     text = text.replace("{,}", ",").replace("\u2212", "-")
     if match := FRACTION.fullmatch(text):
         above, below = int(match["above"] or match["one"]), int(match["below"] or match["other"])
