@@ -79,7 +79,7 @@ def literal(text: str) -> Any:
     """The value of the `repr` of a literal; of anything else, an object that equals nothing."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return object()
 
 
@@ -90,7 +90,10 @@ def equal(found: Any, gold: Any) -> bool:
     (True, False, False)
     """
     if isinstance(gold, float) and isinstance(found, (int, float)) and not isinstance(found, bool):
-        return math.isclose(found, gold, rel_tol=1e-6, abs_tol=1e-9)
+        try:
+            return math.isclose(found, gold, rel_tol=1e-6, abs_tol=1e-9)
+        except OverflowError:
+            return False
     if type(found) is not type(gold):
         return False
     if isinstance(gold, (list, tuple)):

@@ -185,7 +185,12 @@ def read_call(text: str) -> Call:
         for word in call.keywords:
             if word.arg is None or not isinstance(word.value, ast.Constant):
                 raise Unreadable(f"arguments that are no constants: {shown(text)}")
-            arguments[word.arg] = word.value.value
+            if word.arg in arguments:
+                raise Unreadable(f"{word.arg} twice: {shown(text)}")
+            value = word.value.value
+            if not isinstance(value, str) and not (type(value) is int and value < 1e9):
+                raise Unreadable(f"{word.arg} is neither a text nor a number of steps: {shown(text)}")
+            arguments[word.arg] = value
     except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
         raise error if isinstance(error, Unreadable) else Unreadable(f"no action: {shown(text)}") from None
     for key in ("start_box", "end_box"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -14,17 +15,21 @@ from vlmloom.components.reward.pictures import gained, structure
 from vlmloom.components.sandbox.figure import Figure, NotPlotted, Series, plotted
 from vlmloom.registry import register
 
-WEIGHTS = {"data": 0.5, "text": 0.2, "colour": 0.1, "picture": 0.2}
+WEIGHTS = {"data": 0.6, "text": 0.15, "colour": 0.1, "picture": 0.15}
 
 
 @register("reward/plot_code")
 class PlotCode(Verifier):
     """Matplotlib code run in the sandbox: its data, words, colours and picture beside those of the gold code.
 
-    `data` pairs what is plotted, by kind, and takes how near its values are as a share of the gold ones'
-    span; `text` is the F1 of words in titles, labels, ticks and legend; `colour` the nearness of the
-    pairs' colours; `picture` structural similarity, counted from what an empty sheet gets. All but `text`
-    need something plotted. The gold code is `sample.answer`.
+    `data` pairs what is plotted, by kind, and takes for each point how near its value is, as a share of the
+    gold ones' span, times how near its place is, where words have to be the same; `text` is the F1 of words
+    in titles, labels, ticks and legend; `colour` the nearness of the pairs' colours, times that of their
+    data; `picture` structural similarity, counted from what an empty sheet gets. All but `text` need
+    something plotted. The gold code is `sample.answer`.
+
+    The weights are ours. ChartMimic's low-level scores (arXiv 2406.09961) compare words, kinds, colours and
+    layout, and no values; pairing a value with its words follows DePlot's RMS (arXiv 2212.10505).
     """
 
     def score(self, sample: Sample, response: str) -> Reward:
@@ -59,7 +64,7 @@ def compared(found: Figure, gold: Figure) -> dict[str, float]:
     same = np.array([[near(a, b) for b in gold.series] for a in found.series])
     rows, columns = linear_sum_assignment(-same)
     most = max(same.shape)
-    colour = [hue(found.series[row], gold.series[column]) * (same[row, column] > 0)
+    colour = [hue(found.series[row], gold.series[column]) * same[row, column]
               for row, column in zip(rows, columns, strict=True)]  # fmt: skip
     return {
         "data": float(same[rows, columns].sum()) / most,
@@ -70,17 +75,37 @@ def compared(found: Figure, gold: Figure) -> dict[str, float]:
 
 
 def near(found: Series, gold: Series) -> float:
-    """How near the values of two series are: 0 for another kind, 1 for the same."""
-    count = min(len(found.y), len(gold.y))
-    if found.kind != gold.kind or not count:
+    """How near two series are: 0 for another kind, 1 for the same points.
+
+    Points of one word are pairs; others are in their order.
+    """
+    if found.kind != gold.kind:
         return 0.0
-    total = 0.0
-    for ours, theirs in ((found.x, gold.x), (found.y, gold.y)):
-        one, other = np.array(ours[:count]), np.array(theirs[:count])
-        span = max(float(np.ptp(theirs)), 1e-3 * float(np.abs(theirs).max()), 1e-12)
-        # A tenth of the span off is half right.
-        total += float(np.mean(1 / (1 + 10 * np.abs(one - other) / span)))
-    return total / 2 * count / max(len(found.y), len(gold.y))
+    ours, theirs = list(zip(found.x, found.y, strict=True)), list(zip(gold.x, gold.y, strict=True))
+    places = span([place for place in gold.x if isinstance(place, float)])
+    values, total = span(gold.y), 0.0
+    for place, value in theirs:
+        same = next((one for one in ours if one[0] == place), None) if isinstance(place, str) else None
+        if pair := same or next((one for one in ours if not isinstance(place, str)), None):
+            ours.remove(pair)
+            total += off(pair[0], place, places) * off(pair[1], value, values)
+    return total / max(len(found.y), len(gold.y))
+
+
+def span(values: Sequence[float]) -> float:
+    """The range of values, never 0."""
+    return max(float(np.ptp(values)), 1e-3 * float(np.abs(values).max()), 1e-12) if values else 1.0
+
+
+def off(found: float | str, gold: float | str, span: float) -> float:
+    """1 for the same value or word; a tenth of the span off is half right.
+
+    >>> off(3.0, 2.0, 10.0), off("a", "b", 1.0), off("a", "a", 1.0)
+    (0.5, 0.0, 1.0)
+    """
+    if isinstance(found, str) or isinstance(gold, str):
+        return float(found == gold)
+    return 1 / (1 + (10 * min(abs(found - gold) / span, 1e9)) ** 2)
 
 
 def hue(found: Series, gold: Series) -> float:
@@ -94,13 +119,6 @@ def words(found: Sequence[str], gold: Sequence[str]) -> float:
     >>> words(["a b"], ["a", "b"]), words(["a"], ["a", "b"]), words([], [])
     (1.0, 0.6666666666666666, 1.0)
     """
-    ours, theirs = sorted(" ".join(found).split()), sorted(" ".join(gold).split())
-    if not ours and not theirs:
-        return 1.0
-    left = list(theirs)
-    hits = 0
-    for word in ours:
-        if word in left:
-            left.remove(word)
-            hits += 1
-    return 2 * hits / (len(ours) + len(theirs))
+    ours, theirs = Counter(" ".join(found).split()), Counter(" ".join(gold).split())
+    total = ours.total() + theirs.total()
+    return 2 * (ours & theirs).total() / total if total else 1.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import site
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class CodeRunner:
             try:
                 return self._run(folder, sources, calls, files)
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
+                removed(folder)
 
     def _run(self, top: Path, sources: Sequence[str], calls: Sequence[str], files: Sequence[str]) -> Run:
         folder = top / "work"
@@ -137,7 +138,8 @@ class CodeRunner:
         try:
             # What the code has left is no more to be trusted than the code.
             answer = json.loads((top / "results").read_bytes())
-            values, error = tuple(map(str, answer["values"])), str(answer["error"])
+            values = tuple(str(value)[: self.longest] for value in answer["values"])
+            error = str(answer["error"])[:1000]
         except (ValueError, TypeError, KeyError, RecursionError):
             return Run(
                 error=state["stopped"] or "ended without a result",
@@ -226,10 +228,32 @@ def readable() -> list[str]:
 
 
 def _content(path: Path) -> bytes | None:
-    """A file the code has left; never what a link of it points to."""
+    """A regular file the code has left; never what a link of it points to."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
-    with os.fdopen(handle, "rb") as file:
-        return file.read()
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        with open(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
+
+
+def removed(top: Path) -> None:
+    """Remove a folder, however deep: what lies in a folder of it is moved up before that is removed."""
+    folders, names = [str(top)], count()
+    while folders:
+        folder = folders.pop()
+        for entry in list(os.scandir(folder)):
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+                continue
+            os.chmod(entry.path, 0o700)
+            folders.append(f"{top}/{next(names)}")
+            os.rename(entry.path, folders[-1])
+        if folder != str(top):
+            os.rmdir(folder)
+    os.rmdir(top)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import ast
-import io
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from vlmloom.components.sandbox.code import CodeRunner
+from vlmloom.components.sandbox.left import left
 
 INCHES, DPI = (4, 3), 80
 WIDTH, HEIGHT = INCHES[0] * DPI, INCHES[1] * DPI
 """Pixels of every figure, whatever size the code asks for, so that two can be compared."""
+
+KINDS = ("line", "bar", "barh", "scatter", "pie")
+MOST = 250
+"""Series of one axes, at least."""
 
 DESCRIBE = f"""
 def _figure_described():
@@ -25,29 +29,44 @@ def _figure_described():
     from matplotlib.collections import PathCollection
     from matplotlib.colors import to_rgb, to_rgba
     from matplotlib.container import BarContainer
+    from matplotlib.category import StrCategoryFormatter
     from matplotlib.patches import Wedge
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
 
     def numbers(values):
         return [float(value) for value in list(values)[:500]]
+
+    def places(axis, values):
+        words = {{}}
+        if isinstance(axis.get_major_formatter(), (FixedFormatter, FuncFormatter, StrCategoryFormatter)):
+            ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels())
+            words = {{round(float(place), 6): word.get_text()[:200] for place, word in ticks}}
+        return [words.get(round(value, 6)) or value for value in numbers(values)]
 
     def seen(one, color):
         return one.get_visible() and to_rgba(color, one.get_alpha())[3] > 0.05
 
     figure = plt.gcf()
+    figure.set_size_inches{INCHES}
+    figure.set_layout_engine('constrained')
+    figure.savefig('out.png', dpi={DPI})
     series, texts = [], []
     for axes in figure.axes[:4]:
         for line in axes.lines[:50]:
             x, y = line.get_data()
             color = line.get_color()
             if seen(line, color):
-                series.append(['line', numbers(range(len(x))), numbers(y), to_rgb(color)])
+                series.append(['line', places(axes.xaxis, x), numbers(y), to_rgb(color)])
         for one in axes.containers[:50]:
             if isinstance(one, BarContainer) and one.patches:
                 flat = one.orientation == 'horizontal'
                 kind, color = 'barh' if flat else 'bar', one.patches[0].get_facecolor()
-                long = [bar.get_width() if flat else bar.get_height() for bar in one.patches]
+                long = [bar.get_bbox().x1 if flat else bar.get_bbox().y1 for bar in one.patches]
+                middle = [sum(bar.get_bbox().intervaly if flat else bar.get_bbox().intervalx) / 2
+                          for bar in one.patches]
+                middle = places(axes.yaxis if flat else axes.xaxis, middle)
                 if seen(one.patches[0], color):
-                    series.append([kind, numbers(range(len(long))), numbers(long), to_rgb(color)])
+                    series.append([kind, middle, numbers(long), to_rgb(color)])
         for one in axes.collections[:50]:
             if isinstance(one, PathCollection):
                 points = sorted(map(tuple, one.get_offsets().tolist()))
@@ -56,9 +75,10 @@ def _figure_described():
                 if seen(one, color):
                     series.append(['scatter', numbers(x), numbers(y), to_rgb(color)])
         wedges = [one for one in axes.patches[:50] if isinstance(one, Wedge) and one.get_visible()]
-        wedges = [one.theta2 - one.theta1 for one in wedges]
         if wedges:
-            series.append(['pie', numbers(range(len(wedges))), numbers(wedges), (0, 0, 0)])
+            beside = [str(one.get_label())[:200] for one in wedges]
+            wedges = [one.theta2 - one.theta1 for one in wedges]
+            series.append(['pie', beside, numbers(wedges), (0, 0, 0)])
         texts += [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]
         texts += [one.get_text() for one in axes.texts[:50]]
         for axis in (axes.xaxis, axes.yaxis):
@@ -66,9 +86,6 @@ def _figure_described():
             texts += [word for word in words if not word[-1:].isdigit()]
         if axes.get_legend():
             texts += [one.get_text() for one in axes.get_legend().get_texts()]
-    figure.set_size_inches{INCHES}
-    figure.set_layout_engine('constrained')
-    figure.savefig('out.png', dpi={DPI})
     return json.dumps([series, [text for text in texts if text]])
 """
 
@@ -78,14 +95,14 @@ class Series:
     """One thing that is plotted.
 
     Attributes:
-        kind: line, bar, barh, scatter or pie.
-        x: places along the axis; of anything but a scatter, the order.
-        y: values.
+        kind: one of `KINDS`.
+        x: places along the axis: numbers, or the words that stand there; of a pie, the words beside it.
+        y: values, of bars where they end.
         colour: red, green and blue from 0 to 1.
     """
 
     kind: str
-    x: tuple[float, ...]
+    x: tuple[float | str, ...]
     y: tuple[float, ...]
     colour: tuple[float, ...]
 
@@ -126,19 +143,41 @@ def plotted(code: str) -> Figure:
     if run.error:
         raise NotPlotted(run.error)
     try:
-        found: Any = json.loads(ast.literal_eval(run.values[0]))
-        series = tuple(
-            Series(str(kind), _numbers(x), _numbers(y), _numbers(colour)) for kind, x, y, colour in found[0]
-        )
-        texts = tuple(str(text) for text in found[1])
-        with Image.open(io.BytesIO(run.files["out.png"])) as picture:
-            pixels = np.asarray(picture.convert("RGB").resize((WIDTH, HEIGHT)))
-    except (ValueError, TypeError, SyntaxError, KeyError, IndexError, OSError, Image.DecompressionBombError):
+        series, texts = read_series(ast.literal_eval(run.values[0]))
+        pixels = np.asarray(left(run.files.get("out.png")).resize((WIDTH, HEIGHT)))
+    except (ValueError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError):
         raise NotPlotted("the code has tampered with what it leaves") from None
-    if not series:
+    if not any(one.y for one in series):
         raise NotPlotted("nothing is plotted")
     return Figure(pixels, series, texts)
 
 
-def _numbers(values: Any) -> tuple[float, ...]:
-    return tuple(float(np.nan_to_num(value)) for value in values)
+def read_series(text: str) -> tuple[tuple[Series, ...], tuple[str, ...]]:
+    """What `_figure_described` says, which the code it describes may have forged.
+
+    Points without a finite value are left out.
+
+    Raises:
+        ValueError: it has another form; other errors of JSON, of unpacking and of numbers too.
+    """
+    found, texts = json.loads(text)
+    if len(found) > 4 * MOST or len(texts) > 20 * MOST:
+        raise ValueError("too much")
+    series = []
+    for kind, x, y, colour in found:
+        points = [(_place(one), float(other)) for one, other in zip(x, y, strict=True)]
+        points = [(one, other) for one, other in points if math.isfinite(other)]
+        red, green, blue = map(float, colour)
+        if kind not in KINDS or not all(0 <= one <= 1 for one in (red, green, blue)):
+            raise ValueError(f"no colour or kind: {colour!r}, {kind!r}")
+        places, values = (tuple(part) for part in (zip(*points, strict=True) if points else ((), ())))
+        series.append(Series(kind, places, values, (red, green, blue)))
+    return tuple(series), tuple(map(str, texts))
+
+
+def _place(value: Any) -> float | str:
+    """A number, also one that is written as a word; else the word."""
+    try:
+        return float(np.nan_to_num(float(value)))
+    except ValueError:
+        return str(value).strip()

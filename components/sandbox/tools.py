@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -229,6 +230,8 @@ def calculated(expression: str) -> float | int:
         if isinstance(error, BadCall):
             raise
         raise BadCall(f"calculate: {type(error).__name__}") from None
+    if not abs(total) < 1e300:
+        raise BadCall("calculate: the value is too large")
     return round(total, 10) if isinstance(total, float) else total
 
 
@@ -261,6 +264,8 @@ def queried(sql: str, tables: Mapping[str, Mapping[str, Sequence[Any]]]) -> list
         raise BadCall(f"query_table: {run.error[:200]}")
     try:
         found: list[list[Any]] = ast.literal_eval(run.values[0])
-    except (ValueError, SyntaxError):
-        raise BadCall("query_table: a value that is neither a number nor text") from None
-    return found
+        if all(isinstance(one, (str, int, float, NoneType)) for row in found for one in row):
+            return found
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        pass
+    raise BadCall("query_table: a value that is neither a number nor text")

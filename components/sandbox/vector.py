@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from functools import cache
 
 import numpy as np
 from PIL import Image
 
 from vlmloom.components.sandbox.code import CodeRunner
+from vlmloom.components.sandbox.left import left
 
 DRAW = """
 import resvg_py
@@ -40,9 +40,12 @@ def drawn(svg: str, width: int, height: int) -> np.ndarray:
         SandboxRefused: this machine cannot lock it in.
     """
     run = runner().run([DRAW.format(svg=svg, width=width, height=height)], files=["out.png"])
-    if run.error or "out.png" not in run.files:
-        raise NotDrawn(run.error or "nothing was drawn")
-    with Image.open(io.BytesIO(run.files["out.png"])) as picture:
-        sheet = Image.new("RGB", (width, height), "white")
-        sheet.paste(picture.convert("RGB").crop((0, 0, width, height)))
+    if run.error:
+        raise NotDrawn(run.error)
+    try:
+        picture = left(run.files.get("out.png"))
+    except ValueError as error:
+        raise NotDrawn(str(error)) from None
+    sheet = Image.new("RGB", (width, height), "white")
+    sheet.paste(picture.crop((0, 0, width, height)))
     return np.asarray(sheet)

@@ -63,6 +63,8 @@ def code(dice: random.Random) -> Iterator[Labelled]:
                 "undone": f"{gold}del scaled, named\n",
                 "two programs": f"```python\n{gold}```\nor\n```python\nscaled = named = None\n```",
                 "taken back in code": f"{gold}scaled = named = None\n",
+                "huge": "scaled = named = lambda a: 10 ** 400",
+                "folders in folders": "import os\nwhile True: os.mkdir('a'); os.chdir('a')",
                 "deep": "scaled = named = lambda a: eval('(' * 10000)",
             },
             # What stands beside a fence is no code, and denies none.
@@ -108,6 +110,12 @@ def plot(dice: random.Random) -> Iterator[Labelled]:
                 "not a number": f"{blank}plt.plot([float('nan')] * 3)",
                 "file": "open('/etc/passwd').read()",
                 "network": "import socket; socket.create_connection(('127.0.0.1', 1))",
+                "words on no bars": gold.replace(f"[{one}, {two}, 2]", "[float('nan')] * 3"),
+                "words on other bars": gold.replace(f"[{one}, {two}, 2]", "[99, 98, -97]"),
+                "forged colours": f"{gold}import json\njson.dumps = lambda *a: "
+                f"""'[[["bar", ["a", "b", "c"], [{one}, {two}, 2], [-1e308, 1e308, 1]]], []]'""",
+                "folder for a picture": f"{gold}import os, matplotlib.figure as f\n"
+                "f.Figure.savefig = lambda *a, **k: os.mkdir('out.png')",
                 "words alone": f"{blank}plt.title('Sales of {word}')\nplt.ylabel('count')\n",
                 "every bar": f"{blank}plt.bar(range(500), [n % 20 for n in range(500)])",
                 "invisible": gold.replace("color=", "alpha=0, color=")

@@ -38,6 +38,8 @@ def test_right_code_is_right(verifier, answer):
         "import sys\nf = sys._getframe\nwhile f().f_back: pass",
         "class A:\n    def __repr__(self): return '__import__(1)'\ndef area(*a): return A()\nnames = area",
         "def area(*a): return '('*10000\nnames = area",
+        "def area(*a): return 10 ** 400\nnames = area",
+        "class A:\n    def __repr__(self): return '{[]: 1}'\ndef area(*a): return A()\nnames = area",
         "```python\nimport socket; socket.create_connection(('127.0.0.1', 80))\n```",
     ],
 )

@@ -47,6 +47,9 @@ def test_typed_text(gold, answer, value):
         ("scroll(start_box='[500,520]', direction='down', step=5)", 0.8 * 0.75),
         ("scroll(start_box='[500,500]', direction='up', step=10)", 0),
         ("scroll(start_box='[500,500]', direction='down', step='10')", 0),
+        ("scroll(start_box='[500,500]', direction='down', step=" + "9" * 400 + ")", 0),
+        ("scroll(start_box='[0,0]', start_box='[500,500]', direction='down', step=10)", 0),
+        ("scroll(start_box=0x" + "f" * 5000 + ", direction='down', step=10)", 0),
     ],
 )
 def test_scrolling(answer, value):

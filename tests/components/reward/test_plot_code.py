@@ -53,11 +53,31 @@ def test_more_of_each_corruption_is_worth_less(verifier, part):
         "open('/etc/passwd').read()", "x = 'x' * (1 << 40)",
         "import matplotlib.pyplot as plt\nplt.plot([float('nan')] * 3)",
         "import matplotlib.pyplot as plt\nplt.bar(['a'], ['b'])\nplt.gcf = None",
+        GOLD.replace("[3, 5, 2]", "[float('nan')] * 3"),
+        GOLD + "import os, matplotlib.figure as f\nf.Figure.savefig = lambda *a, **k: os.mkdir('out.png')",
+        *(f"{GOLD}import json\njson.dumps = lambda *a: {text}" for text in (
+            "'[' * 5000", "'[[[\"bar\", [0], [1' + '0' * 400 + '], [0, 0, 0]]], []]'",
+            *(f"""'[[["bar", {x}, {y}, {colour}]], ["Sales of hats"]]'""" for x, y, colour in (
+                ("[0, 1, 2]", "[3, 5, 2]", "[-1e308, 1e308, 1e308]"), ("[0, 1, 2]", "[3, 5, 2]", "[]"),
+                ("[]", "[3, 5, 2]", "[0, 0, 1]"), ("[0, 1, 2]", "[3, 5, 2]", "[NaN, NaN, NaN]"))),
+        )),
     ],
 )  # fmt: skip
 def test_attacks_are_worth_nothing(verifier, attack):
     reward = verifier.judge(SAMPLE, [attack])[0]
     assert reward.error is None and reward.value < 0.1, reward
+
+
+def test_right_words_with_wrong_values_are_worth_less_than_half_and_labels_count(verifier):
+    wrong = [
+        GOLD.replace("[3, 5, 2]", values)
+        for values in ("[99, 98, -97]", "[1e308, -1e308, 0]", "[2, 3, 5]", "[3, 5, 2], bottom=9")
+    ]
+    wrong.append(GOLD.replace("['a', 'b', 'c']", "['d', 'e', 'f']"))
+    assert all(reward.value < 0.5 for reward in verifier.judge(SAMPLE, wrong))
+    other = GOLD.replace("(['a', 'b', 'c'], ", "(range(3), ")
+    other += "ax.set_xticks(range(3), ['a', 'b', 'c'])"
+    assert verifier.judge(SAMPLE, [other])[0].value == 1
 
 
 def test_any_size_of_a_figure_is_the_same_and_gold_code_without_one_is_told(verifier):

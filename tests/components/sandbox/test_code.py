@@ -1,5 +1,6 @@
 """Code that tries to get out, to read, to write, to talk, to multiply or to stay; and none of it does."""
 
+import os
 import pickle
 import re
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from vlmloom.components.sandbox import code as sandbox
 from vlmloom.components.sandbox import jail
-from vlmloom.components.sandbox.code import CodeRunner, SandboxRefused
+from vlmloom.components.sandbox.code import CodeRunner, SandboxRefused, removed
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,7 @@ def test_nobody_else_is_signalled_or_traced(runner):
         ),
         ("i = 0\nwhile True:\n  i += 1; open(str(i), 'wb').write(bytes(1 << 20))", "wrote more than"),
         ("i = 0\nwhile True:\n  i += 1; open(str(i), 'wb').close()", "wrote more than"),
+        ("import os\nwhile True: os.mkdir('a' * 200); os.chdir('a' * 200)", "too deep to be measured"),
         ("while True: print('x' * 1000)", "File too large|wrote more than"),
         ("import ctypes; ctypes.string_at(0)", "ended by signal 11"),
         ("import os; os._exit(0)", "ended without a result"),
@@ -133,13 +135,30 @@ def test_nobody_else_is_signalled_or_traced(runner):
         ("1 +", "SyntaxError"),
     ],
 )
-def test_what_overruns_or_breaks_is_ended_and_told(attempt, reason):
-    runner = CodeRunner(seconds=0.5, disk=4 << 20, memory=512 << 20)
+def test_what_overruns_or_breaks_is_ended_told_and_leaves_nothing(attempt, reason, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    runner = CodeRunner(seconds=0.5, disk=1 << 20, memory=512 << 20)
     start = time.monotonic()
     assert re.search(reason, runner.run([attempt]).error)
     assert time.monotonic() - start < 3
     assert runner.run(["x = 1"], ["x"]).values == ("1",) and runner.restarts == 0
+    assert list(tmp_path.iterdir()) == []
     runner.close()
+
+
+def test_a_folder_is_removed_however_deep(tmp_path):
+    top = tmp_path / "top"
+    top.mkdir()
+    place = os.open(top, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("a", dir_fd=place)
+        os.symlink("/", "link", dir_fd=place)
+        inner = os.open("a", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = inner
+    os.close(place)
+    removed(top)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_of_our_environment_is_inside(runner, monkeypatch):
