@@ -6,25 +6,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vlmloom.pipelines.report.statistics import RESAMPLES, Scores
+from vlmloom.pipelines.report.statistics import Scores
+
+FEW = 14
+"""Scenes of which every flip is looked at."""
+BATCH = 1000
+"""Flips that are held at once."""
 
 
 def flip_test(
-    scores: Scores, first: int, second: int, categories: Sequence[int], flips: int = RESAMPLES, seed: int = 0
+    scores: Scores, first: int, second: int, categories: Sequence[int], flips: int = 10_000, seed: int = 0
 ) -> float | None:
     """The two-sided p of a sign-flip test on the mean difference of two designs.
 
-    Were there no difference, the signs of a scene's differences would mean nothing: they are flipped at
-    random, all items of a scene together, and the share of flips is told that reach what was found, this one
-    counted too. The statistic is the mean over categories of the mean over items, as in `Bootstrap.estimate`.
+    Were there no difference, the signs of a scene's differences would mean nothing: they are flipped, all
+    items of a scene together, and the share of flips is told that reach what was found, this one counted too.
+    Of up to `FEW` scenes that differ these are all flips there are, and p is exact; of more they are random.
+    The statistic is the mean over categories of the mean over items, as in `Bootstrap.estimate`.
 
     Args:
         scores: of one split.
         first: index of a design.
         second: index of another.
         categories: indices of categories.
-        flips: how many.
-        seed: of the flips.
+        flips: how many random ones.
+        seed: of them.
 
     Returns:
         None where the two share no item of one of the categories.
@@ -43,9 +49,15 @@ def flip_test(
             return None
         np.add.at(sums, scores.scene[members], difference[members] / members.sum() / len(categories))
     sums = sums[sums != 0]
-    signs = np.random.default_rng(seed).integers(0, 2, (flips, len(sums)), dtype=np.int8) * 2 - 1
-    drawn = np.abs(signs @ sums)
-    return float((1 + (drawn >= abs(sums.sum()) - 1e-12).sum()) / (flips + 1))
+    found = abs(sums.sum()) - 1e-12
+    if len(sums) <= FEW:
+        signs = 1 - 2 * (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1)
+        return float((np.abs(signs @ sums) >= found).mean())
+    rng, reached = np.random.default_rng(seed), 0
+    for start in range(0, flips, BATCH):
+        signs = 1 - 2 * rng.integers(0, 2, (min(BATCH, flips - start), len(sums)), dtype=np.int8)
+        reached += int((np.abs(signs @ sums) >= found).sum())
+    return (1 + reached) / (flips + 1)
 
 
 def holm(values: Sequence[float]) -> list[float]:

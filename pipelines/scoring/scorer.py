@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
+from difflib import get_close_matches
 from functools import cache, cached_property
 from typing import Any
 
@@ -57,10 +58,17 @@ class Scorer:
         if name in self.nodes:
             return self.nodes[name]
         names = [entry.name for entry in catalog().list("reward")]
-        if name not in names or not plain(name):
-            known = ", ".join(sorted({*self.nodes, *filter(plain, names)}))
-            raise UserError(f"verifier: {name!r:.60} is not known; known are {known}")
-        return {"use": name}
+        if name in names and plain(name):
+            return {"use": name}
+        if name in names:
+            raise UserError(
+                f"verifier: {name} needs arguments or a package that is not here; "
+                f"--verifier NAME={name},KEY=VALUE would be right"
+            )
+        # Whether they need arguments is not asked: that would import them all.
+        known = sorted({*self.nodes, *names})
+        near = get_close_matches(name[:60], known, n=3) or known
+        raise UserError(f"verifier: {name!r:.60} is not known; {', '.join(near)} would be right")
 
     def check(self, line: Line) -> None:
         """See that what a line names is there.

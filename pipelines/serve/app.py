@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.requests import ClientDisconnect
 
 from vlmloom.components.contracts.sample import Reward
 from vlmloom.components.contracts.suite import Suite
@@ -114,6 +115,8 @@ def make_app(service: Service) -> FastAPI:
                         body += piece
                         if len(body) > MOST_BYTES:
                             return answer(413, {"error": f"the request is larger than {MOST_BYTES:,} bytes"})
+            except ClientDisconnect:
+                return answer(499, {"error": "the client left before its request had arrived"})
             except TimeoutError:
                 return answer(408, {"error": f"the request did not arrive within {ARRIVING:g} seconds"})
             try:

@@ -85,9 +85,10 @@ def _print(rows: list[Any], markdown: bool, neither: dict[str, str]) -> None:
         for line in (COLUMNS, ("---", *["---:"] * 8), *cells, *without):
             print(f"| {' | '.join(line)} |")
         return
-    table = Table(title="labelled answers")
+    # Without rules, so that names and numbers have their room in 80 columns.
+    table = Table(title="labelled answers", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for column in COLUMNS:
-        table.add_column(column, justify="left" if column == "verifier" else "right")
+        table.add_column(column, justify="left" if column == "verifier" else "right", no_wrap=True)
     for line in cells:
         table.add_row(*line)
     console = Console()

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -236,6 +237,8 @@ def test_judges_wait_side_by_side_while_rules_go_on(service, judging):
         ({"responses": ["a"], "verifier": "reward/exact"}, 400, "found neither an item nor an answer"),
         ({"responses": ["a"], "verifier": "odd", "answer": 3}, 400, "answer: found int"),
         ({"responses": ["a"], "verifier": "os.system", "answer": "b"}, 400, "'os.system' is not known"),
+        ({"responses": ["a"], "verifier": "reward/exactly", "answer": "b"}, 400, "not known; reward/exact"),
+        ({"responses": ["a"], "verifier": "reward/boxed", "answer": "b"}, 400, "needs arguments"),
         ({"responses": ["a"], "verifier": {"use": "x"}, "answer": "b"}, 400, "verifier: found dict"),
         ({"responses": ["a"], "task": "fly", "split": "test", "index": 0}, 400, "task: 'fly' is not known"),
         ({"responses": ["a"], "task": "count", "split": "dev", "index": 0}, 400, "task count has no 'dev'"),
@@ -249,6 +252,16 @@ def test_bad_requests_are_one_clear_line(service, line, status, message):
     reply = service.post(line)
     said = reply.json()["error"]
     assert reply.status_code == status and message in said and "\n" not in said
+
+
+def test_a_client_that_leaves_in_mid_request_is_counted(service):
+    address = httpx.URL(service.url)
+    with socket.create_connection((address.host, address.port)) as left:
+        left.sendall(b"POST /score HTTP/1.1\r\nHost: here\r\nContent-Length: 99\r\n\r\n{")
+    deadline = time.monotonic() + 10
+    while 'vlmloom_requests_total{status="499"} 1' not in (told := service.get("metrics").text):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.02)
 
 
 def test_half_a_character_is_quoted_and_not_fatal(service):
