@@ -14,6 +14,7 @@ COMMAND = re.compile("|".join(re.escape(one) + r"(?![a-z])" * one[1:].isalpha() 
 EQUALS = re.compile(r"([a-z])\s*=\s*([^=]+)")
 AND = re.compile(r"\s*(?:,|;|\band\b|\\text\{\s*and\s*\})\s*")
 OR = re.compile(r"\s*(?:,|;|\band\b|\bor\b|\\text\{\s*(?:and|or)\s*\}|\\lor\b|\\vee\b)\s*")
+PAIR = re.compile(r"[(\[][^()\[\]]+,[^()\[\]]+[)\]]")
 SPAN = re.compile(r"([(\[])([^,()\[\]]+),([^,()\[\]]+)([)\]])")
 BETWEEN = re.compile(r"([^<>=]+)(<=?)\s*[a-z]\s*(<=?)([^<>=]+)")
 BEYOND = re.compile(r"[a-z]\s*([<>]=?)([^<>=]+)")
@@ -45,13 +46,22 @@ def form_of(gold: str) -> str:
 
     >>> form_of(r"\{1, 2\}"), form_of("(1, 2)"), form_of(r"(1, \infty)"), form_of("x + 1")
     ('set', 'point', 'interval', '')
+    >>> form_of("x = 1, x = 2")
+    'set'
     """
     text = plain(gold)
-    if re.fullmatch(r"\{[^{}]*\}", text):
+    equations = [EQUALS.fullmatch(part) for part in OR.split(_unindexed(text))]
+    roots = len(equations) > 1 and all(equations) and len({one[1] for one in equations if one}) == 1
+    if roots or re.fullmatch(r"\{[^{}]*\}", text):
         return "set"
     if re.search(r"\\infty|\\cup", text) or (text.startswith("[") and SPAN.fullmatch(text)):
         return "interval"
     return "point" if re.fullmatch(r"\([^()]+,[^()]+\)", text) else ""
+
+
+def _unindexed(text: str) -> str:
+    """`x_1 = 2, x_2 = 3` as two values of x."""
+    return re.sub(r"(?<![a-z\\])([a-z])_\{?[0-9]\}?(?=\s*=)", r"\1", text)
 
 
 def plain(text: str) -> str:
@@ -112,7 +122,7 @@ def _set(text: str, number: Callable[[str], float]) -> Collection | None:
     if match := re.fullmatch(r"(?:[a-z]\s*(?:=|\\in\b)\s*)?\{(.*)\}", text, re.S):
         parts = match[1].split(",")
     else:
-        parts = OR.split(text)
+        parts = OR.split(_unindexed(text))
         equations = [EQUALS.fullmatch(part) for part in parts]
         names = {match[1] for match in equations if match}
         if len(names) > 1 or (names and equations[0] is None):

@@ -10,7 +10,7 @@ from typing import Any
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
-from vlmloom.components.reward.collected import collected, form_of
+from vlmloom.components.reward.collected import PAIR, collected, form_of, plain
 from vlmloom.components.reward.number import Quantity, read_quantity
 from vlmloom.components.reward.parsed import Unreadable, folded, shown, unwrapped
 from vlmloom.registry import register
@@ -96,6 +96,8 @@ class Math(Verifier):
             if right_of is not None:
                 near = one_of is not None and one_of.near(right_of, max(self.relative, 1e-9))
                 return Reward(float(near), reason=f"{said}; read as a {form}")
+            if form == "set" and PAIR.fullmatch(plain(found)):
+                return Reward(0.0, reason=f"{said}; a point or an interval, where a set is right")
         (symbol, value), (own, right) = equated(found), equated(gold)
         if symbol and (symbol != own and (own or "=" not in gold)):
             return Reward(0.0, reason=f"{said}; an equation of {symbol}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import cached_property
 from typing import Any
 
@@ -102,15 +103,23 @@ class Json(Parsed):
         if one is None or other is None:
             return False
         room = 0.0 if "year" in key.lower() else self.relative * abs(other)
+        if not room and other == int(other):
+            return one == other
         return abs(one - other) <= room + 1e-9 * abs(other)
 
 
 def number(value: Any) -> float | None:
-    """A number, also one written as a text; None for anything else."""
+    """A number, also one written as a text, a whole one to the last digit; None for anything else.
+
+    >>> number("4539578763621486"), number("2.50"), number("tea")
+    (4539578763621486, 2.5, None)
+    """
     if not isinstance(value, (int, float, str)) or (isinstance(value, str) and len(value) > 40):
         return None
     try:
         read = float(value)
+        if isinstance(value, int) or re.fullmatch(r"[-+]?[0-9]+", str(value)):
+            return int(value)
     except (ValueError, OverflowError):
         return None
     return read if math.isfinite(read) else None

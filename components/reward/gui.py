@@ -179,7 +179,8 @@ def read_call(text: str) -> Call:
         return text[:4], {}
     try:
         call = ast.parse(text, mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+        alone = ast.get_source_segment(text, call) == text.strip()
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args or not alone:
             raise Unreadable(f"no action: {shown(text)}")
         arguments: dict[str, Any] = {}
         for word in call.keywords:

@@ -14,10 +14,14 @@ from vlmloom.registry import register
 
 MOST = 1000
 """Items of one answer."""
+BULLET = re.compile(r"\s*(?:[-*•]|([0-9]{1,3})[.)])\s+")
+"""What stands before an item of a list."""
 
 
 class Listed(Parsed):
     """A verifier of lists: JSON, one item a line, or commas; items are compared as `reward/exact` does."""
+
+    ordered = False
 
     def __init__(self, *, whole: bool = False, on_error: OnError = "skip") -> None:
         super().__init__(on_error=on_error)
@@ -25,7 +29,7 @@ class Listed(Parsed):
 
     def read(self, text: str, sample: Sample) -> list[str]:
         """The items."""
-        items = read_items(text, sample.truth.get("language", "en"))
+        items = read_items(text, sample.truth.get("language", "en"), self.ordered)
         if len(items) > MOST:
             raise Unreadable(f"{len(items)} items; at most {MOST} are judged")
         return items
@@ -37,11 +41,11 @@ class Listed(Parsed):
         return Reward(value, {"share": share}, f"{right} of {total} items in {shown(', '.join(found))}")
 
 
-def read_items(text: str, language: str = "en") -> list[str]:
+def read_items(text: str, language: str = "en", ordered: bool = False) -> list[str]:
     r"""A list in words: JSON, one item a line (with or without bullets), or commas within one line.
 
     Raises:
-        Unreadable: it is empty, or JSON of another form.
+        Unreadable: it is empty, or JSON of another form, or ordered and has numbers in another order.
 
     >>> read_items('["Cat", "a dog"]'), read_items("- cat\n- dog"), read_items("cat, dog.")
     (['cat', 'dog'], ['cat', 'dog'], ['cat', 'dog'])
@@ -54,7 +58,11 @@ def read_items(text: str, language: str = "en") -> list[str]:
     else:
         pieces = text.splitlines()
         items = pieces if len(pieces) > 1 else re.split(r"[,;，、；]", text)
-        items = [re.sub(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+", "", item) for item in items]
+        signs = [BULLET.match(item) for item in items]
+        places = [int(sign[1]) for sign in signs if sign and sign[1]]
+        if ordered and places != sorted(places):
+            raise Unreadable(f"numbers in another order than the items: {shown(text)}")
+        items = [item[sign.end() :] if sign else item for item, sign in zip(items, signs, strict=True)]
     found = [normal(str(item), language) for item in items]
     if not found or not any(found):
         raise Unreadable("an empty list")
@@ -102,6 +110,8 @@ def parted(text: str, known: list[str]) -> str:
 class Sequence(Listed):
     """The longest common subsequence over the length of the longer list; "and", "then" and ">" part too.
 
+    Numbers before the items have to rise.
+
     Args:
         whole: full marks or none.
         on_error: see `Verifier`.
@@ -112,6 +122,8 @@ class Sequence(Listed):
     >>> [round(reward.value, 2) for reward in Sequence().judge(sample, answers)]
     [1.0, 1.0, 0.67, 0.33]
     """
+
+    ordered = True
 
     def read(self, text: str, sample: Sample) -> list[str]:
         """The items, those of the gold answer as they stand there."""

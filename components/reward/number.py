@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
@@ -24,7 +25,15 @@ QUANTITY = re.compile(
     """,  # noqa: RUF001
     re.VERBOSE,
 )
-SCALES = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9}
+SCALES = {
+    "hundred": 100,
+    "thousand": 1000,
+    "k": 1000,
+    "million": 10**6,
+    "mn": 10**6,
+    "billion": 10**9,
+    "bn": 10**9,
+}
 CURRENCIES = {"$", "€", "£", "¥"}
 """What may stand with a number whose gold answer has no unit, because it changes no number."""
 SAME = {
@@ -87,17 +96,19 @@ class Quantity:
         unit: lower case, empty where none was given.
         year: whether it may be one: four digits from 1000 to 2999 and nothing else.
         fraction: whether it is one number over another.
+        exact: the value without what binary fractions lose.
     """
 
     value: float
     unit: str = ""
     year: bool = False
     fraction: bool = False
+    exact: Fraction | None = field(default=None, repr=False)
 
 
 @register("reward/number")
 class Number(Parsed):
-    """Full marks for the right number, within a tolerance.
+    """Full marks for the right number, within a tolerance; without one, to the last digit.
 
     Years are always exact, as in the published rewards for charts: a gold answer of four digits from 1000 to
     2999, or as `truth["year"]` says. Where the gold answer, or `truth["unit"]`, has a unit, an answer may
@@ -145,11 +156,13 @@ class Number(Parsed):
                 )
         if found.fraction and not gold.fraction and gold.value.is_integer():
             return Reward(0.0, {"distance": off}, f"{said}; a fraction, where a whole number is right")
-        exact = sample.truth.get("year", gold.year)
-        room = 0.0 if exact else max(self.relative * abs(gold.value), self.absolute)
-        # What binary fractions lose is no error of the answer.
-        right = off <= room + 1e-9 * max(abs(gold.value), abs(found.value))
-        right = found.value == gold.value if exact else right
+        year = sample.truth.get("year", gold.year)
+        room = 0.0 if year else max(self.relative * abs(gold.value), self.absolute)
+        if room:
+            # What binary fractions lose is no error of the answer.
+            right = off <= room + 1e-9 * max(abs(gold.value), abs(found.value))
+        else:
+            right = found.exact == gold.exact
         return Reward(float(right), {"distance": off}, said)
 
 
@@ -194,9 +207,9 @@ def read_quantity(text: str, expected: str = "") -> Quantity:
     words = unit.split()
     if HEDGES & set(words):
         raise Unreadable(f"no single number in {shown(text)}")
-    value = float(match["digits"].replace(",", "").replace(" ", ""))
+    value = Fraction(match["digits"].replace(",", "").replace(" ", ""))
     if match["power"]:
-        value *= 10.0 ** int(match["ten"] or match["power"].lower().lstrip("e"))
+        value *= Fraction(10) ** int(match["ten"] or match["power"].lower().lstrip("e"))
     if match["below"]:
         if not int(match["below"]):
             raise Unreadable(f"a division by zero in {shown(text)}")
@@ -206,7 +219,6 @@ def read_quantity(text: str, expected: str = "") -> Quantity:
         unit = " ".join(words)
     if match["sign"] and match["sign"] != "+":
         value = -value
-    if not math.isfinite(value):
-        raise Unreadable(f"a number beyond all bounds in {shown(text)}")
     year = re.fullmatch(r"[12][0-9]{3}", short) is not None
-    return Quantity(value, unit or match["before"] or match["before2"] or "", year, bool(match["below"]))
+    unit = unit or match["before"] or match["before2"] or ""
+    return Quantity(float(value), unit, year, bool(match["below"]), value)

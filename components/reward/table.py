@@ -11,6 +11,11 @@ from vlmloom.components.reward.parsed import Parsed, Unreadable, shown, unfenced
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
+UNSEEN = re.compile(
+    r"(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?![.\d]*[1-9])|:[^;]*line-through)",
+    re.I,
+)
+"""Styles that hide text or strike it out."""
 SPAN = re.compile(r"[1-9][0-9]{0,2}")
 
 
@@ -19,8 +24,9 @@ class Table(Parsed):
     """TEDS: 1 - edit distance of the trees / nodes of the larger one, for one HTML table.
 
     Rows and cells count, with their spans and their text; head and body, `th` and `td`, markup within cells
-    and attributes do not. Words beside the table make an answer wrong. Nothing is run or loaded. An answer
-    with far more cells than the gold table is worth nothing, which it nearly would be anyway.
+    and attributes do not. Words beside the cells (a caption too), strikes and what is hidden make an answer
+    wrong. Nothing is run or loaded. An answer with far more cells than the gold table is worth nothing, which
+    it nearly would be anyway.
 
     Args:
         structure: leave the text of the cells out (TEDS-S).
@@ -70,7 +76,7 @@ def read_table(text: str, structure: bool = False) -> Cells:
     """The rows of the one table in HTML, each a tuple of cells (columns, rows, text).
 
     Raises:
-        Unreadable: there is no table, or there are several, or words beside it.
+        Unreadable: there is no table, or there are several, words beside the cells, strikes or hidden parts.
 
     >>> read_table("<table><tr><th colspan=2>a <b>b</b></th></tr></table>")
     (((2, 1, 'a b'),),)
@@ -89,10 +95,14 @@ def read_table(text: str, structure: bool = False) -> Cells:
     tables = page.xpath("//table[not(ancestor::table)]")
     if len(tables) != 1:
         raise Unreadable(f"{len(tables)} tables; one would be right")
-    if beside := " ".join(page.xpath("//text()[not(ancestor::table or ancestor::head)]")).strip():
-        raise Unreadable(f"words beside the table: {shown(beside)}")
-    if tables[0].xpath("ancestor::del | ancestor::s | ancestor::strike"):
-        raise Unreadable("the table is struck out")
+    if beside := " ".join(
+        page.xpath("//text()[not(ancestor::td or ancestor::th or ancestor::head)]")
+    ).strip():
+        raise Unreadable(f"words beside the cells: {shown(beside)}")
+    if page.xpath("//del | //s | //strike"):
+        raise Unreadable("something is struck out")
+    if page.xpath("//*[@hidden]") or any(map(UNSEEN.search, page.xpath("//@style"))):
+        raise Unreadable("something is hidden or struck out by its style")
     rows = tables[0].xpath("./tr | ./thead/tr | ./tbody/tr | ./tfoot/tr")
     return tuple(tuple(_cell(cell, structure) for cell in row.xpath("./td | ./th")) for row in rows)
 

@@ -99,6 +99,13 @@ def table(dice: random.Random) -> Iterator[Labelled]:
                 "entities": "<!DOCTYPE x [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;'>]>" + markup([["&b;"]]),
                 "in a comment": f"<!-- {gold} --><table></table>",
                 "in a script": f"<script>{gold}</script>",
+                "cells struck out": gold.replace("<td>", "<td><del>").replace("</td>", "</del></td>"),
+                "caption that denies": gold.replace(
+                    "<table>", "<table><caption>All of this is wrong</caption>"
+                ),
+                "words between rows": gold.replace("</tr>", "</tr>not this", 1),
+                "hidden": gold.replace("<table>", "<table hidden>"),
+                "unseen by its style": gold.replace("<table>", "<table style='display: none'>"),
                 "table in a template": f"<template>{gold}</template>",
             },
             partial=DIGITS,

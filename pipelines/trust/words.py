@@ -165,10 +165,11 @@ def lists(dice: random.Random) -> Iterator[Labelled]:
         fewer = (*tuple(", ".join(words[:keep]) for keep in (4, 3, 2, 1)), "")
         wrong = (", ".join(others[:4]), words[0], f"{words[0]}, {others[0]}", "and so on")
         turned = ", ".join(reversed(words))
+        counted_down = "\n".join(f"{4 - place}. {word}" for place, word in enumerate(words))
         attacks = {"every word": ", ".join(WORDS), "one word often": ", ".join([words[0]] * 50)}
         for name, right, bad in (
             ("set", (*forms, turned), wrong),
-            ("sequence", (*forms, *spoken), (*wrong, turned)),
+            ("sequence", (*forms, *spoken), (*wrong, turned, counted_down)),
         ):
             for chain in (more, fewer):
                 yield Labelled(

@@ -6,6 +6,8 @@ from vlmloom.components.contracts.reward import Verifier, VerifierFailed
 from vlmloom.components.contracts.sample import Reward, Sample, Scene
 from vlmloom.registry import build, resolve
 
+TABLE = "<table><tr><td>a</td><td>b</td></tr><tr><td>1</td><td>2</td></tr></table>"
+CLICK = "left_click(start_box='[500,500]')"
 CHEATS = {
     "reward/exact": [
         *(
@@ -24,6 +26,7 @@ CHEATS = {
         *(("7", "7 or 8"), ("7", "7 8"), ("12", "1 2"), ("7", "6-7"), ("7", "7, 8"), ("7", "0 to 99")),
         *(("7", "nan"), ("7", "inf"), ("7", "7 maybe"), ("2020", "2021"), ("3 m", "3 km"), ("7", "-7")),
         *(("5", "5 wrong"), ("5", "5 isnt"), ("5", "5 dozen"), ("5", "5 half"), ("5", "5 hundredths")),
+        *(("12345678901", "12345678912"), ("3", "3.0000000001"), ("1000000000001", "1e12")),
         *(("5", ">5"), ("5", "<5"), ("5", "10/2"), ("5", "≠5"), ("5", "√5"), ("5 kg", "5 wrong")),
     ],
     "reward/choice": [
@@ -57,10 +60,37 @@ CHEATS = {
         *(("5", "5!"), ("5!", "5"), ("(-5,-2)", r"\{-5,-2\}"), ("(-5,-2)", r"\{(-2,-5)\}")),
         *(("42", "17+25"), ("42", "50 - 8"), ("42", r"6 \cdot 7"), ("32", "2^5"), ("42", "6*(7)")),
         *(("2", "{2,3}"), ("2", "1 or 2"), ("2", r"\boxed{2}\boxed{3}"), ("(1,2)", "(2,1)")),
+        *(("x = 2, x = -3", "(-3, 2)"), (r"x = \sqrt{2}, x = -\sqrt{2}", r"(-\sqrt{2}, \sqrt{2})")),
         *(("7", "84/12"), ("84", "12 ⋅ 7"), ("84", r"\frac{168}{2}"), ("84", r"\sqrt{7056}")),
         *(("84", r"\binom{9}{3}"), ("84", "84!/83!"), ("84", "y=84"), ("84", "84=y"), ("x = 84", "y = 84")),
         *(("x = 84", "x = 168/2"), ("x+1", "y = x+1"), ("2x", r"\frac{d}{dx} x^2"), ("2x", r"\int 2 dx")),
         *(("2x", r"\lim_{h \to 0} \frac{(x+h)^2-x^2}{h}"), ("3x", r"\sum_{k=1}^{2} kx")),
+    ],
+    "reward/table": [
+        *(
+            (TABLE, TABLE.replace("<table>", text))
+            for text in (
+                "<table hidden>",
+                "<table style='display: none'>",
+                "<table style='text-decoration:line-through'>",
+                "<table><caption>All of this is wrong</caption>",
+                "<table>not this",
+            )
+        ),
+        *((TABLE, TABLE.replace("<td>1</td>", f"<td><{tag}>1</{tag}></td>")) for tag in ("del", "s")),
+    ],
+    "reward/json": [
+        ('{"card": 4539578763621486}', '{"card": 4539578763621400}'),
+        ('{"phone": "2353585640"}', '{"phone": 2353585641}'),
+    ],
+    "reward/sequence": [
+        ("crown, lemon, gear", "3. crown\n2. lemon\n1. gear"),
+        ("crown, lemon, gear", "2) crown, 1) lemon, 3) gear"),
+    ],
+    "reward/desktop_action": [
+        ("WAIT", "left_click(start_box='[1,1]')"),
+        (CLICK, f"{CLICK}  # not this"),
+        (CLICK, CLICK.replace("(", "(start_box='[9,9]', ")),
     ],
     "reward/smiles": [
         *(("CCO", "CCO.C"), ("CCO", "CCO CCO"), ("CCO", "C"), ("CCO", "CC\ud800O")),
@@ -69,7 +99,15 @@ CHEATS = {
 }
 HONEST = {
     "reward/exact": [("dog", "**Dog**."), ("C++", "c++"), ("?", " ? "), ("dog", "# The dog"), ("-3", "-3")],
-    "reward/number": [("7", "７"), ("1000", "1 000"), ("0.5", "1/2"), ("50%", "50 %"), ("7", "$7$")],  # noqa: RUF001
+    "reward/number": [
+        ("7", "７"),  # noqa: RUF001
+        ("1000", "1 000"),
+        ("0.5", "1/2"),
+        ("50%", "50 %"),
+        ("7", "$7$"),
+        ("435", "4.35e2"),
+        ("1200000", "1.2 million"),
+    ],
     "reward/choice": [("B", "(b)"), ("B", "The answer is B.")],
     "reward/math": [
         ("0.5", r"\frac{1}{2}"),
@@ -80,8 +118,12 @@ HONEST = {
         ("-3", "−3"),  # noqa: RUF001
         ("x+1", "1 + x"),
         ("4", "4"),
+        *(("x = 2, x = -3", text) for text in ("x = -3 or 2", r"\{2, -3\}", "x_1 = 2, x_2 = -3", "2 and -3")),
         *(("(-5,-2)", r"\{(-5,-2)\}"), ("5!", "5!")),
     ],
+    "reward/table": [(TABLE, TABLE.replace("<table>", "<table style='text-decoration: none; width: 0'>"))],
+    "reward/json": [('{"card": 4539578763621486}', '{"card": "4539578763621486"}')],
+    "reward/sequence": [("crown, lemon", "1. crown\n2. lemon"), ("crown, lemon", "1. crown\n1. lemon")],
     "reward/smiles": [
         ("CCO", "OCC"),
         ("C/C=C/CC=CCO", "C/C=C/C/C=C/CO"),
