@@ -11,8 +11,7 @@ from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.blocks import apart, hue_likeness, match
 from vlmloom.components.reward.code import fenced
 from vlmloom.components.reward.pictures import learned, structure
-from vlmloom.components.sandbox.browsers import browsers
-from vlmloom.components.sandbox.chromium import BrowserStopped
+from vlmloom.components.sandbox.browsers import BrowsersBusy, browsers
 from vlmloom.components.sandbox.look import Look, look
 from vlmloom.registry import register
 
@@ -35,8 +34,8 @@ class Html(Verifier):
     parts for one of open_clip's, as published, `image_timm` for one of timm's. Without weights it is SSIM,
     structural similarity, and `image_ssim`; values with different last terms are not comparable.
 
-    A page that cannot be drawn, twice, is wrong where the gold page can be drawn after it; else judging
-    failed.
+    A page that cannot be drawn in 5 s, twice, is wrong where the gold page can be drawn after it; else
+    judging failed.
 
     Args:
         clip_model: the name of an open_clip model, or `timm/` and the name of one of timm's.
@@ -75,10 +74,12 @@ class Html(Verifier):
             return Reward(0.0, reason="no page")
         try:
             found = browsers().run(lambda one: look(one, answer, width, height))
-        except BrowserStopped as error:
+        except BrowsersBusy:
+            raise
+        except RuntimeError as error:  # it stopped, or the page has renamed what it is looked at by
             rendered.cache_clear()
             rendered(page, width, height)
-            return Reward(0.0, reason=f"could not be drawn: {error}")
+            return Reward(0.0, reason=f"could not be looked at: {error}")
         return self.compared(found, gold)
 
     def compared(self, found: Look, gold: Look) -> Reward:

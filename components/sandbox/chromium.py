@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import select
 import shutil
@@ -12,6 +13,8 @@ import subprocess
 import tempfile
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -118,6 +121,7 @@ class Chromium:
     def __init__(self, *, seconds: float = 10.0, memory: int = 2 << 30) -> None:
         self.seconds = seconds
         self.memory = memory
+        self._until = math.inf
         self.on_event: Any = lambda session, method, parameters: None
         self._pid = 0
         self._folder: Path | None = None
@@ -203,6 +207,15 @@ class Chromium:
                 self._gone()
         return self._ids
 
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """All calls of a block together take so many seconds at most."""
+        usual, self.seconds, self._until = self.seconds, seconds, time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self.seconds, self._until = usual, math.inf
+
     def attend(self, deadline: float) -> None:
         """Read what the browser says, and take one event or result; waits for one until the deadline."""
         while not self._messages:
@@ -236,7 +249,7 @@ class Chromium:
         poll = select.poll()
         poll.register(handle, what)
         while True:
-            left = deadline - time.monotonic()
+            left = min(deadline, self._until) - time.monotonic()
             if left <= 0:
                 self.close()
                 raise BrowserOverran(f"the browser took longer than {self.seconds:g} s and was ended")

@@ -13,6 +13,7 @@ MOST = 200
 
 BLOCKS = """(() => {
     const found = new Map();
+    const pen = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
     const top = document.body || document.documentElement;
     const walker = document.createTreeWalker(top, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
@@ -31,7 +32,11 @@ BLOCKS = """(() => {
             old.box = [Math.min(old.box[0], x1), Math.min(old.box[1], y1),
                        Math.max(old.box[2], x1 + r.width), Math.max(old.box[3], y1 + r.height)];
         } else {
-            const colour = getComputedStyle(parent).color.match(/[\\d.]+/g).slice(0, 3).map(Number);
+            // Drawn, since a colour may be written in any space.
+            pen.clearRect(0, 0, 1, 1);
+            pen.fillStyle = getComputedStyle(parent).color;
+            pen.fillRect(0, 0, 1, 1);
+            const colour = [...pen.getImageData(0, 0, 1, 1).data.slice(0, 3)];
             found.set(parent, {text, colour, box: [x1, y1, x1 + r.width, y1 + r.height]});
         }
     }
@@ -91,13 +96,16 @@ def look(page: Page, html: str, width: int, height: int) -> Look:
         height: of the window in pixels; the page may be higher.
 
     Raises:
-        BrowserStopped: it could not be drawn in time.
+        BrowserStopped: it could not be drawn in half of the time that a call to the browser may take.
+        RuntimeError: the page is made so that it cannot be looked at.
     """
-    page.show(html, width=width, height=height)
-    found = page.evaluate(BLOCKS)
-    picture = page.screenshot(whole=True)
-    page.evaluate(BARE)
-    bare = page.screenshot(whole=True)
+    page.open()
+    with page.browser.within(page.browser.seconds / 2):
+        page.show(html, width=width, height=height)
+        found = page.evaluate(BLOCKS)
+        picture = page.screenshot(whole=True)
+        page.evaluate(BARE)
+        bare = page.screenshot(whole=True)
     if bare.shape != picture.shape:
         bare = bare[: picture.shape[0]]
         bare = np.pad(bare, ((0, picture.shape[0] - bare.shape[0]), (0, 0), (0, 0)), mode="edge")

@@ -55,7 +55,8 @@ class Page:
         self._policy = ""
         self._loaded = False
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Start the browser unless it runs; every other method that needs it does so too."""
         self.browser.start()
         if self._pid == self.browser.pid:
             return
@@ -98,7 +99,7 @@ class Page:
         Raises:
             BrowserStopped: the browser ended, or the page did not load in time.
         """
-        self._open()
+        self.open()
         if self.size != (width, height):
             self.call(
                 "Emulation.setDeviceMetricsOverride",

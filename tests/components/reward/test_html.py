@@ -101,6 +101,14 @@ def test_scripts_change_nothing_and_a_million_pixels_are_cut(verifier):
 
 
 @pytest.mark.browser
+def test_a_colour_counts_in_whatever_space_and_names_that_break_the_look_are_wrong(verifier):
+    assert value(verifier, GOLD.replace("#c00", "color(srgb 0.8 0 0)")) == 1
+    assert value(verifier, GOLD.replace("#c00", "color(srgb none none none)")) < 1
+    for name in ("body", "documentElement", "createTreeWalker"):
+        assert value(verifier, f"<form name={name}></form><img name={name}>{GOLD}") < 0.5
+
+
+@pytest.mark.browser
 def test_what_cannot_be_drawn_is_wrong_only_where_the_gold_page_can_be(verifier, monkeypatch):
     pool = Browsers(count=1, seconds=0.001)
     monkeypatch.setattr(shared, "_SHARED", pool)
