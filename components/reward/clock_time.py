@@ -8,14 +8,19 @@ from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, unwrapped
 from vlmloom.registry import register
 
-TIME = re.compile(r"([0-9]{1,2})\s*[:.]\s*([0-9]{2})(?:\s*o'?clock)?[.!]?", re.I)
+TIME = re.compile(
+    r"(?:(?:it is|it's|the (?:time|clock shows)(?: is)?)\s+)?([0-9]{1,2})\s*[:.]\s*([0-9]{2})"
+    r"(?:\s*o'?clock|\s*[ap]\.?m\.?)?[.!]?",
+    re.I,
+)
 
 
 @register("reward/clock_time")
 class ClockTime(Parsed):
     """Full marks for the same time on a clock of twelve hours, with a zero before the hour or without.
 
-    One time of hours and minutes, and nothing around it: 15:05 is another time than 3:05.
+    One time of hours and minutes, and nothing around it but "It is" and the half of the day, which no dial
+    tells: 0:05 is 12:05, and 15:05 is another time than 3:05.
 
     >>> from vlmloom.components.contracts.sample import Scene
     >>> sample = Sample("t", "test", 0, [], "3:05", Scene(""))
@@ -26,9 +31,9 @@ class ClockTime(Parsed):
     def read(self, text: str, sample: Sample) -> tuple[int, int]:
         """Hours and minutes."""
         match = TIME.fullmatch(unwrapped(folded(text[:100]))) if len(text) <= 100 else None
-        if match is None or not (1 <= int(match[1]) <= 12 and int(match[2]) < 60):
+        if match is None or not (int(match[1]) <= 12 and int(match[2]) < 60):
             raise Unreadable(f"no time of twelve hours in {shown(text)}; H:MM would be right")
-        return int(match[1]), int(match[2])
+        return int(match[1]) or 12, int(match[2])
 
     def compare(self, found: tuple[int, int], gold: tuple[int, int], sample: Sample) -> Reward:
         """1 or 0."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
+from contextlib import suppress
 
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.reward.parsed import Unreadable, unwrapped
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
@@ -13,6 +15,9 @@ from vlmloom.registry.errors import UserError
 @register("reward/edit")
 class Edit(Verifier):
     """1 - edits / length of the longer text, as for OCR; case counts, runs of spaces count as one.
+
+    A code fence, Markdown or quotes round all of the text, and "Answer:" before it, count only where they are
+    part of the text.
 
     Reference: arXiv 2507.01006, table 1.
 
@@ -24,7 +29,9 @@ class Edit(Verifier):
 
     def score(self, sample: Sample, response: str) -> Reward:
         """From 0 to 1."""
-        value = similarity(spaced(response), spaced(sample.answer))
+        value = similarity(spaced(response), gold := spaced(sample.answer))
+        with suppress(Unreadable):
+            value = max(value, similarity(spaced(unwrapped(response, stop=False)), gold))
         return Reward(value, reason=f"{value:.1%} of the text")
 
 

@@ -28,6 +28,8 @@ POWER = re.compile(
 LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 """Exponents that are written as such."""
+INVERSE = re.compile(r"(?P<sign>[-+]?)\s*(?P<below>[0-9]{1,20})\s*\^\s*(?:\{\s*-\s*1\s*\}|-1)")
+"""One over a number; other powers are calculations."""
 POINT = re.compile(r"\\\{\s*(\([^()]*\))\s*\\\}")
 """The set of one point."""
 EQUATION = re.compile(r"([^\W\d_]|\\[a-zA-Z]+)(_(?:\w|\{\w+\}))?\s*=(?!=)\s*([^=]+)")
@@ -148,6 +150,8 @@ def plain_number(text: str) -> Quantity | None:
             return None
         value = int(match["whole"] or 0) + above / below
         return Quantity(-value if match["sign"] == "-" else value, fraction=True)
+    if (match := INVERSE.fullmatch(text)) and int(match["below"]) > 1:
+        return Quantity((-1 if match["sign"] == "-" else 1) / int(match["below"]), fraction=True)
     if match := POWER.fullmatch(text):
         value = float(match["times"] or 1) * 10.0 ** int(match["ten"] or match["digits"])
         return Quantity(-value if match["sign"] == "-" else value)

@@ -54,7 +54,8 @@ def squares(text: str) -> str:
     Raises:
         Unreadable: it is none.
     """
-    match = FEN.fullmatch(unwrapped(folded(text))) if len(text) <= 200 else None
+    bare = re.sub(r"^(?:the\s+)?fen\s*(?:is\b)?\s*[:=]?\s+", "", unwrapped(folded(text[:250])), flags=re.I)
+    match = FEN.fullmatch(unwrapped(bare)) if len(text) <= 200 else None
     ranks = match[1].split("/") if match else []
     rows = ["".join("." * int(sign) if sign in "12345678" else sign for sign in rank) for rank in ranks]
     if len(rows) != 8 or not all(re.fullmatch("[prnbqkPRNBQK.]{8}", row) for row in rows):

@@ -59,6 +59,8 @@ class Latex(Parsed):
     def read(self, text: str, sample: Sample) -> tuple[str, list[str]]:
         """The formula, and its normal tokens."""
         inner = bare(text)
+        if inner.count("~~") > 1 and "~~" not in sample.answer:
+            raise Unreadable(f"struck out: {shown(text)}")
         tokens = tokenised(inner)
         if not tokens:
             raise Unreadable("an empty formula")

@@ -10,12 +10,17 @@ from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, 
 from vlmloom.registry import register
 
 TIME = r"(?:(\d{1,3}):)?(\d{1,5}(?:\.\d{1,6})?)\s*(?:s|sec|seconds)?"
+KEYED = re.compile(
+    r'\{\s*"start(?:_time)?"\s*:\s*"?([^,"]+)"?,\s*"end(?:_time)?"\s*:\s*"?([^,"]+)"?\s*\}', re.I
+)
 STRETCH = re.compile(rf"(?:from\s)?\s*[\[(]?\s*{TIME}\s*(?:,|-|–|—|to|and|~)\s*{TIME}\s*[\])]?\s*\.?", re.I)  # noqa: RUF001
 
 
 @register("reward/interval")
 class Interval(Parsed):
     """The overlap in time over the time that either covers; `[start, end]` in seconds, or `m:ss - m:ss`.
+
+    A JSON object of `start` and `end` is taken too.
 
     Args:
         overlap: full marks from this intersection over union and none below; None gives it itself.
@@ -35,7 +40,8 @@ class Interval(Parsed):
 
     def read(self, text: str, sample: Sample) -> tuple[float, float]:
         """Start and end in seconds."""
-        match = STRETCH.fullmatch(unwrapped(folded(text))) if len(text) <= 200 else None
+        plain = KEYED.sub(r"[\1, \2]", unwrapped(folded(text))) if len(text) <= 200 else ""
+        match = STRETCH.fullmatch(plain)
         if match is None:
             raise Unreadable(f"no [start, end] in {shown(text)}")
         start, end = (60 * int(match[one] or 0) + float(match[one + 1]) for one in (1, 3))

@@ -6,14 +6,14 @@ import json
 import math
 from typing import Any
 
-from vlmloom.components.reward.parsed import Unreadable, shown, unfenced
+from vlmloom.components.reward.parsed import LEAD, Unreadable, shown, unfenced
 
 DEEPEST = 32
 """Levels of a JSON answer."""
 
 
 def read_json(text: str) -> Any:
-    """JSON, bare or in one code fence: no key twice, no NaN or infinity, at most `DEEPEST` levels.
+    """JSON, bare, after "Answer:" or in one code fence: no key twice, nothing infinite, `DEEPEST` levels.
 
     Raises:
         Unreadable: it is something else.
@@ -24,7 +24,7 @@ def read_json(text: str) -> Any:
     Traceback (most recent call last):
     vlmloom.components.reward.parsed.Unreadable: no JSON: the key 'a' twice
     """
-    inner = unfenced(text)
+    inner = LEAD.sub("", unfenced(text))
     if not inner or inner[0] not in '[{"-0123456789tfn':
         raise Unreadable(f"no JSON in {shown(text)}")
     try:

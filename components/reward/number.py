@@ -34,6 +34,16 @@ SCALES = {
     "billion": 10**9,
     "bn": 10**9,
 }
+LARGE = {"M": 10**6, "B": 10**9}
+"""Right behind the digits and in capitals; else a unit."""
+BEYOND = 10**300
+SAID = re.compile(r"(?:(?:there (?:are|is)|it is|it's)\s+(?=[-+\u2212.\d]|minus))?(minus\s+(?=[.\d]))?", re.I)
+"""Words before a number that add nothing to it, and a minus in words."""
+YEAR = re.compile(
+    r"(?:it (?:is|was)\s+)?(?:in\s+)?(?:the\s+year\s+)?(?:AD\s+)?([12][0-9]{3})"
+    r"(?:\s*(?:AD|CE|A\.D\.?|C\.E\.?))?",
+    re.I,
+)
 CURRENCIES = {"$", "€", "£", "¥"}
 """What may stand with a number whose gold answer has no unit, because it changes no number."""
 SAME = {
@@ -113,7 +123,8 @@ class Number(Parsed):
     Years are always exact, as in the published rewards for charts: a gold answer of four digits from 1000 to
     2999, or as `truth["year"]` says. Where the gold answer, or `truth["unit"]`, has a unit, an answer may
     leave it out but not give another; where neither has one, an answer has none but a sign of a currency. One
-    number and nothing around it but a unit: a range is no number, nor is a comparison. A fraction is right
+    number and nothing around it but a unit and what says no more ("There are 4.", "in 1996"): a range is no
+    number, nor is a comparison. A fraction is right
     where the gold answer is one or is not whole, since 10/2 is a calculation that is not carried out.
 
     Args:
@@ -196,10 +207,15 @@ def read_quantity(text: str, expected: str = "") -> Quantity:
 
     >>> read_quantity("-3.5 °C")
     Quantity(value=-3.5, unit='°c', year=False, fraction=False)
-    >>> read_quantity("1 250").value, read_quantity("2 million").value
-    (1250.0, 2000000.0)
+    >>> read_quantity("1 250").value, read_quantity("2 million").value, read_quantity("1.2M").value
+    (1250.0, 2000000.0, 1200000.0)
+    >>> read_quantity("There are 4.").value, read_quantity("minus 3").value, read_quantity("in 1996 AD").year
+    (4.0, -3.0, True)
     """
-    short = unwrapped(folded(text[:300]))
+    short = unwrapped(folded(text[:300].replace("\u00ba", "\u00b0")))
+    if era := YEAR.fullmatch(short):
+        short = era[1]
+    short = SAID.sub(lambda said: "-" if said[1] else "", short, count=1)
     match = QUANTITY.fullmatch(short) if len(text) <= 300 else None
     if match is None:
         raise Unreadable(f"no single number in {shown(text)}")
@@ -214,11 +230,15 @@ def read_quantity(text: str, expected: str = "") -> Quantity:
         if not int(match["below"]):
             raise Unreadable(f"a division by zero in {shown(text)}")
         value /= int(match["below"])
-    if words and words[0] in SCALES and unit != expected.lower():
+    if match["unit"] in LARGE and unit != expected.lower() and short[match.start("unit") - 1].isdigit():
+        value, unit = value * LARGE[match["unit"]], ""
+    elif words and words[0] in SCALES and unit != expected.lower():
         value *= SCALES[words.pop(0)]
         unit = " ".join(words)
     if match["sign"] and match["sign"] != "+":
         value = -value
-    year = re.fullmatch(r"[12][0-9]{3}", short) is not None
     unit = unit or match["before"] or match["before2"] or ""
+    if abs(value) > BEYOND:
+        raise Unreadable(f"a number beyond all bounds in {shown(text)}")
+    year = re.fullmatch(r"[12][0-9]{3}", short) is not None
     return Quantity(float(value), unit, year, bool(match["below"]), value)

@@ -20,6 +20,19 @@ NUMBER = re.compile(r"[-+]?(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(?:[eE][-+
 """What stands together with a digit, and what of that is one number."""
 
 KEYS = "answer|box|bbox|bbox_2d|box_2d|point|point_2d|start_box|coordinates"
+NAMED = re.compile(
+    r"(?:the|its)\s+(?:bounding\s+)?(?:box|point|coordinates?|location|position)\s+(?:is|are)\s*:?\s*"
+    r"(?=[\[({\d])",
+    re.I,
+)
+"""What may lead to it in a sentence."""
+LABEL = re.compile(
+    r"""(?<=[{,])\s*(["'])label\1\s*:\s*(["'])"""
+    r"""(?![^"']*\b(?:no|not|non|none|never|without|wrong|false|incorrect)\b)"""
+    r"""[^\W_][\w -]{0,60}\2\s*(?:,|(?=\}))""",
+    re.I,
+)
+"""The name of the thing in JSON, as grounding models give it beside the box; what denies the box is none."""
 KEY = re.compile(rf"""([\s\[({{]*)(?:{KEYS}|"(?:{KEYS})"|'(?:{KEYS})')\s*:""", re.I)
 """The name that may stand before a box or a point."""
 
@@ -98,7 +111,7 @@ FORMATS = frozenset(
     "javascript fen smiles".split()
 ) | {""}
 LEAD = re.compile(
-    r"^(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)\b\s*(?:is\b|:|=)?\s*(?=\S)",
+    r"^(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)\b\s*(?:is\b)?\s*[:=]?\s*(?=\S)",
     re.I,
 )
 """What may stand before an answer and adds nothing to it."""
@@ -184,11 +197,15 @@ def numbers(text: str, count: int) -> tuple[float, ...]:
 
     >>> numbers("(10, 20.5)", 2), numbers("point: 10 20", 2), numbers('{"bbox_2d": [1, 2, 3, 4]}', 4)
     ((10.0, 20.5), (10.0, 20.0), (1.0, 2.0, 3.0, 4.0))
+    >>> numbers('[{"bbox_2d": [1, 2, 3, 4], "label": "dog"}]', 4), numbers("The point is (10, 20).", 2)
+    ((1.0, 2.0, 3.0, 4.0), (10.0, 20.0))
     >>> numbers("not [10, 20]", 2)
     Traceback (most recent call last):
     vlmloom.components.reward.parsed.Unreadable: not just 2 numbers in 'not [10, 20]'
     """
     plain = unwrapped(folded(text)) if len(text) <= 1000 else ""
+    plain = NAMED.sub("", plain, count=1) if NAMED.match(plain) else plain
+    plain = LABEL.sub("", plain, count=1) if plain[:1] in ("[", "{") else plain
     plain = KEY.sub(r"\1", plain, count=1) if KEY.match(plain) else plain
     runs, between = RUN.findall(plain), RUN.sub("", plain)
     closed = all(between.count(a) == between.count(b) for a, b in ("[]", "()", "{}"))

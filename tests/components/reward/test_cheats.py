@@ -27,6 +27,13 @@ CHEATS = {
         *(("7", "nan"), ("7", "inf"), ("7", "7 maybe"), ("2020", "2021"), ("3 m", "3 km"), ("7", "-7")),
         *(("5", "5 wrong"), ("5", "5 isnt"), ("5", "5 dozen"), ("5", "5 half"), ("5", "5 hundredths")),
         *(("12345678901", "12345678912"), ("3", "3.0000000001"), ("1000000000001", "1e12")),
+        *(
+            ("4", "There are not 4."),
+            ("4", "There are 4 of 9"),
+            ("3", "minus 3"),
+            ("5 m", "5M"),
+            ("5", "in 5"),
+        ),
         *(("5", ">5"), ("5", "<5"), ("5", "10/2"), ("5", "≠5"), ("5", "√5"), ("5 kg", "5 wrong")),
     ],
     "reward/choice": [
@@ -54,9 +61,19 @@ CHEATS = {
             ("[0, 0, 10, 10]", text)
             for text in ("not [0, 0, 10, 10]", "[0, 0, 10, 10] is wrong", "[0, 0, 10, 10")
         ),
+        *(
+            ("[0, 0, 10, 10]", text)
+            for text in (
+                '{"label": "not the dog", "bbox_2d": [0, 0, 10, 10]}',
+                '{"label": "dog", "bbox_2d": [0, 0, 10, 10], "wrong": true}',
+                '[{"label": "a", "bbox_2d": [0, 0, 10, 10]}, {"label": "b", "bbox_2d": [9, 9, 20, 20]}]',
+                "The box is not [0, 0, 10, 10].",
+            )
+        ),
     ],
     "reward/grid": [("0 1\n2 3", "0 1"), ("0 1\n2 3", "0 1\n2 3\n0 1"), ("0 1\n2 3", "01\n2x")],
     "reward/math": [
+        *(("8", "2^{3}"), ("2", r"0.5^{-1}"), ("x = 2, x = -3", "x = 2")),
         *(("5", "5!"), ("5!", "5"), ("(-5,-2)", r"\{-5,-2\}"), ("(-5,-2)", r"\{(-2,-5)\}")),
         *(("42", "17+25"), ("42", "50 - 8"), ("42", r"6 \cdot 7"), ("32", "2^5"), ("42", "6*(7)")),
         *(("2", "{2,3}"), ("2", "1 or 2"), ("2", r"\boxed{2}\boxed{3}"), ("(1,2)", "(2,1)")),
@@ -79,7 +96,12 @@ CHEATS = {
         ),
         *((TABLE, TABLE.replace("<td>1</td>", f"<td><{tag}>1</{tag}></td>")) for tag in ("del", "s")),
     ],
+    "reward/clock_time": [("12:26", "It is not 12:26."), ("3:05", "15:05"), ("12:26", "12:26 PM or AM")],
+    "reward/interval": [("[1, 2]", '{"start": 2, "end": 1}'), ("[1, 2]", '{"not": 0, "start": 1, "end": 2}')],
+    "reward/fen": [("8/8/8/4k3/8/8/4P3/4K3", "no FEN: 8/8/8/4k3/8/8/4P3/4K3")],
+    "reward/latex": [(r"\frac{a}{b}", r"~~\frac{a}{b}~~")],
     "reward/json": [
+        ('{"a": 1}', 'The answer is not {"a": 1}'),
         ('{"card": 4539578763621486}', '{"card": 4539578763621400}'),
         ('{"phone": "2353585640"}', '{"phone": 2353585641}'),
     ],
@@ -107,9 +129,25 @@ HONEST = {
         ("7", "$7$"),
         ("435", "4.35e2"),
         ("1200000", "1.2 million"),
+        *(
+            ("4", "There are 4."),
+            ("1996", "in 1996"),
+            ("1996", "1996 AD"),
+            ("1200000", "1.2M"),
+            ("-3", "minus 3"),
+        ),
+        ("21\u00b0C", "21\u00baC"),
     ],
     "reward/choice": [("B", "(b)"), ("B", "The answer is B.")],
+    "reward/clock_time": [("12:26", f) for f in ("12:26 PM", "0:26", "00:26", "It is 12:26.", "12:26 a.m.")],
+    "reward/interval": [("[1, 2]", '{"start": 1, "end": 2}'), ("[1, 2]", '{"start": "0:01", "end": 2.0 }')],
+    "reward/fen": [("8/8/8/4k3/8/8/4P3/4K3", f"FEN: {q}8/8/8/4k3/8/8/4P3/4K3{q}") for q in ("", "`", "**")],
+    "reward/latex": [("a ~ b", "a ~~ b"), ("a ~~ b", "~~a b")],
+    "reward/edit": [
+        ("Main St.", text) for text in ("```\nMain St.\n```", "**Main St.**", "Answer: Main St.")
+    ],
     "reward/math": [
+        *((r"\frac{1}{2}", "2^{-1}"), ("0.25", "4^-1"), (r"\{-3, 2\}", r"x \in \{-3,2\}")),
         ("0.5", r"\frac{1}{2}"),
         ("1000", "10^3"),
         ("x = -2", "x=-2.0"),
@@ -121,8 +159,14 @@ HONEST = {
         *(("x = 2, x = -3", text) for text in ("x = -3 or 2", r"\{2, -3\}", "x_1 = 2, x_2 = -3", "2 and -3")),
         *(("(-5,-2)", r"\{(-5,-2)\}"), ("5!", "5!")),
     ],
-    "reward/table": [(TABLE, TABLE.replace("<table>", "<table style='text-decoration: none; width: 0'>"))],
-    "reward/json": [('{"card": 4539578763621486}', '{"card": "4539578763621486"}')],
+    "reward/table": [
+        (TABLE, f"Answer: {TABLE}"),
+        (TABLE, TABLE.replace("<table>", "<table style='text-decoration: none; width: 0'>")),
+    ],
+    "reward/json": [
+        ('{"card": 4539578763621486}', '{"card": "4539578763621486"}'),
+        *(('{"a": 1}', found) for found in ('Answer: {"a": 1.0}', 'The answer is:\n{"a": 1}')),
+    ],
     "reward/sequence": [("crown, lemon", "1. crown\n2. lemon"), ("crown, lemon", "1. crown\n1. lemon")],
     "reward/smiles": [
         ("CCO", "OCC"),
@@ -136,6 +180,9 @@ HONEST = {
     "reward/box": [
         *(("[0, 0, 10, 10]", text) for text in ("0,0,10,10", "bbox: [0,0,10,10]", "(0,0),(10,10)")),
         ("[0, 0, 10, 10]", '```json\n[{"bbox_2d": [0, 0, 10, 10]}]\n```'),
+        ("[0, 0, 10, 10]", '[{"label": "dog", "bbox_2d": [0, 0, 10, 10]}]'),
+        ("[0, 0, 10, 10]", '{"bbox_2d": [0, 0, 10, 10], "label": "the north-east dog"}'),
+        ("[0, 0, 10, 10]", "The box is [0, 0, 10, 10]."),
     ],
 }
 PAIRS = [(name, *pair) for name, pairs in CHEATS.items() for pair in pairs]
