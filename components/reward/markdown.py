@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
 from vlmloom.components.reward.edit import similarity, spaced
 from vlmloom.components.reward.lists import common
-from vlmloom.components.reward.parsed import Unreadable
-from vlmloom.components.reward.table import Cells, read_table, teds
+from vlmloom.components.reward.parsed import Unreadable, leads
+from vlmloom.components.reward.table import UNSEEN, Cells, read_table, teds
 from vlmloom.registry import register
+
+WRAPPED = re.compile(r"([^`]*?)^```(markdown|md|)[ \t]*\n(.*)^```\s*\Z", re.M | re.S | re.I)
+"""A page in a code fence: what stands before it, its format, the page."""
+STRUCK = re.compile(r"<(?:del|s|strike)\b", re.I)
+HIDDEN = re.compile(r"<!--|<(?:details|dialog|noscript|script|style|template|title)\b|<[^>]*\shidden\b", re.I)
+"""HTML that strikes its words out, and that which shows none of them."""
 
 
 @register("reward/markdown")
@@ -20,8 +28,10 @@ class Markdown(Verifier):
 
     Blocks are headings by level, paragraphs, entries of lists, code and tables, compared by their longest
     common subsequence over the longer list, and count by how right the text in them is. Tables may be
-    Markdown or HTML. All of it is done in a process of its own; an answer that takes longer there than it may
-    is wrong.
+    Markdown or HTML, and the whole page may stand in a code fence, after words that only lead to it. Strikes
+    and words that a page does not show (comments, titles of links, references to nowhere), where the gold
+    page has none, make an answer wrong. All of it is done in a process of its own; an answer that takes
+    longer there than it may is wrong.
 
     Args:
         seconds: CPU time for one answer.
@@ -47,9 +57,11 @@ class Markdown(Verifier):
         if response.strip() == sample.answer.strip():
             return Reward(1.0, reason="letter by letter")
         try:
-            parts: dict[str, float] = bounded(self.seconds).ask(compared, response, sample.answer)
+            parts, unlike = bounded(self.seconds).ask(compared, response, sample.answer)
         except Overran as error:
             return Reward(0.0, reason=str(error))
+        if unlike:
+            return Reward(0.0, parts, f"{', '.join(unlike)}; the page has none")
         said = ", ".join(f"{name} {value:.0%}" for name, value in parts.items())
         # Blocks are worth what is in them: the form of a page with other words on it is easily had.
         counted = parts | {"blocks": parts["blocks"] * parts.get("text", parts.get("tables", 1.0))}
@@ -64,23 +76,41 @@ class Page:
         text: of all blocks but tables, in their order.
         blocks: their kinds, in their order.
         tables: in their order.
+        unseen: which kinds of strikes and hidden words it has.
     """
 
     text: list[str] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
     tables: list[Cells] = field(default_factory=list)
+    unseen: set[str] = field(default_factory=set)
 
 
-def compared(found: str, gold: str) -> dict[str, float]:
-    """The similarity of each part that the gold page has; called in the bounded process."""
-    one, other = read_page(found), read_page(gold)
+def compared(found: str, gold: str) -> tuple[dict[str, float], list[str]]:
+    """The similarity of each part that the gold page has, and strikes and hidden words that it has not.
+
+    Called in the bounded process.
+    """
+    # A gold page that is code stands in its fence.
+    one, other = read_page(found if gold.lstrip().startswith("```") else unwrapped(found)), read_page(gold)
     parts = {"blocks": common(one.blocks, other.blocks) / max(len(one.blocks), len(other.blocks), 1)}
     if other.text:
         parts["text"] = similarity(spaced("\n".join(one.text)), spaced("\n".join(other.text)))
     if other.tables:
         pairs = zip(one.tables, other.tables, strict=False)
         parts["tables"] = sum(teds(*pair) for pair in pairs) / max(len(one.tables), len(other.tables))
-    return parts
+    return parts, sorted(one.unseen - other.unseen)
+
+
+def unwrapped(text: str) -> str:
+    r"""A page without the code fence that may stand round it, and the words that lead to that.
+
+    >>> unwrapped("Here is the page:\n```markdown\n# Tea\n```"), unwrapped("```\na\n```\nb\n```\nc\n```")
+    ('# Tea\n', '```\na\n```\nb\n```\nc\n```')
+    """
+    match = WRAPPED.fullmatch(text.strip())
+    if not match or not leads(match[1]) or (not match[2] and re.search("^```", match[3], re.M)):
+        return text
+    return match[3]
 
 
 def read_page(text: str) -> Page:
@@ -92,10 +122,8 @@ def read_page(text: str) -> Page:
     from markdown_it import MarkdownIt
 
     page = Page()
-    stripped = text.strip()
-    if stripped.startswith(("```markdown", "```md")) and stripped.endswith("```"):
-        stripped = stripped.partition("\n")[2][:-3]
-    tokens = MarkdownIt("commonmark").enable("table").parse(stripped)
+    known: dict[str, Any] = {}
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text.strip(), known)
     rows: list[list[tuple[int, int, str]]] = []
     kind, inside = "p", False
     for token in tokens:
@@ -126,7 +154,23 @@ def read_page(text: str) -> Page:
                 page.blocks.append("table")
             except Unreadable:
                 page.blocks.append("html")
+    page.unseen = unseen(tokens, known)
     return page
+
+
+def unseen(tokens: list[Any], known: dict[str, Any]) -> set[str]:
+    """Which kinds of strikes and of words that are not shown a parsed page has."""
+    inner = [*tokens, *(child for token in tokens for child in token.children or ())]
+    html = " ".join(token.content for token in inner if token.type in ("html_block", "html_inline"))
+    meant = known.get("references", {}).values()
+    used = {token.attrGet("href") or token.attrGet("src") for token in inner}
+    kinds = {
+        "a strike": any(token.type == "s_open" for token in inner) or STRUCK.search(html),
+        "hidden HTML": HIDDEN.search(html) or UNSEEN.search(html),
+        "the title of a link": any(token.attrGet("title") for token in inner),
+        "a reference to nowhere": any(one["href"] not in used for one in meant),
+    }
+    return {kind for kind, there in kinds.items() if there}
 
 
 def _words(token: object) -> str:

@@ -139,14 +139,23 @@ def unfenced(text: str) -> str:
         raise Unreadable(f"{len(fences)} code fences; one would be right")
     (fence,) = fences
     before, behind = text[: fence.start()], text[fence.end() :]
-    lead = before.lower().replace("\u2019", "'").replace("\uff1a", ":")
-    words = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", lead)
-    plain = re.fullmatch(r"[^\W\d]*(?:[\s':.,!*#]+[^\W\d]*)*", lead) and NEUTRAL.issuperset(words)
-    if behind.strip() or not plain:
+    if behind.strip() or not leads(before):
         raise Unreadable(f"words around a code fence: {shown(f'{before.strip()} {behind.strip()}'.strip())}")
     if fence[1].lower() not in FORMATS:
         raise Unreadable(f"a code fence of {shown(fence[1])}")
     return fence[2].strip()
+
+
+def leads(text: str) -> bool:
+    """Whether the words before a code fence only lead to it, or there are none.
+
+    >>> leads("Sure! Here's the page:"), leads(""), leads("This is wrong:")
+    (True, True, False)
+    """
+    lead = text.lower().replace("\u2019", "'").replace("\uff1a", ":")
+    words = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", lead)
+    plain = re.fullmatch(r"[^\W\d]*(?:[\s':.,!*#]+[^\W\d]*)*", lead)
+    return plain is not None and NEUTRAL.issuperset(words)
 
 
 WRAPS = re.compile(
