@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.denial import bare, denied, retracted
-from vlmloom.components.reward.json_text import once_each
+from vlmloom.components.reward.json_text import read_json
+from vlmloom.components.reward.parsed import Unreadable
 from vlmloom.registry import register
 
 REMARKS = frozenset(
@@ -20,21 +20,39 @@ REMARKS = frozenset(
 
 LONGEST = 40
 
-NO_VERBS = frozenset("bus this his its across towards always perhaps as us".split())
+NO_VERBS = frozenset("bus this his its across towards always perhaps as us nothing something".split())
 PLAIN_VERBS = frozenset("are go come walk run stand wait drive move stay carry arrive sit".split())
+ACTS = frozenset(
+    "is are has have walk com go approach arriv near reach enter mov head step stroll run wander trot waddl "
+    "driv rid rol pul park cycl stop stand sit wait stay paus linger remain turn carri hold bring deliver "
+    "drop leav plac put set start do located positioned seated parked stopped".split()
+)
+"""What whoever comes to a place may do there, as `_stem` leaves it."""
+STILL = frozenset("is are has stand sit stay remain".split())
+"""What a thing does that does not move."""
+ALSO = frozenset("it he she they parcel package box delivery truck van vehicle courier".split())
+"""Of what may be told beside whoever comes; where a truck would be wrong, `excludes` holds it."""
+NOTHING = frozenset("no nothing nobody none not activity movement motion scene area everything all".split())
+FILL = frozenset("a an the then there also now in on at of with to by near here".split())
+NOUN = FILL - {"then", "there", "also", "now", "here"} | frozenset(
+    "his her its their this some two another front back into onto from up no".split()
+)
+"""What a noun follows, so that `the steps` is no verb."""
+CLAUSE = re.compile(r"[.;:!?,]|\b(?:and|but|while|as|who|which|that)\b")
 
 
 @register("reward/event_summary")
 class EventSummary(Verifier):
     """Half the marks for a title and half for a description that keep the rules and tell what happened.
 
-    The answer is one JSON object with the two strings `title` and `description`, and nothing around it. A
+    The answer is one JSON object with the two strings `title` and `description`, alone or in a code fence. A
     title has 2 to 5 words. A description has one or two sentences of at most 40 words, with a verb,
     without remarks on the camera, reasons, or the past tense. What is denied ("no person") is not said.
     `truth["event"]` holds what they must and must not say: `title`, the exact title or a list of lists of
-    words, one word of each of which has to be there; `describes`, such a list for the description; and
-    `excludes`, words that are wrong in either, but that may be denied where nothing happens, which is where
-    the title is exact.
+    words, one word of each of which has to be there, in this order: who before where; `describes`, such a
+    list for the description; and `excludes`, words that are wrong in either, but that may be denied where
+    nothing happens, which is where the title is exact. Nobody else does anything, and whoever comes does no
+    more than come to the place, be there, and bring something.
 
     Reference: https://huggingface.co/llmvision/glimpse-v1 (the rules in its prompt).
     """
@@ -60,9 +78,9 @@ class EventSummary(Verifier):
 def _parsed(response: str) -> tuple[str, str] | str:
     """Title and description, or what is wrong."""
     try:
-        found = json.loads(response, object_pairs_hook=once_each)
-    except (ValueError, RecursionError):
-        return "no JSON, or a key twice"
+        found = read_json(response)
+    except Unreadable as error:
+        return str(error)
     if not isinstance(found, dict) or set(found) != {"title", "description"}:
         return "no object of title and description alone"
     if not all(isinstance(value, str) for value in found.values()):
@@ -74,22 +92,63 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[a-z]+", text.lower())
 
 
-def _said(text: str) -> set[str]:
+def _said(text: str) -> list[str]:
     """The words of a text that it does not deny."""
-    found = set()
+    found = []
     for clause in map(bare, re.split(r"[.;:!?,]|\b(?:and|but|while)\b", text.lower())):
-        found |= {word[0] for word in re.finditer(r"[a-z]+", clause) if not denied(clause, *word.span())}
+        found += [word[0] for word in re.finditer(r"[a-z]+", clause) if not denied(clause, *word.span())]
     return found
 
 
 def _lacks(text: str, needed: Sequence[Sequence[str]], excluded: Sequence[str], nothing: bool = False) -> str:
     """What is not said, or must not be; where nothing happens, what is not there may be named as such."""
     words, said = _words(text), _said(text)
+    left = iter(words if nothing else said)
     for several in needed:
-        if not any({word, f"{word}s"} & (set(words) if nothing else said) for word in several):
-            return f"does not say {' or '.join(several)}"
+        if not any(word.removesuffix("s") in several or word in several for word in left):
+            return f"does not say {' or '.join(several)}, or not in its place"
     wrong = [word for word in excluded if word in (said if nothing else words)]
-    return f"says {wrong[0]}" if wrong else ""
+    if wrong:
+        return f"says {wrong[0]}"
+    names = {word for several in needed for word in several}
+    away = rf"\baway\b|\b(?:from|past|leav(?:es?|ing)|exit(?:s|ing)?|behind) (?:{'|'.join(needed[-1])})\b"
+    if not nothing and (found := re.search(away, bare(text))):
+        return f"says {found[0]!r}"
+    acts = (_acts(_words(clause), names, nothing) for clause in CLAUSE.split(text.lower()))
+    return next(filter(None, acts), "")
+
+
+def _acts(words: Sequence[str], names: Collection[str], nothing: bool) -> str:
+    """What a clause tells of another one, or of another act, empty where it does not."""
+    plural = {f"{name}s" for name in names}
+    verbs, noun = [], False
+    for at, word in enumerate(words):
+        may = (_verb(word) or (word.endswith("ed") and words[at - 1] in ("is", "are"))) and word not in plural
+        noun = at > 0 and may and (noun or words[at - 1] in NOUN)
+        verbs += [at] if may and not noun else []
+    still = nothing and not NOTHING.intersection(words)
+    for at in verbs:
+        if not NOTHING.intersection(words) and _stem(words[at]) not in (STILL if still else ACTS):
+            return f"says {words[at]!r}"
+    subject = words[: verbs[0]] if verbs else ()
+    if verbs and words[:1] == ["there"]:
+        behind = words[verbs[0] + 1 :]
+        subject = behind[: next((at for at, word in enumerate(behind) if at and word in NOUN), None)]
+    who = [word for word in subject if word not in FILL and not word.endswith("ly")]
+    known = {*names, *plural, *(NOTHING if nothing else ALSO)}
+    return "" if not who or known.intersection(who) else f"tells of {' '.join(who)!r}"
+
+
+def _stem(verb: str) -> str:
+    """A verb without what its person and tense add.
+
+    >>> [_stem(verb) for verb in ("walks", "stopping", "carries", "carrying", "drive", "stays", "goes")]
+    ['walk', 'stop', 'carri', 'carri', 'driv', 'stay', 'go']
+    """
+    if verb in ACTS:
+        return verb
+    stem = re.sub(r"(?:ing|es|s|e)$", "", verb)
+    return re.sub(r"(?<=[^aeo])y$", "i", re.sub(r"(.)\1$", r"\1", stem))
 
 
 def _title(title: str, needed: str | Sequence[Sequence[str]], excluded: Sequence[str]) -> str:
@@ -115,12 +174,15 @@ def _description(
     if remarks:
         return f"says {remarks[0]!r}"
     names = {f"{word}s" for several in [*needed, excluded] for word in several}
-    if not any(_verb(word) for word in words if word not in names):
+    verbs = [at for at, word in enumerate(words) if _verb(word) and word not in names]
+    if not verbs:
         return "has no verb"
+    if not nothing and not any(word in needed[-1] for word in words[verbs[0] :]):
+        return "has no verb before the place"
     return _lacks(description, needed, excluded, nothing)
 
 
 def _verb(word: str) -> bool:
     """Whether a word may be a verb of the present tense."""
     ends = re.fullmatch(r"\w+[^s]s|\w{2,}ing|is", word)
-    return word in PLAIN_VERBS or bool(ends and word not in NO_VERBS and word not in ("nothing", "something"))
+    return word in PLAIN_VERBS or bool(ends and word not in NO_VERBS)

@@ -92,7 +92,7 @@ def event(dice: random.Random) -> Iterator[Labelled]:
     """`reward/event_summary`."""
     for thing in WORDS:
         other = dice.choice([word for word in WORDS if word != thing])
-        told = {"title": [[thing], ["door"]], "describes": [[thing], ["walks", "comes"]], "excludes": [other]}
+        told = {"title": [[thing], ["door"]], "describes": [[thing], ["door"]], "excludes": [other]}
 
         def summary(title: str, description: str) -> str:
             return json.dumps({"title": title, "description": description})
@@ -102,7 +102,6 @@ def event(dice: random.Random) -> Iterator[Labelled]:
             {"use": "reward/event_summary"},
             summary(title, description),
             {"event": told},
-            wrapped=False,
             right=(
                 summary(f"The {thing} at the door"[:60], f"The {thing} comes to the door. It stays there."),
                 summary(title.upper(), description.lower()),
@@ -127,6 +126,12 @@ def event(dice: random.Random) -> Iterator[Labelled]:
                 ),
                 "all words": summary(" ".join(WORDS[:5]), " ".join(WORDS * 4)),
                 "more keys": json.dumps({"title": title, "description": description, "score": 1}),
+                "another act": summary(f"{thing} eats door", f"A {thing} burns down the door."),
+                "turned round": summary(f"Door {thing}", f"The door walks to the {thing}."),
+                "another actor": summary(
+                    f"Stranger at {thing}", f"A {thing} comes; a stranger is at the door."
+                ),
+                "away": summary(f"{thing} leaves door", f"A {thing} runs away from the door."),
                 "both things": summary(f"{thing} {other} door", f"A {thing} walks. A {other} walks."),
             },
             worse=(summary(title, description), summary(title, "x"), summary("x", "x")),

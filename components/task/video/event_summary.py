@@ -137,7 +137,7 @@ def _summary(event: str, kind: str, actor: str, place: str) -> tuple[str, dict[s
         who.append("bike")
     wrong += [word for word in WORDS[kind] if word not in who]
     title = f"Delivery at {place}" if event == "delivery" else f"{kind.capitalize()} at {place}"
-    says = [[place], ["delivery"]] if event == "delivery" else [[place], who]
+    says = [["delivery"], [place]] if event == "delivery" else [who, [place]]
     if event == "delivery":
         wrong = [word for word in wrong if word not in ("truck", "van", "vehicle")]
         text = f"A person carries a parcel to the {place}, and a delivery truck is there."
@@ -145,5 +145,5 @@ def _summary(event: str, kind: str, actor: str, place: str) -> tuple[str, dict[s
         carries = " with a parcel" if event == "parcel" else ""
         text = f"A {actor}{carries} {VERBS[kind]} to the {place}."
         wrong.append("delivery")
-    told = {"title": says, "describes": [[place], who], "excludes": [*wrong, *elsewhere]}
+    told = {"title": says, "describes": [who, [place]], "excludes": [*wrong, *elsewhere]}
     return json.dumps({"title": title, "description": text}), told

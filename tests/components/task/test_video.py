@@ -174,8 +174,8 @@ def judged(told, response):
 
 
 TOLD = {
-    "title": [["door"], ["animal", "dog"]],
-    "describes": [["door"], ["dog", "animal"]],
+    "title": [["animal", "dog"], ["door"]],
+    "describes": [["dog", "animal"], ["door"]],
     "excludes": ["person", "house"],
 }
 
@@ -197,6 +197,14 @@ TOLD = {
         ("No animal at door", "No animal walks to the door.", 0),
         ("Animal at door", "No dog is at the door.", 0.5),
         ("Animal at door", "animal door.", 0.5),
+        ("Dog approaching the door", "A small dog is walking up to the front steps of the door.", 1),
+        ("Animal at door", "There is a dog at the door, waiting patiently.", 1),
+        ("Door eats dog", "The door eats the dog.", 0),
+        ("Door animal", "dog door is.", 0),
+        ("Dog bites door", "A dog burns down the door.", 0),
+        ("Animal at door", "A dog walks to the door; a lion is dancing.", 0.5),
+        ("Animal at door", "A lion stands by while a dog walks to the door.", 0.5),
+        ("Dog leaves door", "A dog runs away from the door.", 0),
     ],
 )
 def test_summaries_are_judged_by_their_rules(title, description, value):
@@ -212,7 +220,7 @@ def test_summaries_are_judged_by_their_rules(title, description, value):
         '{"title": "Animal at door"}',
         '{"title": 1, "description": "A dog walks to the door."}',
         '{"title": "Animal at door", "description": "A dog walks to the door.", "reason": "dog"}',
-        'Sure: {"title": "Animal at door", "description": "A dog walks to the door."}',
+        'Wrong: {"title": "Animal at door", "description": "A dog walks to the door."}',
         '{"title": "x", "title": "Animal at door", "description": "A dog walks to the door."}',
         "[" * 50_000,
     ],
@@ -226,6 +234,8 @@ def test_an_empty_clip_has_one_title():
     assert judged(told, '{"title": "No activity", "description": "Nothing moves at the door."}').value == 1
     assert judged(told, '{"title": "No activity", "description": "No person is at the door."}').value == 1
     assert judged(told, '{"title": "No activity", "description": "A person is at the door."}').value == 0.5
+    assert judged(told, '{"title": "No activity", "description": "A lion waits at the door."}').value == 0.5
+    assert judged(told, '{"title": "No activity", "description": "The door is quiet."}').value == 1
     assert judged(told, '{"title": "Quiet door", "description": "Nothing moves at the door."}').value == 0.5
 
 
