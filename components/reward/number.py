@@ -79,6 +79,8 @@ SAME = {
 """Other words for a unit, as `singular` leaves them."""
 LESS = {"°c": "°", "°f": "°"}
 """Units of which a part may be said: 20 degrees of a thermometer in Celsius."""
+ENDS = "are|is|was|were|can|do|does|did|have|has|in|on|of|at|there|with|that|you|to"
+"""Words that end the name of what is counted."""
 HEDGES = {
     "or",
     "and",
@@ -158,7 +160,11 @@ class Number(Parsed):
         unit = str(sample.truth.get("unit") or gold.unit).lower()
         off = abs(found.value - gold.value)
         said = f"answered {found.value:g}, right is {gold.value:g}"
-        if found.unit and found.unit not in (CURRENCIES if not unit else ()):
+        if (
+            found.unit
+            and found.unit not in (CURRENCIES if not unit else ())
+            and not counted(sample, found.unit)
+        ):
             said_unit, right_unit = usual(found.unit), usual(unit)
             if not (said_unit == "unit" if not unit else said_unit in (right_unit, LESS.get(right_unit))):
                 wanted = repr(unit) if unit else "none"
@@ -175,6 +181,20 @@ class Number(Parsed):
         else:
             right = found.exact == gold.exact
         return Reward(float(right), {"distance": off}, said)
+
+
+def counted(sample: Sample, words: str) -> bool:
+    """Whether words are the things that the question asks how many there are of.
+
+    >>> from vlmloom.components.contracts.sample import Scene
+    >>> sample = Sample("t", "test", 0, ["How many red dogs are left of the cat?"], "4", Scene(""))
+    >>> [counted(sample, words) for words in ("dogs", "red dog", "cat", "dozen")]
+    [True, True, False, False]
+    """
+    asked = " ".join(part for part in sample.prompt if isinstance(part, str)).lower()
+    things = re.search(rf"\bhow many ((?:(?!(?:{ENDS})\b)[^\W\d_]+\s?){{1,4}})", asked)
+    named, said = [singular(word) for word in (things[1] if things else "").split()], words.split()
+    return [singular(word) for word in said] == named[-len(said) :]
 
 
 def singular(unit: str) -> str:

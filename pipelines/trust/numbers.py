@@ -44,6 +44,7 @@ def number(dice: random.Random) -> Iterator[Labelled]:
                 f"+{gold}",
                 f"The answer is {gold}.",
                 f"= {gold}",
+                f"There are {gold}.",
                 f"${gold}$",
                 str(gold).translate({48 + d: 0xFF10 + d for d in range(10)}),
             ),
@@ -109,7 +110,7 @@ def number(dice: random.Random) -> Iterator[Labelled]:
         yield Labelled(
             {"use": "reward/number", "relative": 0.05},
             str(year),
-            right=(f"{year}.", f"in {year}"[3:], f"{year}"),
+            right=(f"{year}.", f"in {year}", f"{year} AD"),
             wrong=(str(year + 1), str(year - 1), f"{year}.5", f"{year - 1}-{year + 1}"),
             fair=DIGITS,
             worse=(str(year), str(year + 1)),
@@ -124,7 +125,15 @@ def clock_time(dice: random.Random) -> Iterator[Labelled]:
         yield Labelled(
             {"use": "reward/clock_time"},
             gold,
-            right=(f"0{gold}", f" {gold}.", f"**{gold}**", f"{hour}.{minute}", f"The answer is {gold}."),
+            right=(
+                f"0{gold}",
+                f" {gold}.",
+                f"**{gold}**",
+                f"{hour}.{minute}",
+                f"The answer is {gold}.",
+                f"It is {gold}.",
+                f"{gold} PM",
+            ),
             wrong=(
                 f"{hour}:{minute + 1}",
                 f"{hour % 12 + 1}:{minute}",

@@ -200,6 +200,32 @@ def test_a_cheat_is_worth_nothing(name, gold, answer):
     assert judged(name, gold, answer).value == 0.0
 
 
+DOGS = "How many dogs are left of the cat?"
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "gold", "answer", "value"),
+    [
+        *(
+            ("reward/number", DOGS, "4", *pair)
+            for pair in (("There are 4 dogs.", 1), ("4 cats", 0), ("4 dozen", 0))
+        ),
+        *(
+            ("reward/box", "Box of the dog?", "[1, 2, 3, 4]", *pair)
+            for pair in (
+                ('{"label": "dog", "bbox_2d": [1, 2, 3, 4]}', 1),
+                ('[{"bbox_2d": [1, 2, 3, 4], "label": "dog"}]', 1),
+                ('{"label": "no dog", "bbox_2d": [1, 2, 3, 4]}', 0),
+                ('{"label": "dog", "bbox_2d": [4, 3, 2, 1]}', 0),
+            )
+        ),
+    ],
+)
+def test_an_answer_may_name_what_the_question_names_and_nothing_else(name, asked, gold, answer, value):
+    (reward,) = build({"use": name}).judge(Sample("t", "test", 0, [asked], gold, Scene("")), [answer])
+    assert reward.error is None and reward.value == value, reward.reason
+
+
 @pytest.mark.parametrize(("name", "gold", "answer"), GOOD)
 def test_an_honest_answer_is_worth_all(name, gold, answer):
     assert judged(name, gold, answer).value == 1.0
