@@ -79,8 +79,10 @@ def read_limits(verb: str, args: argparse.Namespace) -> Limits:
     """
     from vlmloom.pipelines.scoring.limited import Limits
 
+    if not 0 < args.seconds < math.inf:
+        raise UserError(f"{verb}: --seconds {args.seconds:g}: a number above 0 would be right")
     limits = {}
-    for text in (f"seconds={args.seconds}", *args.limit):
+    for text in args.limit:
         name, _, value = text.rpartition("=")
         try:
             limits[name] = float(value)
@@ -88,7 +90,7 @@ def read_limits(verb: str, args: argparse.Namespace) -> Limits:
             limits[name] = math.nan
         if not name or not 0 < limits[name] < math.inf:
             raise UserError(f"{verb}: --limit {text}: NAME=SECONDS, above 0, would be right")
-    return Limits(limits.pop("seconds"), limits)
+    return Limits(args.seconds, limits)
 
 
 def add_sets(parser: argparse.ArgumentParser, told: str) -> None:

@@ -27,7 +27,7 @@ from vlmloom.registry.errors import named
 STARTING = 120.0
 """Seconds that a worker may take to be ready, for the first line or with a question."""
 TRIES = 2
-"""How often an answer is judged whose worker died; one that runs out of time is not tried again."""
+"""How often an answer is judged whose worker died, and a worker made; what runs out of time has one try."""
 
 
 @dataclass
@@ -102,32 +102,39 @@ class Pool:
             for name, change in changes.items():
                 setattr(self, name, getattr(self, name) + change)
 
-    def _ready(self, number: int, worker: Worker) -> Worker:
-        """This worker, or another one, that is ready."""
-        while True:
+    def _ready(self, number: int, worker: Worker) -> Worker | str:
+        """This worker, or another one, that is ready; why there is none where `TRIES` in a row are not."""
+        for left in reversed(range(TRIES)):
             self.pids[number] = worker.pid
-            if worker.hear(STARTING) is None:
+            if (lost := worker.hear(STARTING)) is None:
                 self._count(ready=1)
                 return worker
             worker.kill()
-            time.sleep(1)
-            worker = Worker(self._context, self._made)
+            if left:
+                time.sleep(1)
+                worker = Worker(self._context, self._made)
+        return f"no worker process gets ready: {lost}"
 
     def _serve(self, number: int, worker: Worker) -> None:
         """One worker's side in this process: jobs one by one, a new process whenever the old one is gone."""
-        worker = self._ready(number, worker)
+        own = self._ready(number, worker)
         while (job := self._waiting.get()) is not None:
             if not job.done.set_running_or_notify_cancel():
                 continue
             self._count(busy=1)
-            while len(job.rewards) < len(job.line.responses):
-                if not self._go_on(worker, job):
+            while left := len(job.line.responses) - len(job.rewards):
+                if isinstance(own, str):
+                    own = self._ready(number, Worker(self._context, self._made))
+                if isinstance(own, str):
+                    job.rewards += [Reward(None, error=own)] * left
+                elif not self._go_on(own, job):
                     self._count(replaced=1, ready=-1)
-                    worker.kill()
-                    worker = self._ready(number, Worker(self._context, self._made))
+                    own.kill()
+                    own = self._ready(number, Worker(self._context, self._made))
             self._count(busy=-1)
             job.done.set_result(job.rewards)
-        worker.kill()
+        if isinstance(own, Worker):
+            own.kill()
 
     def _go_on(self, worker: Worker, job: Job) -> bool:
         """Judge what is left of a job; whether the worker is still good."""

@@ -86,6 +86,21 @@ def test_a_question_that_hangs_costs_its_time_once(monkeypatch):
     assert [reward.error for reward in rewards] == ["no reward within 1.5 seconds"] * 3
 
 
+def test_a_scorer_that_cannot_be_made_is_an_error_of_its_lines(monkeypatch, capfd):
+    monkeypatch.setattr("vlmloom.pipelines.scoring.pool.time.sleep", lambda seconds: None)
+
+    def made():
+        raise OSError("no such suite")
+
+    pool = Pool(1, made, start="fork")
+    rewards = pool.submit(Line(["a", "b"], verifier="odd"), 1.0).result(20)
+    pool.close()
+    assert {reward.error for reward in rewards} == {
+        "no worker process gets ready: the worker process died (status 1)"
+    }
+    assert len(rewards) == 2 and "no such suite" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -149,6 +164,7 @@ def test_bad_lines_are_told_once_and_counted(tmp_path, capsys):
         ("{}\n", ["--verifier", "a=reward/number,relative=-1"], "verifier a: reward/number: relative is -1"),
         ("{}\n", ["--verifier", "a=reward/exactly"], "verifier a: use: 'reward/exactly' is no component"),
         ("{}\n", ["--limit", "count=0"], "score: --limit count=0: NAME=SECONDS, above 0, would be right"),
+        ("{}\n", ["--seconds", "-1"], "score: --seconds -1: a number above 0 would be right"),
         ("{}\n", ["--out", "a.jsonl"], "--out a.jsonl is the file of the answers"),
     ],
 )

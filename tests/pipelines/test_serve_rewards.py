@@ -299,7 +299,7 @@ def test_overload_is_told_and_what_is_queued_is_answered_when_it_is_stopped(tmp_
     [
         (["--workers", "0"], "serve-rewards: --workers is 0; 1 or more would be right"),
         (["--limit", "odd"], "--limit odd: NAME=SECONDS, above 0, would be right"),
-        (["--seconds", "-1"], "--limit seconds=-1.0: NAME=SECONDS"),
+        (["--seconds", "-1"], "--seconds -1: a number above 0 would be right"),
         (["--verifier", "odd"], "--verifier odd: NAME=KIND/NAME[,KEY=VALUE] would be right"),
         (
             ["--verifier", "odd=reward/exactly"],
