@@ -59,7 +59,9 @@ HEDGE = (
 HEDGES = re.compile(rf"\b(?:{HEDGE})\b|或|还是|可能|也许|大概|如果", re.I)
 """What leaves a sentence open."""
 ASIDE = re.compile(
-    r"^\s*(?:(?:possibly|probably|perhaps|maybe|presumably) (?:(?:out|in)doors?|outside"
+    r"^\s*(?:(?:possibly|probably|perhaps|maybe|presumably"
+    r"|(?:(?:it|this|which|that|the (?:scene|picture|photo)) )?(?:may|might|could) (?:well )?be)"
+    r" (?:taken )?(?:(?:out|in)doors?|outside|inside"
     r"|(?:in|on|at|near) an? \w+)"
     r"|(?:quizás?|tal vez|probablemente) (?:al aire libre|(?:en|sobre) una? \w+)"
     r"|(?:vielleicht|eventuell|wahrscheinlich) (?:draußen|drinnen|(?:in|an|auf) eine[mr] \w+)"

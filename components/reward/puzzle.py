@@ -13,6 +13,7 @@ from typing import Any
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
+from vlmloom.components.reward.number import HEDGES, SCALES
 from vlmloom.components.reward.parsed import Unreadable, shown, unwrapped
 from vlmloom.components.reward.wording import crossed
 from vlmloom.registry import register
@@ -85,6 +86,8 @@ class Puzzle(Verifier):
                 text = unwrapped(text, stop=not gold.endswith("."))
             except Unreadable as error:
                 return Reward(0.0, reason=str(error))
+        if sample.truth["dataset"] in SEARCHING:
+            text = counted(text, str(sample.truth["entry"].get("question", "")))
         if unfit := _unfit(sample.truth["dataset"], text, sample.answer):
             return Reward(0.0, {"score": 0.0}, f"{unfit}: {shown(text)}")
         try:
@@ -95,6 +98,18 @@ class Puzzle(Verifier):
             return Reward(0.0, reason=f"code, not an answer: {shown(text)}")
         value = min(max(float(value), 0.0), 1.0)
         return Reward(float(value == 1) if self.whole else value, {"score": value}, f"answered {shown(text)}")
+
+
+def counted(text: str, question: str) -> str:
+    """The number of a text that is one and what the question counts.
+
+    >>> counted("5 apples", "How many apples?"), counted("5 pears", "How many apples?")
+    ('5', '5 pears')
+    """
+    match = re.fullmatch(r"([-+]?[0-9][0-9.,]*)\s+([^\W\d_]+)", text)
+    if match is None or match[2].lower() in {*HEDGES, *SCALES, "dozen", "half", "times", "no"}:
+        return text
+    return match[1] if re.search(rf"\b{match[2]}\b", question, re.I) else text
 
 
 def _unfit(dataset: str, text: str, gold: str) -> str:

@@ -91,6 +91,16 @@ def test_a_puzzle_is_scored_by_its_own_rule(tmp_path):
     assert "which no answer has" in code.reason and not touched.exists()
 
 
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [("5 apples", 1), ("5 pears", 0), ("5 dozen", 0), ("6 apples", 0), ("5 no apples", 0)],
+)
+def test_a_puzzle_takes_the_word_that_its_question_counts(answer, value):
+    entry = {"question": "How many apples, of three dozen?", "answer": "5", "metadata": {}}
+    sample = Sample("t", "test", 0, [], "5", Scene(""), truth={"dataset": "gsm_symbolic", "entry": entry})
+    assert build({"use": "reward/puzzle"}).judge(sample, [answer])[0].value == value
+
+
 @pytest.mark.parametrize("where", ["metadata", "answer"])
 def test_code_in_the_truth_is_not_run(tmp_path, where):
     touched = tmp_path / "touched"

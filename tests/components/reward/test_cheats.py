@@ -284,6 +284,8 @@ CAPTION = {
         ("A red hat left of a blue sofa, no red shoes.", 1.0),
         ("A red hat left of a blue sofa, without hats anywhere.", 1 / 3),
         ("A red hat left of a blue sofa, possibly outdoors.", 1.0),
+        ("A red hat left of a blue sofa, which may be in a house.", 1.0),
+        ("A red hat left of a blue sofa, which may be in a hat.", 0.0),
         ("A red hat left of a blue sofa, possibly a green one.", 0.0),
         ("A red or green hat left of a blue sofa.", 0.0),
     ],
