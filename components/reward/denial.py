@@ -109,6 +109,17 @@ def bare(clause: str) -> str:
     return " ".join([word for word in words if word not in STOP] or words)
 
 
+def denies(name: str) -> bool:
+    """Whether what stands where a thing is named says that it is none, or leaves it open.
+
+    >>> denies("the brown dog"), denies("not this"), denies("anything but it"), denies("maybe a dog")
+    (False, True, True, True)
+    """
+    name = name.lower()
+    found = WITHIN.search(name) or BEFORE.search(f"{name} ") or BEHIND.search(name)
+    return bool(found) or hedged(name) or retracted(name)
+
+
 def denied(clause: str, start: int, end: int) -> bool:
     """Whether what stands from start to end of a bare clause is denied.
 

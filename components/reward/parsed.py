@@ -11,6 +11,7 @@ from typing import Any
 from vlmloom.components.contracts.boxes import THOUSAND
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.reward.denial import denies
 
 Corners = tuple[float, float, float, float]
 """x1, y1, x2, y2 as somebody wrote them."""
@@ -26,13 +27,8 @@ NAMED = re.compile(
     re.I,
 )
 """What may lead to it in a sentence."""
-LABEL = re.compile(
-    r"""(?<=[{,])\s*(["'])label\1\s*:\s*(["'])"""
-    r"""(?![^"']*\b(?:no|not|non|none|never|without|wrong|false|incorrect)\b)"""
-    r"""[^\W_][\w -]{0,60}\2\s*(?:,|(?=\}))""",
-    re.I,
-)
-"""The name of the thing in JSON, as grounding models give it beside the box; what denies the box is none."""
+LABEL = re.compile(r"""(?<=[{,])\s*(["'])label\1\s*:\s*(["'])([^\W_][\w -]{0,60})\2\s*(?:,|(?=\}))""", re.I)
+"""The name of the thing in JSON, as grounding models give it beside the box."""
 KEY = re.compile(rf"""([\s\[({{]*)(?:{KEYS}|"(?:{KEYS})"|'(?:{KEYS})')\s*:""", re.I)
 """The name that may stand before a box or a point."""
 
@@ -214,7 +210,8 @@ def numbers(text: str, count: int) -> tuple[float, ...]:
     """
     plain = unwrapped(folded(text)) if len(text) <= 1000 else ""
     plain = NAMED.sub("", plain, count=1) if NAMED.match(plain) else plain
-    plain = LABEL.sub("", plain, count=1) if plain[:1] in ("[", "{") else plain
+    if (label := LABEL.search(plain)) and plain[:1] in ("[", "{") and not denies(label[3]):
+        plain = plain[: label.start()] + plain[label.end() :]
     plain = KEY.sub(r"\1", plain, count=1) if KEY.match(plain) else plain
     runs, between = RUN.findall(plain), RUN.sub("", plain)
     closed = all(between.count(a) == between.count(b) for a, b in ("[]", "()", "{}"))

@@ -65,6 +65,8 @@ CHEATS = {
             ("[0, 0, 10, 10]", text)
             for text in (
                 '{"label": "not the dog", "bbox_2d": [0, 0, 10, 10]}',
+                '{"label": "anything but this", "bbox_2d": [0, 0, 10, 10]}',
+                '{"label": "nicht dies", "bbox_2d": [0, 0, 10, 10]}',
                 '{"label": "dog", "bbox_2d": [0, 0, 10, 10], "wrong": true}',
                 '[{"label": "a", "bbox_2d": [0, 0, 10, 10]}, {"label": "b", "bbox_2d": [9, 9, 20, 20]}]',
                 "The box is not [0, 0, 10, 10].",
