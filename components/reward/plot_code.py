@@ -25,8 +25,8 @@ class PlotCode(Verifier):
     `data` pairs what is plotted, by kind, and takes for each point how near its value is, as a share of the
     gold ones' span, times how near its place is, where words have to be the same; `text` is the F1 of words
     in titles, labels, ticks and legend; `colour` the nearness of the pairs' colours, times that of their
-    data; `picture` structural similarity, counted from what an empty sheet gets. All but `text` need
-    something plotted. The gold code is `sample.answer`.
+    data; `picture` structural similarity, counted from what an empty sheet gets, and worth the share of
+    data that is right: bars under each other's words look alike. The gold code is `sample.answer`.
 
     The weights are ours. ChartMimic's low-level scores (arXiv 2406.09961) compare words, kinds, colours and
     layout, and no values; pairing a value with its words follows DePlot's RMS (arXiv 2212.10505).
@@ -40,7 +40,8 @@ class PlotCode(Verifier):
         except NotPlotted as error:
             return Reward(0.0, reason=str(error))
         parts = compared(found, gold)
-        value = min(1.0, sum(weight * parts[name] for name, weight in WEIGHTS.items()))
+        counted = parts | {"picture": parts["picture"] * parts["data"]}
+        value = min(1.0, sum(weight * counted[name] for name, weight in WEIGHTS.items()))
         return Reward(value, parts, ", ".join(f"{key} {value:.2f}" for key, value in parts.items()))
 
 

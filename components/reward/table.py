@@ -90,6 +90,7 @@ def read_table(text: str, structure: bool = False) -> Cells:
         page = lxml.html.document_fromstring(f"<html><body>{text}</body></html>")
     except (lxml.etree.LxmlError, ValueError) as error:
         raise Unreadable(f"no HTML: {error}") from None
+    styles = page.xpath("//@style | //style/text()")
     for inert in page.xpath("//script | //style | //comment() | //template"):
         inert.drop_tree()
     tables = page.xpath("//table[not(ancestor::table)]")
@@ -101,7 +102,7 @@ def read_table(text: str, structure: bool = False) -> Cells:
         raise Unreadable(f"words beside the cells: {shown(beside)}")
     if page.xpath("//del | //s | //strike"):
         raise Unreadable("something is struck out")
-    if page.xpath("//*[@hidden]") or any(map(UNSEEN.search, page.xpath("//@style"))):
+    if page.xpath("//*[@hidden]") or any(map(UNSEEN.search, styles)):
         raise Unreadable("something is hidden or struck out by its style")
     rows = tables[0].xpath("./tr | ./thead/tr | ./tbody/tr | ./tfoot/tr")
     return tuple(tuple(_cell(cell, structure) for cell in row.xpath("./td | ./th")) for row in rows)

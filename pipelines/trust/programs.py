@@ -112,6 +112,8 @@ def plot(dice: random.Random) -> Iterator[Labelled]:
                 "network": "import socket; socket.create_connection(('127.0.0.1', 1))",
                 "words on no bars": gold.replace(f"[{one}, {two}, 2]", "[float('nan')] * 3"),
                 "words on other bars": gold.replace(f"[{one}, {two}, 2]", "[99, 98, -97]"),
+                "words turned round": gold.replace("'a', 'b', 'c'", "'b', 'c', 'a'"),
+                "all bars alike": gold.replace(f"[{one}, {two}, 2]", "[4, 4, 4]"),
                 "forged colours": f"{gold}import json\njson.dumps = lambda *a: "
                 f"""'[[["bar", ["a", "b", "c"], [{one}, {two}, 2], [-1e308, 1e308, 1]]], []]'""",
                 "folder for a picture": f"{gold}import os, matplotlib.figure as f\n"

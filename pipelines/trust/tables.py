@@ -105,6 +105,7 @@ def table(dice: random.Random) -> Iterator[Labelled]:
                 ),
                 "words between rows": gold.replace("</tr>", "</tr>not this", 1),
                 "hidden": gold.replace("<table>", "<table hidden>"),
+                "struck out by a style sheet": f"<style>td {{text-decoration: line-through}}</style>{gold}",
                 "unseen by its style": gold.replace("<table>", "<table style='display: none'>"),
                 "table in a template": f"<template>{gold}</template>",
             },
