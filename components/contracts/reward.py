@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -13,12 +14,18 @@ OnError = Literal["raise", "skip"] | float
 """What becomes of an answer whose judging failed: the failure itself, no value, or this value."""
 
 
+THOUGHT = re.compile(r"(?:\s*<think>)?(?:(?!</?think>).)*</think>((?:(?!</?think>).)*)", re.S)
+ANSWERED = re.compile(r"\s*<answer>((?:(?!</?answer>).)*)</answer>\s*", re.S)
+
+
 class VerifierFailed(RuntimeError):
     """A verifier could not judge an answer, and its policy is to raise."""
 
 
 class Verifier:
     """Judges answers to one question. Verifiers promise values in [0, 1], and 1 for the gold answer.
+
+    Thoughts between `<think>` and `</think>` before an answer are not judged (see `spoken`).
 
     A failure of judging is never a low reward in disguise: what `score` raises becomes `Reward.error`, and
     `on_error` says what else. A subclass has `score`, or `judge` where answers are judged together.
@@ -63,7 +70,7 @@ class Verifier:
         if said := self.too_long(response):
             return Reward(0.0, reason=said)
         try:
-            return self.score(sample, response)
+            return self.score(sample, spoken(response))
         except Exception as error:
             return self.failed(named(error), error)
 
@@ -77,3 +84,15 @@ class Verifier:
             name = name_of(self)
             raise VerifierFailed(f"{name}: {error}") from cause
         return Reward(None if self.on_error == "skip" else float(self.on_error), error=error)
+
+
+def spoken(response: str) -> str:
+    r"""An answer without the thoughts before it, and without its tags; one of another form as it stands.
+
+    >>> spoken("<think>a cat? no</think>\n<answer>dog</answer>"), spoken("</think>dog"), spoken("<think>dog")
+    ('dog', 'dog', '<think>dog')
+    """
+    thought = THOUGHT.fullmatch(response) if "</think>" in response else None
+    said = thought[1].strip() if thought else response
+    answer = ANSWERED.fullmatch(said) if "</answer>" in said else None
+    return answer[1].strip() if answer else said

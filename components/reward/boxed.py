@@ -8,15 +8,13 @@ from dataclasses import replace
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.denial import bare, denied, retracted
-from vlmloom.components.reward.parsed import Unreadable
+from vlmloom.components.reward.parsed import Unreadable, leads, shown
 from vlmloom.registry import register
 
 BEGIN, END = "<|begin_of_box|>", "<|end_of_box|>"
 FORM = re.compile(r"<think>.*</think>\s*<answer>(.*)</answer>", re.S)
-CLAUSE = re.compile(r"[.,;:!?\n。，；：！？]")  # noqa: RUF001
-PLACE = "boxedanswer"
-NOT_IN_CHINESE = re.compile(r"[不没非无][^\s]{0,3}\s*$")
+BRIDGE = re.compile(r"\b(?:it|so|there|thus|therefore|hence)\b|[，。：]", re.I)
+"""What may lead to a box beside the words that may lead to a code fence."""
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 
 
@@ -25,8 +23,8 @@ class Boxed(Verifier):
     r"""The form first, then what another verifier says of the boxed answer.
 
     The form is `<think>..</think><answer>..<|begin_of_box|>X<|end_of_box|>..</answer>`: each tag once, none
-    within another, one box, in the answer, no denial beside it, and no `\boxed{`. Any other answer is worth
-    0, and `parts` says `format` 0. A failure of the inner verifier is a failure here.
+    within another, one box, in the answer, beside it at most words that lead to it, and no `\boxed{`. Any
+    other answer is worth 0, and `parts` says `format` 0. A failure of the inner verifier is a failure here.
 
     Args:
         verifier: judges what is in the box against what is in the gold answer's box, or the whole gold answer
@@ -108,21 +106,6 @@ def in_box(text: str, strict: bool) -> str:
     inner, end, behind = rest.partition(END)
     if not begin or not end:
         raise Unreadable("the box is not in the answer, or is turned round")
-    if strict and _denied(before, behind):
-        raise Unreadable("the answer denies what is in its box")
+    if strict and not (leads(BRIDGE.sub(" ", before)) and re.fullmatch(r"[\s.!*。]*", behind)):
+        raise Unreadable(f"words around the box: {shown(f'{before.strip()} {behind.strip()}'.strip())}")
     return inner.strip()
-
-
-def _denied(before: str, behind: str) -> bool:
-    """Whether the words of an answer around its box deny what is in it, in the same clause or at all.
-
-    >>> _denied("It is not ", "; it is a cat"), _denied("Nothing else is there, so it is ", ".")
-    (True, False)
-    """
-    here, there = CLAUSE.split(before)[-1], CLAUSE.split(behind)[0]
-    clause = bare(f"{here} {PLACE} {there}")
-    at = clause.index(PLACE)
-    return (
-        retracted(before) or retracted(behind) or NOT_IN_CHINESE.search(here) is not None
-        or denied(clause, at, at + len(PLACE))
-    )  # fmt: skip

@@ -12,7 +12,7 @@ STOP = frozenset(
 """Words that may stand anywhere in a clause without changing what it says."""
 
 NO = (
-    r"no|not|without|neither|nor|never|none|nothing|nobody|isn't|aren't|doesn't|don't|cannot|sin|ni|nunca|jamás"
+    r"no|zero|hardly|barely|scarcely|not|without|neither|nor|never|none|nothing|nobody|isn't|aren't|doesn't|don't|cannot|sin|ni|nunca|jamás"
     r"|tampoco|ning\w+|kein\w*|nicht|nie|niemals|weder|ohne"
 )
 IS_NOT = re.compile(r"\b(?:(?:is|are|does|do|ist|sind) (?:not|nicht)|isn't|aren't|doesn't|don't|no está)\b")
@@ -42,7 +42,8 @@ RETRACTS = re.compile(
     r"|\b(?:not|n't|nicht|no es|pas) (?:at all )?(?:true|so|correct|accurate|the case|this|these|that|those"
     r"|what|it|sure|certain|real|the (?:answer|description|caption)|wahr|richtig|korrekt|cierto|verdad|así"
     r"|correcto|est[aeo]|vrai|ça)\b|\b(?:none|nothing|nada|nichts) (?:of|de|von|davon)\b"
-    r"|\bwhich (?:it|this|that) is not\b"
+    r"|\bwhich (?:it|this|that) is not\b|\bnot really\b|\ba myth\b|\bi wish\b|\bimaginary\b"
+    r"|\bfails? to show\b|\b(?:absence|devoid|free) of\b|\b(?:no|any) (?:sign|trace|hint)s? of\b"
     r"|\b(?:the opposite|the contrary|lo contrario|das gegenteil) (?:is|es|ist|holds)\b"
     r"|\b(?:no,? wait|scratch that)\b|\bi take (?:it|that|this) back\b"
     # A question, a denial that leads to what follows it, and one that stands for itself.

@@ -109,11 +109,40 @@ class Math(Verifier):
                 return Reward(0.0, reason=f"{said}; no number, or a calculation that is not carried out")
             room = max(self.relative, 1e-9) * abs(other.value)
             return Reward(float(abs(one.value - other.value) <= room), reason=said)
+        if wrong := otherwise(found, gold):
+            return Reward(0.0, reason=f"{said}; {wrong}")
         try:
             equal = bounded(self.seconds).ask(verified, latex(gold), latex(found), self.relative)
         except Overran as error:
             return Reward(0.0, reason=f"{said}; {error}")
         return Reward(float(equal), reason=said)
+
+
+WORDS = re.compile(r"\\(?:text|mbox|textbf|textit|mathrm|mathbf)\s*\{([^{}]*)\}")
+NEARLY = re.compile(r"\\(?:approx|sim|simeq|neq?|not)(?![a-zA-Z])|≈|≠")
+
+
+def otherwise(found: str, gold: str) -> str:
+    r"""How an expression differs where math-verify does not look: words, units, per cent, case; or empty.
+
+    >>> otherwise(r"x \text{ is wrong}", "x"), otherwise("X + 1", "x + 1"), otherwise("1 + x", "x + 1")
+    ('other words or units', 'letters of another case', '')
+    """
+    ours, theirs = (
+        {word for run in WORDS.findall(text) for word in re.findall(r"[^\W\d_]{2,}", run.lower())}
+        - {"and", "or", *FUNCTIONS.split("|")}
+        for text in (found, gold)
+    )
+    plain_words = set(re.findall(r"[^\W\d_]+", found.lower()))
+    if ours - theirs or theirs - ours - plain_words or NEARLY.findall(found) != NEARLY.findall(gold):
+        return "other words or units"
+    if ("%" in found) != ("%" in gold):
+        return "per cent, or none"
+    one, other = (set(re.findall(r"[A-Za-z]", re.sub(r"\\[a-zA-Z]+", " ", text))) for text in (found, gold))
+    mixed = any(sign.isupper() and sign.lower() in other for sign in other)
+    if one != other and (mixed or {sign.lower() for sign in one} == {sign.lower() for sign in other}):
+        return "letters of another case"
+    return ""
 
 
 def bare(text: str) -> str:

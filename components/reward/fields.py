@@ -116,6 +116,8 @@ def number(value: Any) -> float | None:
     """
     if not isinstance(value, (int, float, str)) or (isinstance(value, str) and len(value) > 40):
         return None
+    if isinstance(value, str) and not re.fullmatch(r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", value):
+        return None  # 02134 and 1e5 are codes where they are texts
     try:
         read = float(value)
         if isinstance(value, int) or re.fullmatch(r"[-+]?[0-9]+", str(value)):

@@ -107,7 +107,8 @@ FORMATS = frozenset(
     "javascript fen smiles".split()
 ) | {""}
 LEAD = re.compile(
-    r"^(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)\b\s*(?:is\b)?\s*[:=]?\s*(?=\S)",
+    r"^(\*\*)?(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)\b\s*(?:is\b)?\s*[:=]?"
+    r"(?(1)\s*\*\*\s*:?)\s*(?=\S)",
     re.I,
 )
 """What may stand before an answer and adds nothing to it."""
@@ -173,8 +174,9 @@ def unwrapped(text: str, stop: bool = True) -> str:
     >>> unwrapped("The answer is **7**."), unwrapped(r"\(\boxed{\frac{1}{2}}\)"), unwrapped("$a$ and $b$")
     ('7', '\\frac{1}{2}', '$a$ and $b$')
     """
-    text = LEAD.sub("", unfenced(text)).strip()
+    text = unfenced(text)
     while True:
+        text = LEAD.sub("", text).strip()
         if stop and text.endswith(("。", ".")) and not text.endswith(".."):
             text = text[:-1].rstrip()
         match = WRAPS.fullmatch(text)
@@ -210,7 +212,7 @@ def numbers(text: str, count: int) -> tuple[float, ...]:
     """
     plain = unwrapped(folded(text)) if len(text) <= 1000 else ""
     plain = NAMED.sub("", plain, count=1) if NAMED.match(plain) else plain
-    if (label := LABEL.search(plain)) and plain[:1] in ("[", "{") and not denies(label[3]):
+    if (label := LABEL.search(plain)) and plain[:1] in ("[", "{") and not denies(label[3].replace("_", " ")):
         plain = plain[: label.start()] + plain[label.end() :]
     plain = KEY.sub(r"\1", plain, count=1) if KEY.match(plain) else plain
     runs, between = RUN.findall(plain), RUN.sub("", plain)

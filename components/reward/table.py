@@ -12,7 +12,8 @@ from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
 UNSEEN = re.compile(
-    r"(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?![.\d]*[1-9])|:[^;]*line-through)",
+    r"(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?![.\d]*[1-9])|:[^;]*line-through"
+    r"|font(?:-size)?\s*:[^;]*\b0(?:px|pt|em|%)?\b|position\s*:|text-indent\s*:|transform\s*:|clip|/\*)",
     re.I,
 )
 """Styles that hide text or strike it out."""
@@ -104,6 +105,11 @@ def read_table(text: str, structure: bool = False) -> Cells:
         raise Unreadable("something is struck out")
     if page.xpath("//*[@hidden]") or any(map(UNSEEN.search, styles)):
         raise Unreadable("something is hidden or struck out by its style")
+    if page.xpath("//*[@dir] | //datalist | //dialog | //noscript | //object | //math | //details | //video"):
+        raise Unreadable("something that no cell of a table needs")
+    for raised in page.xpath("//sup | //sub"):
+        # 1 with a raised 2 is not 12.
+        raised.text = ("^" if raised.tag == "sup" else "_") + (raised.text or "")
     rows = tables[0].xpath("./tr | ./thead/tr | ./tbody/tr | ./tfoot/tr")
     return tuple(tuple(_cell(cell, structure) for cell in row.xpath("./td | ./th")) for row in rows)
 

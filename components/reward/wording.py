@@ -52,11 +52,13 @@ def normal(text: str, language: str = "en") -> str:
     if not re.search(r"[^\W\d_]", text):
         text = re.sub(r"(?<=[\d)])\s*!", " \u00ac! ", text)
     text = DENIED.sub("¬", MARKED.sub(r"\2", text))
+    if language in ARTICLES:
+        # Before a word alone: A-12 and A 4 are codes.
+        text = re.sub(rf"^([\s\"'“„«(*]*)(?:{ARTICLES[language]})\s+(?=[\"'“„«(*]*[^\W\d_])", r"\1", text)
     # A minus stands before a number, a dot within a number or a name.
     text = re.sub(r"(?<=\d)\s*-\s*(?=\d)", " \u2212 ", re.sub(r"^\s*-\s+(?=\d)", "-", text))
     text = re.sub(r"(?<!\w)\.(?!\d)|\.(?!\w)|-(?![\d.])|(?<=\w)-", " ", text)
-    text = " ".join(text.translate(MEANT).split())
-    return re.sub(rf"^({ARTICLES[language]}) ", "", text) if language in ARTICLES else text
+    return " ".join(text.translate(MEANT).split())
 
 
 class _Meant(dict[int, str]):

@@ -43,6 +43,11 @@ def _figure_described():
             words = {{round(float(place), 6): word.get_text()[:200] for place, word in ticks}}
         return [words.get(round(value, 6)) or value for value in numbers(values)]
 
+    def within(axes, x, y):
+        (left, right), (low, high) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
+        inside = [left <= one <= right and low <= other <= high for one, other in zip(x, y)]
+        return 2 * sum(inside) >= len(inside)
+
     def seen(one, color):
         return one.get_visible() and to_rgba(color, one.get_alpha())[3] > 0.05
 
@@ -51,11 +56,11 @@ def _figure_described():
     figure.set_layout_engine('constrained')
     figure.savefig('out.png', dpi={DPI})
     series, texts = [], []
-    for axes in figure.axes[:4]:
+    for axes in [one for one in figure.axes if one.get_visible()][:4]:
         for line in axes.lines[:50]:
-            x, y = line.get_data()
+            x, y = line.get_xydata().T.tolist()
             color = line.get_color()
-            if seen(line, color):
+            if seen(line, color) and within(axes, x, y):
                 series.append(['line', places(axes.xaxis, x), numbers(y), to_rgb(color)])
         for one in axes.containers[:50]:
             if isinstance(one, BarContainer) and one.patches:
@@ -64,15 +69,16 @@ def _figure_described():
                 long = [bar.get_bbox().x1 if flat else bar.get_bbox().y1 for bar in one.patches]
                 middle = [sum(bar.get_bbox().intervaly if flat else bar.get_bbox().intervalx) / 2
                           for bar in one.patches]
+                shown = within(axes, long, middle) if flat else within(axes, middle, long)
                 middle = places(axes.yaxis if flat else axes.xaxis, middle)
-                if seen(one.patches[0], color):
+                if shown and seen(one.patches[0], color):
                     series.append([kind, middle, numbers(long), to_rgb(color)])
         for one in axes.collections[:50]:
             if isinstance(one, PathCollection):
                 points = sorted(map(tuple, one.get_offsets().tolist()))
                 color = one.get_facecolor()[0]
                 x, y = zip(*points) if points else ((), ())
-                if seen(one, color):
+                if seen(one, color) and within(axes, x, y):
                     series.append(['scatter', numbers(x), numbers(y), to_rgb(color)])
         wedges = [one for one in axes.patches[:50] if isinstance(one, Wedge) and one.get_visible()]
         if wedges:

@@ -23,6 +23,8 @@ BAD = {
     "two answers": GOOD + GOOD,
     "denied": "<think></think><answer>It is not <|begin_of_box|>7<|end_of_box|>; it is 8</answer>",
     "retracted": "<think></think><answer>wrong: <|begin_of_box|>7<|end_of_box|></answer>",
+    "corrected": "<think></think><answer><|begin_of_box|>7<|end_of_box|>. Actually it is 8.</answer>",
+    "struck out": "<think></think><answer>~~<|begin_of_box|>7<|end_of_box|>~~</answer>",
     "behind the answer": GOOD + " or 8",
     "answer in the thoughts": "<think><answer><|begin_of_box|>7<|end_of_box|></answer></think>",
 }

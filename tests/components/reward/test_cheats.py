@@ -19,6 +19,8 @@ CHEATS = {
             ("C#", "C"),
             ("x=1", "x 1"),
             ("5", "5!"),
+            ("A-12", "12"),
+            ("A 4", "the 4"),
         ),
         *(("-3", "3"), ("3.5", "35"), ("dog", "dog/cat"), ("dog", "dog cat"), ("yes", "yes no"), ("a", "")),
     ],
@@ -44,6 +46,8 @@ CHEATS = {
         ("B", ""),
         ("B", "-B"),
         ("B", "--B"),
+        ("B", "A\ndog"),
+        ("B", "A\tdog"),
     ],
     "reward/point": [
         ("[50, 60]", "[50, 60] or [70, 80]"),
@@ -75,6 +79,8 @@ CHEATS = {
     ],
     "reward/grid": [("0 1\n2 3", "0 1"), ("0 1\n2 3", "0 1\n2 3\n0 1"), ("0 1\n2 3", "01\n2x")],
     "reward/math": [
+        *((r"\frac{V}{v}", "1"), ("x^2 + 1", "X^2 + 1"), ("x^2 + 1", r"x^2 + 1 \text{ is wrong}")),
+        *(("x + 1", r"x + 1 \approx 1"), ("x > 2", r"x > 2 \mbox{ is false}"), (r"5\text{ cm}", "5 kg")),
         *(("8", "2^{3}"), ("2", r"0.5^{-1}"), ("x = 2, x = -3", "x = 2")),
         *(("5", "5!"), ("5!", "5"), ("(-5,-2)", r"\{-5,-2\}"), ("(-5,-2)", r"\{(-2,-5)\}")),
         *(("42", "17+25"), ("42", "50 - 8"), ("42", r"6 \cdot 7"), ("32", "2^5"), ("42", "6*(7)")),
@@ -86,6 +92,7 @@ CHEATS = {
         *(("2x", r"\lim_{h \to 0} \frac{(x+h)^2-x^2}{h}"), ("3x", r"\sum_{k=1}^{2} kx")),
     ],
     "reward/table": [
+        (TABLE, TABLE.replace("<table>", '<table style="font-size:0">')),
         *(
             (TABLE, TABLE.replace("<table>", text))
             for text in (
@@ -103,6 +110,8 @@ CHEATS = {
     "reward/fen": [("8/8/8/4k3/8/8/4P3/4K3", "no FEN: 8/8/8/4k3/8/8/4P3/4K3")],
     "reward/latex": [(r"\frac{a}{b}", r"~~\frac{a}{b}~~")],
     "reward/json": [
+        ('{"zip": "02134"}', '{"zip": 2134}'),
+        ('{"id": "1e5"}', '{"id": 100000}'),
         ('{"a": 1}', 'The answer is not {"a": 1}'),
         ('{"card": 4539578763621486}', '{"card": 4539578763621400}'),
         ('{"phone": "2353585640"}', '{"phone": 2353585641}'),
@@ -231,6 +240,23 @@ def test_an_answer_may_name_what_the_question_names_and_nothing_else(name, asked
 @pytest.mark.parametrize(("name", "gold", "answer"), GOOD)
 def test_an_honest_answer_is_worth_all(name, gold, answer):
     assert judged(name, gold, answer).value == 1.0
+
+
+WRAPPED = (
+    "**Answer:** {}",
+    "**Answer: {}**",
+    "<think>or 8?</think>\n{}",
+    "<think></think><answer>{}</answer>",
+)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, *_ in GOOD}))
+def test_thoughts_and_a_bold_lead_change_nothing(name):
+    gold = HONEST[name][0][0]
+    for form in WRAPPED:
+        if form.endswith("}**") and name in ("reward/json", "reward/table"):
+            continue  # Emphasis round a structure is none of it.
+        assert judged(name, gold, form.format(gold)).value == 1.0, form
 
 
 READ = [
