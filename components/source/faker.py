@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from datetime import date
 from importlib import metadata, util
 from typing import Any
 
 from vlmloom.components.contracts.sources import SourceMissing, TextSource
 from vlmloom.registry import register
+
+END = date(2026, 1, 1)
 
 
 @register("source/faker")
@@ -38,7 +42,7 @@ class FakerText(TextSource):
         return metadata.version("faker")
 
     def write(self, what: str, seed: int) -> str:
-        """What Faker's method of this name gives for the seed, as one line.
+        """What Faker's method of this name gives for the seed, as one line; dates end with 2025.
 
         Raises:
             SourceMissing: Faker is not installed.
@@ -52,7 +56,9 @@ class FakerText(TextSource):
             raise ValueError(
                 f"source/faker: {what!r} is no provider of Faker; name or sentence would be right"
             )
-        return " ".join(str(method()).split())
+        # Left to itself, Faker spreads its dates up to this second: a seed would not give the same tomorrow.
+        fixed = {"end_datetime": END} if "end_datetime" in inspect.signature(method).parameters else {}
+        return " ".join(str(method(**fixed)).split())
 
     def _made(self) -> Any:
         missing = self.available()

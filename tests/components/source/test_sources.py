@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -181,6 +182,18 @@ def test_texts_depend_on_their_seed_alone():
     assert len(set(texts)) > 45 and FakerText().write("name", 7) == texts[7]
     assert FakerText(locale="de_DE").write("city", 3) != source.write("city", 3)
     assert "\n" not in source.write("address", 5)
+
+
+def test_a_seed_gives_the_same_date_on_every_day(monkeypatch):
+    before = [FakerText().write("date", seed) for seed in range(20)]
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2060, 1, 1)
+
+    monkeypatch.setattr("faker.providers.date_time.datetime", Later)
+    assert [FakerText().write("date", seed) for seed in range(20)] == before and max(before) < "2026"
 
 
 def test_what_faker_lacks_is_told(monkeypatch):
