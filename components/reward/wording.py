@@ -53,8 +53,11 @@ def normal(text: str, language: str = "en") -> str:
         text = re.sub(r"(?<=[\d)])\s*!", " \u00ac! ", text)
     text = DENIED.sub("¬", MARKED.sub(r"\2", text))
     if language in ARTICLES:
-        # Before a word alone: A-12 and A 4 are codes.
-        text = re.sub(rf"^([\s\"'“„«(*]*)(?:{ARTICLES[language]})\s+(?=[\"'“„«(*]*[^\W\d_])", r"\1", text)
+        # A-12 and A 4 are codes, "the 4" has an article.
+        opened = r"[\s\"'“„«(*]*"
+        text = re.sub(
+            rf"^({opened})(?!a\s+{opened}\d)(?:{ARTICLES[language]})\s+(?={opened}-?[^\W_])", r"\1", text
+        )
     # A minus stands before a number, a dot within a number or a name.
     text = re.sub(r"(?<=\d)\s*-\s*(?=\d)", " \u2212 ", re.sub(r"^\s*-\s+(?=\d)", "-", text))
     text = re.sub(r"(?<!\w)\.(?!\d)|\.(?!\w)|-(?![\d.])|(?<=\w)-", " ", text)
