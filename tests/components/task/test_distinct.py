@@ -8,6 +8,8 @@ from vlmloom.registry import catalog
 
 NAMES = [entry.name.partition("/")[2] for entry in catalog().list("task") if entry.family]
 ENOUGH = 1000
+FEWER = {"gui_grounding": 500}
+"""Of test: a page is in one split alone, and the packages that are installed have few."""
 MOST = 12_000
 """Indices that are looked at; items are drawn at random, so that some come twice."""
 
@@ -41,7 +43,8 @@ def test_a_thousand_items_of_train_and_of_test_are_distinct_and_none_is_in_both(
     if name not in full.tasks:
         pytest.skip(full.availability()[f"task/{name}"])
     train, test = (distinct(full.tasks[name], split) for split in ("train", "test"))
-    assert len(train) == len(test) == ENOUGH, f"{len(train)} of train, {len(test)} of test differ"
+    least = FEWER.get(name, ENOUGH)
+    assert len(train) == ENOUGH and len(test) >= least, f"{len(train)} of train, {len(test)} of test differ"
     assert not train.keys() & test.keys()
     assert not {one.scene.key for one in train.values()} & {one.scene.key for one in test.values()}
 
