@@ -90,11 +90,11 @@ def end_with_parent() -> None:
 
 
 def _enter(job: Job) -> None:
-    from vlmloom.pipelines.quiet import quiet
+    from vlmloom.pipelines.quiet import plain_console, quiet
 
     end_with_parent()
     quiet()
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = plain_console()
     try:
         work(job, console)
     except KeyboardInterrupt:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def quiet() -> None:
@@ -12,3 +16,10 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     for module in (r"lightning\..*", r"torchdata\..*", r"torch\..*"):
         warnings.filterwarnings("ignore", module=module)
+
+
+def plain_console(*, stderr: bool = True) -> Console:
+    """A console for lines that a user may copy: none is folded at the width of the terminal, or coloured."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)

@@ -42,6 +42,7 @@ from vlmloom.pipelines.machine import peak_memory
 from vlmloom.pipelines.precision import FILE as PRECISION
 from vlmloom.pipelines.precision import Precision, choose
 from vlmloom.pipelines.progress import BudgetBar
+from vlmloom.pipelines.quiet import plain_console
 from vlmloom.pipelines.sharded import FSDP2, whole_state
 from vlmloom.pipelines.startable import need_backends, start
 from vlmloom.pipelines.weights.starting import STARTED
@@ -81,7 +82,7 @@ def train(
     Raises:
         UserError: the folder holds another experiment, or the run cannot go on.
     """
-    console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+    console = console or plain_console()
     model = experiment.subject
     claim(folder, resolved)
     if finished(folder):

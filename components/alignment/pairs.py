@@ -40,7 +40,15 @@ def _seek(best: Tensor, found: Tensor, cosines: Tensor, tags: Tensor) -> None:
     torch.maximum(best, largest, out=best)
 
 
-class _SigmoidPairs(torch.autograd.Function):
+class _Pairs(torch.autograd.Function):
+    """A loss whose gradients are saved on the way forth; its last three arguments have none."""
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(part * gradient for part in ctx.saved_tensors), None, None, None)
+
+
+class _SigmoidPairs(_Pairs):
     @staticmethod
     def forward(
         ctx: Any,
@@ -71,10 +79,6 @@ class _SigmoidPairs(torch.autograd.Function):
         ctx.save_for_backward(to_x, to_z, to_scale.to(scale.dtype), to_bias.to(bias.dtype))
         ctx.mark_non_differentiable(best, found)
         return loss, best, found
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(part * gradient for part in ctx.saved_tensors), None, None, None)
 
 
 def sigmoid_pairs(
@@ -110,7 +114,7 @@ def sigmoid_pairs(
         return _SigmoidPairs.apply(x, z, scale, bias, picture_labels, caption_labels, rows)
 
 
-class _SoftmaxPairs(torch.autograd.Function):
+class _SoftmaxPairs(_Pairs):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, z: Tensor, scale: Tensor, pictures: Tensor, captions: Tensor, rows: int | None
@@ -144,10 +148,6 @@ class _SoftmaxPairs(torch.autograd.Function):
         ctx.save_for_backward(to_x, to_z, to_scale.to(scale.dtype))
         ctx.mark_non_differentiable(best, found)
         return loss, best, found
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(part * gradient for part in ctx.saved_tensors), None, None, None)
 
 
 def softmax_pairs(

@@ -12,7 +12,5 @@ from vlmloom.components.contracts.sample import Picture
 def timed(picture: Picture) -> Iterator[tuple[str, np.ndarray]]:
     """What is written before a frame, and the frame, uint8 `[H, W, 3]`; nothing where no time is known."""
     frames = picture.render()
-    if picture.times and len(picture.times) != len(frames):
-        raise ValueError(f"{picture.key}: has {len(frames)} frames, but {len(picture.times)} times")
-    for number, frame in enumerate(frames):
-        yield (f"{picture.times[number]:g} s:" if picture.times else ""), frame
+    whens = [f"{time:g} s:" for time in picture.times] or [""] * len(frames)
+    yield from zip(whens, frames, strict=True)

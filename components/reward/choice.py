@@ -37,8 +37,8 @@ class Choice(Parsed):
         said = normal(text, language)
         match = re.fullmatch(r"(?!-\S)\W{0,3}([A-Za-z])(\W{0,3})(?:\s+(\S.*))?", text, re.S)
         # "A dog" has an article, "A. dog" a letter, as "A" on a line of its own is.
-        lines = match is not None and re.search(r"[\n\t]", text) is not None
-        if match and match[1].upper() in words and (match[2].strip() or not match[3] or lines):
+        apart = re.search(r"[\n\t]", text)
+        if match and match[1].upper() in words and (match[2].strip() or not match[3] or apart):
             letter, rest = match[1].upper(), normal(match[3] or "", language)
             alone = normal(text[: match.end(2)], language) == letter.lower()
             if alone and (not rest or rest == words[letter]):

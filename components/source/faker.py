@@ -11,6 +11,7 @@ from vlmloom.components.contracts.sources import SourceMissing, TextSource
 from vlmloom.registry import register
 
 END = date(2026, 1, 1)
+"""Left to itself, Faker spreads its dates up to this second: a seed would not give the same tomorrow."""
 
 
 @register("source/faker")
@@ -29,6 +30,7 @@ class FakerText(TextSource):
     def __init__(self, *, locale: str = "en_US") -> None:
         self.locale = locale
         self._faker: Any = None
+        self._fixed: dict[str, dict[str, date]] = {}
 
     def available(self) -> str | None:
         """None where Faker is installed."""
@@ -56,9 +58,10 @@ class FakerText(TextSource):
             raise ValueError(
                 f"source/faker: {what!r} is no provider of Faker; name or sentence would be right"
             )
-        # Left to itself, Faker spreads its dates up to this second: a seed would not give the same tomorrow.
-        fixed = {"end_datetime": END} if "end_datetime" in inspect.signature(method).parameters else {}
-        return " ".join(str(method(**fixed)).split())
+        if what not in self._fixed:
+            dated = "end_datetime" in inspect.signature(method).parameters
+            self._fixed[what] = {"end_datetime": END} if dated else {}
+        return " ".join(str(method(**self._fixed[what])).split())
 
     def _made(self) -> Any:
         missing = self.available()

@@ -178,7 +178,7 @@ class World:
             return held
         if held:
             return False
-        return split_of(arrangement(things)) == ("test" if split in SPOILT else split)
+        return belongs(arrangement(things), split)
 
     def backdrop(self, draw: Draw, width: int, height: int) -> Backdrop:
         """A light shade, or now and then a piece of a photograph."""
@@ -232,6 +232,11 @@ def word_pairs(things: Iterable[Thing]) -> set[tuple[str, str]]:
 def arrangement(things: Iterable[Thing]) -> int:
     """A digest of what is where in a scene; drawing style and backdrop do not enter."""
     return stable_hash(*((thing.name, thing.box, thing.colour, thing.text, thing.frame) for thing in things))
+
+
+def belongs(digest: int, split: str) -> bool:
+    """Whether what has this digest is one of the split's; what is spoilt is of the test quarter."""
+    return split_of(digest) == ("test" if split in SPOILT else split)
 
 
 def split_of(digest: int) -> str:

@@ -53,11 +53,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Ablate."""
-    from rich.console import Console
-
     from vlmloom.pipelines.ablate import BASE, arms, read_ablation, settings
     from vlmloom.pipelines.compare import Plan, compare
-    from vlmloom.pipelines.quiet import quiet
+    from vlmloom.pipelines.quiet import plain_console, quiet
     from vlmloom.pipelines.verbs.compare import parse_budget
 
     quiet()
@@ -81,5 +79,5 @@ def run(args: argparse.Namespace) -> int:
         scale=args.scale,
         command=shlex.join(["vlmloom", *sys.argv[1:]]),
     )
-    print(compare(plan, Console(stderr=True, highlight=False, soft_wrap=True)))
+    print(compare(plan, plain_console()))
     return 0

@@ -48,14 +48,12 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Compare."""
-    from rich.console import Console
-
     from vlmloom.pipelines.compare import Plan, compare
     from vlmloom.pipelines.evaluate import Items
     from vlmloom.pipelines.exams import ORACLE
     from vlmloom.pipelines.experiment import NAME, NAMING
     from vlmloom.pipelines.gather import BLIND
-    from vlmloom.pipelines.quiet import quiet
+    from vlmloom.pipelines.quiet import plain_console, quiet
     from vlmloom.registry.errors import UserError
 
     quiet()
@@ -89,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         scale=args.scale,
         command=shlex.join(["vlmloom", *sys.argv[1:]]),
     )
-    print(compare(plan, Console(stderr=True, highlight=False, soft_wrap=True)))
+    print(compare(plan, plain_console()))
     return 0
 
 

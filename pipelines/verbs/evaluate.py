@@ -99,12 +99,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _suite(args: argparse.Namespace) -> int:
     """Targets on a suite."""
-    from rich.console import Console
-
     from vlmloom.pipelines.evaluate_suite.evaluation import Evaluation
     from vlmloom.pipelines.evaluate_suite.targets import Settings, named, target
     from vlmloom.pipelines.evaluate_suite.told import bar, show
     from vlmloom.pipelines.machine import machine, versions
+    from vlmloom.pipelines.quiet import plain_console
     from vlmloom.pipelines.suites import open_suite
 
     limits = read_limits("evaluate", args)
@@ -118,7 +117,7 @@ def _suite(args: argparse.Namespace) -> int:
     out = args.out or Path("runs/evaluate") / name
     price = None if args.price is None else (args.price[0], args.price[1])
     evaluation = Evaluation(name, suite, composed, args.split, args.items, out, price, against, limits)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = plain_console()
     for one, answering in targets.items():
         with bar(console, one) as tick:
             evaluation.ask(one, answering, tick)
@@ -127,7 +126,7 @@ def _suite(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({key: found[key] for key in ("summary", "differences", "told", "faults")}, indent=1))
     else:
-        show(found, Console(highlight=False, soft_wrap=True))
+        show(found, plain_console(stderr=False))
     console.print(out / "report.html")
     return 1 if found["faults"] else 0
 

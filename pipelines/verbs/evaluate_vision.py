@@ -72,8 +72,6 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Probe, print and write."""
-    from rich.console import Console
-
     from vlmloom.pipelines.evaluate_vision.compare import compare
     from vlmloom.pipelines.evaluate_vision.page import render
     from vlmloom.pipelines.evaluate_vision.pictures import Plan
@@ -81,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from vlmloom.pipelines.evaluate_vision.tables import show
     from vlmloom.pipelines.files import write_text
     from vlmloom.pipelines.machine import machine, versions
-    from vlmloom.pipelines.quiet import quiet
+    from vlmloom.pipelines.quiet import plain_console, quiet
     from vlmloom.pipelines.report.document import dump
     from vlmloom.registry.errors import UserError
 
@@ -106,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         captions=args.captions,
         seed=args.seed,
     )
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(stderr=False)
     command = shlex.join(["vlmloom", *sys.argv[1:]])
     found = compare(
         args.towers,

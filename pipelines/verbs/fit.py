@@ -72,10 +72,9 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
     if "--trainer.help" in rest:
         trainer_help()
         return 0
-    from rich.console import Console
 
     from vlmloom.pipelines.loading import build_training, compose_training
-    from vlmloom.pipelines.quiet import quiet
+    from vlmloom.pipelines.quiet import plain_console, quiet
     from vlmloom.pipelines.run import train
 
     quiet()
@@ -86,7 +85,7 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> int:
     in_shards = any("fsdp2" in str(one).lower() for one in (*rest, flags.get("strategy")))
     training, resolved = build_training(composed, in_shards=in_shards)
     folder = args.out or Path("runs") / training.name
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = plain_console()
     ledger = train(training, folder, resolved=resolved, make_trainer=factory, console=console)
     if hasattr(training.subject, "generate"):
         then = f"vlmloom evaluate {folder}"

@@ -92,11 +92,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(summary: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from vlmloom.pipelines.quiet import plain_console
+
     # Numbers that are cut off tell nothing: a narrow terminal wraps, a file or a pipe gets whole lines.
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console(stderr=False)
     console.width = max(console.width, 112)
     table = Table(
         title=f"{summary['use']}  ({summary['source']})", title_justify="left", box=None, pad_edge=False

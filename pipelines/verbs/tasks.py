@@ -38,11 +38,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page."""
-    from rich.console import Console
-
     from vlmloom.pipelines.evaluate_suite.preview import preview
     from vlmloom.pipelines.files import open_folder, write_text
-    from vlmloom.pipelines.quiet import quiet
+    from vlmloom.pipelines.quiet import plain_console, quiet
     from vlmloom.pipelines.suites import open_suite
     from vlmloom.registry.errors import UserError
 
@@ -50,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.items < 1:
         raise UserError(f"tasks preview: --items is {args.items}; 1 or more would be right")
     suite, _ = open_suite(args.suite, tuple(args.sets))
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = plain_console()
     with console.status("") as status:
         page = preview(suite, Path(args.suite).stem, args.split, args.items, args.task, status.update)
     path = open_folder(args.out) / "preview.html"
