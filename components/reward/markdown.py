@@ -12,7 +12,8 @@ from vlmloom.components.reward.bounded import Overran, bounded
 from vlmloom.components.reward.edit import similarity, spaced
 from vlmloom.components.reward.lists import common
 from vlmloom.components.reward.parsed import Unreadable, leads
-from vlmloom.components.reward.table import UNSEEN, Cells, read_table, teds
+from vlmloom.components.reward.styles import shows
+from vlmloom.components.reward.table import Cells, read_table, teds
 from vlmloom.registry import register
 
 WRAPPED = re.compile(r"([^`]*?)^```(markdown|md|)[ \t]*\n(.*)^```\s*\Z", re.M | re.S | re.I)
@@ -166,11 +167,18 @@ def unseen(tokens: list[Any], known: dict[str, Any]) -> set[str]:
     used = {token.attrGet("href") or token.attrGet("src") for token in inner}
     kinds = {
         "a strike": any(token.type == "s_open" for token in inner) or STRUCK.search(html),
-        "hidden HTML": HIDDEN.search(html) or UNSEEN.search(html),
+        "hidden HTML": HIDDEN.search(html) or not shows(_styles(html)),
         "the title of a link": any(token.attrGet("title") for token in inner),
         "a reference to nowhere": any(one["href"] not in used for one in meant),
     }
     return {kind for kind, there in kinds.items() if there}
+
+
+def _styles(html: str) -> list[str]:
+    import lxml.html
+
+    page = lxml.html.document_fromstring(f"<html><body>{html.replace(chr(0), '')}</body></html>")
+    return [str(style) for style in page.xpath("//@style")]
 
 
 def _words(token: object) -> str:

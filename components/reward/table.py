@@ -8,15 +8,10 @@ from typing import Any
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.parsed import LEAD, Parsed, Unreadable, shown, unfenced
+from vlmloom.components.reward.styles import shows
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
-UNSEEN = re.compile(
-    r"(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?![.\d]*[1-9])|:[^;]*line-through"
-    r"|font(?:-size)?\s*:[^;]*\b0(?:px|pt|em|%)?\b|position\s*:|text-indent\s*:|transform\s*:|clip|/\*)",
-    re.I,
-)
-"""Styles that hide text or strike it out."""
 SPAN = re.compile(r"[1-9][0-9]{0,2}")
 
 
@@ -103,7 +98,7 @@ def read_table(text: str, structure: bool = False) -> Cells:
         raise Unreadable(f"words beside the cells: {shown(beside)}")
     if page.xpath("//del | //s | //strike"):
         raise Unreadable("something is struck out")
-    if page.xpath("//*[@hidden]") or any(map(UNSEEN.search, styles)):
+    if page.xpath("//*[@hidden]") or not shows(styles):
         raise Unreadable("something is hidden or struck out by its style")
     if page.xpath("//*[@dir] | //datalist | //dialog | //noscript | //object | //math | //details | //video"):
         raise Unreadable("something that no cell of a table needs")

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 
 from vlmloom.pipelines.trust.labelled import Labelled
-from vlmloom.pipelines.trust.tables import markup
+from vlmloom.pipelines.trust.tables import PLAIN, markup
 from vlmloom.pipelines.trust.texts import TEXTS, blotted
 from vlmloom.pipelines.trust.words import WORDS
 
@@ -32,6 +32,7 @@ def page(dice: random.Random) -> Iterator[Labelled]:
                 gold.replace("\n- ", "\n* "),
                 gold.replace(". A", ".\nA"),
                 gold.replace(piped, markup(rows)),
+                gold.replace(piped, markup(rows).replace("<table>", f"<table style='{PLAIN}'>")),
                 gold.replace(" --- ", ":---:"),
                 gold.replace("stands", "*stands*"),
             ),

@@ -11,7 +11,7 @@ from vlmloom.pipelines.trust.labelled import Labelled
 
 HEAD = '<svg viewBox="0 0 100 100" xmlns="http://www.w3.org/2000/svg">'
 PAGE = """<body style="margin:0;font:16px 'DejaVu Sans'">
-<h1 style="color:{colour};margin:10px">{title}</h1>
+<h1 style="color:{colour};margin:10px;font-size:20px">{title}</h1>
 <div style="background:{ground};padding:20px"><p>The quick brown fox jumps</p>
 <p style="color:green">over the lazy {word}</p></div>
 <div style="position:absolute;top:240px;left:20px">Twelve {word}s</div></body>"""

@@ -56,6 +56,10 @@ def fields(dice: random.Random) -> Iterator[Labelled]:
         )
 
 
+PLAIN = "border-collapse: collapse; border: 1px solid #000; font-size: 0.9em; text-align: left"
+"""A style as models write it, which hides nothing."""
+
+
 def markup(rows: list[list[str]], cell: str = "td") -> str:
     """An HTML table."""
     lines = ("".join(f"<{cell}>{text}</{cell}>" for text in row) for row in rows)
@@ -81,6 +85,8 @@ def table(dice: random.Random) -> Iterator[Labelled]:
                 gold.replace("<td>", "<td style='color:red'>").replace("</tr>", "</TR>"),
                 gold.replace(rows[0][0], f"<b>{rows[0][0]}</b>"),
                 gold.replace("<table>", "<table border=1><tbody>"),
+                gold.replace("<table>", f"<table style='{PLAIN}'>"),
+                f"<style>table, td {{{PLAIN}}} td {{color: rgb(0, 0, 0)}}</style>\n{gold}",
             ),
             wrong=(
                 "<table></table>",

@@ -250,6 +250,15 @@ WRAPPED = (
 )
 
 
+@pytest.mark.parametrize("name", ["reward/markdown", "reward/table"])
+def test_words_about_styles_and_styles_that_show_are_no_hiding(name):
+    gold = TABLE.replace("<td>a", "<td>clip at position: 5")
+    for style in ("font-size: 0.9em", "border: 1px solid #000; padding: 0", "color: rgb(9, 9, 9)"):
+        assert judged(name, gold, gold.replace("<table>", f"<table style='{style}'>")).value == 1.0
+    for style in ("font-size: 0", "display:none", "color: rgba(0,0,0,0)", "margin-left:-999px"):
+        assert judged(name, gold, gold.replace("<table>", f"<table style='{style}'>")).value == 0.0
+
+
 @pytest.mark.parametrize("name", sorted({name for name, *_ in GOOD}))
 def test_thoughts_and_a_bold_lead_change_nothing(name):
     gold = HONEST[name][0][0]
