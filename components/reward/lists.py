@@ -19,7 +19,10 @@ BULLET = re.compile(r"\s*(?:[-*•]|([0-9]{1,3})[.)])\s+")
 
 
 class Listed(Parsed):
-    """A verifier of lists: JSON, one item a line, or commas; items are compared as `reward/exact` does."""
+    """A verifier of lists, whose items are compared as `reward/exact` does.
+
+    Items stand in JSON, one a line, or between commas, "and", "then" or ">".
+    """
 
     ordered = False
 
@@ -28,8 +31,11 @@ class Listed(Parsed):
         self.whole = whole
 
     def read(self, text: str, sample: Sample) -> list[str]:
-        """The items."""
-        items = read_items(text, sample.truth.get("language", "en"), self.ordered)
+        """The items, those of the gold answer as they stand there."""
+        language = sample.truth.get("language", "en")
+        if text != sample.answer:
+            text = parted(text, read_items(sample.answer, language))
+        items = read_items(text, language, self.ordered)
         if len(items) > MOST:
             raise Unreadable(f"{len(items)} items; at most {MOST} are judged")
         return items
@@ -69,6 +75,23 @@ def read_items(text: str, language: str = "en", ordered: bool = False) -> list[s
     return [item for item in found if item]
 
 
+JOINED = r"\s*[,;]?\s*(?:[-=]*>|→|&|\b(?:and\s+then|and|then|y|luego|und|dann)\b|然后|和)\s*"
+"""What stands between the items of a list in a sentence."""
+
+
+def parted(text: str, known: list[str]) -> str:
+    """A list with commas for the words and arrows between its items; names that are known stay whole.
+
+    >>> parted("cat > dog, then salt and pepper", ["salt and pepper"])
+    'cat, dog, salt and pepper'
+    """
+    if "```" in text or text.lstrip().startswith(("[", "{")) or len(text.strip().splitlines()) > 1:
+        return text
+    text = re.sub(r"^\s*first,?\s+", "", text, flags=re.IGNORECASE)
+    whole = "|".join(rf"\b{re.escape(name)}\b" for name in sorted(known, key=len, reverse=True))
+    return re.sub(rf"({whole or '(?!)'})|{JOINED}", lambda found: found[1] or ", ", text, flags=re.IGNORECASE)
+
+
 @register("reward/set")
 class Set(Listed):
     """The items that both lists have over those that either has, in any order; repeated items count apart.
@@ -89,26 +112,9 @@ class Set(Listed):
         return self.marked((one & other).total(), (one | other).total(), found)
 
 
-JOINED = r"\s*[,;]?\s*(?:[-=]*>|→|&|\b(?:and\s+then|and|then|y|luego|und|dann)\b|然后|和)\s*"
-"""What stands between the items of a sequence in a sentence."""
-
-
-def parted(text: str, known: list[str]) -> str:
-    """A sequence with commas for the words and arrows between its items; names that are known stay whole.
-
-    >>> parted("cat > dog, then salt and pepper", ["salt and pepper"])
-    'cat, dog, salt and pepper'
-    """
-    if "```" in text or text.lstrip().startswith(("[", "{")) or len(text.strip().splitlines()) > 1:
-        return text
-    text = re.sub(r"^\s*first,?\s+", "", text, flags=re.IGNORECASE)
-    whole = "|".join(rf"\b{re.escape(name)}\b" for name in sorted(known, key=len, reverse=True))
-    return re.sub(rf"({whole or '(?!)'})|{JOINED}", lambda found: found[1] or ", ", text, flags=re.IGNORECASE)
-
-
 @register("reward/sequence")
 class Sequence(Listed):
-    """The longest common subsequence over the length of the longer list; "and", "then" and ">" part too.
+    """The longest common subsequence over the length of the longer list.
 
     Numbers before the items have to rise.
 
@@ -124,11 +130,6 @@ class Sequence(Listed):
     """
 
     ordered = True
-
-    def read(self, text: str, sample: Sample) -> list[str]:
-        """The items, those of the gold answer as they stand there."""
-        gold = super().read(sample.answer, sample)
-        return super().read(text if text == sample.answer else parted(text, gold), sample)
 
     def compare(self, found: list[str], gold: list[str], sample: Sample) -> Reward:
         """The share."""

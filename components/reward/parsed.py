@@ -108,7 +108,8 @@ FORMATS = frozenset(
 ) | {""}
 LEAD = re.compile(
     r"^(\*\*)?(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)\b\s*(?:is\b)?\s*[:=]?"
-    r"(?(1)\s*\*\*\s*:?)\s*(?=\S)",
+    r"(?(1)\s*\*\*\s*:?)\s*(?=\S)"
+    r"|^(?:(?:it|this|that)(?:\s+is|['\u2019]s)|(?:es|das|dies)\s+ist|est[eao]?\s+es|这是|它是)\s*:?\s*(?=\S)",
     re.I,
 )
 """What may stand before an answer and adds nothing to it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from vlmloom.components.contracts.reward import OnError, Verifier
@@ -11,6 +12,8 @@ from vlmloom.components.reward.parsed import Unreadable, folded, shown, unwrappe
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
+NAMED = re.compile(r"^(?:the\s+)?(?:canonical\s+)?smiles(?:\s+(?:string|is))*\s*[:=]?\s+", re.I)
+"""What may lead to it."""
 MATCHES = 1000
 """Ways to lay one molecule on another that are tried."""
 
@@ -51,7 +54,7 @@ class Smiles(Verifier):
         """1 or 0."""
         gold = sample.answer.strip()
         try:
-            text = unwrapped(folded(response))
+            text = unwrapped(NAMED.sub("", unwrapped(folded(response))))
         except Unreadable as error:
             return Reward(0.0, reason=str(error))
         if not text.isascii() or text.split() != [text]:

@@ -71,7 +71,7 @@ def molecule(dice: random.Random) -> Iterator[Labelled]:
         yield Labelled(
             {"use": "reward/smiles"},
             gold,
-            right=(*right, f" {gold} ", f"`{gold}`"),
+            right=(*right, f" {gold} ", f"`{gold}`", f"SMILES: {gold}", f"The SMILES is `{gold}`."),
             wrong=(*wrong, "ethanol", f"{gold}.O", "C", "*", f"{gold} or C", "not" + gold),
             attacks={
                 "mixture": ".".join(cases),

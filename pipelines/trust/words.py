@@ -87,6 +87,8 @@ def exact(dice: random.Random) -> Iterator[Labelled]:
                 f"  a {word}!",
                 f'"{word}"',
                 word.title(),
+                f"It is a {word}.",
+                f"It's the {word}.",
             ),
             wrong=(
                 *others,
@@ -121,6 +123,7 @@ def choice(dice: random.Random) -> Iterator[Labelled]:
                 f"The answer is {letter}.",
                 f"Answer: {letter}",
                 f"{letter}: {word.upper()}",
+                f"It is {letter}.",
                 f"the {word}",
             ),
             wrong=(
@@ -142,7 +145,7 @@ def choice(dice: random.Random) -> Iterator[Labelled]:
             {"use": "reward/choice"},
             word,
             choices=tuple(words),
-            right=(word.upper(), f"the {word}", f"{word}.", f"Answer: {word}"),
+            right=(word.upper(), f"the {word}", f"{word}.", f"Answer: {word}", f"It is a {word}."),
             wrong=(letters[other], f"{word} or {letters[other]}", "A", "B", "C", "D", ""),
             worse=(word, letters[other]),
         )
@@ -168,7 +171,7 @@ def lists(dice: random.Random) -> Iterator[Labelled]:
         counted_down = "\n".join(f"{4 - place}. {word}" for place, word in enumerate(words))
         attacks = {"every word": ", ".join(WORDS), "one word often": ", ".join([words[0]] * 50)}
         for name, right, bad in (
-            ("set", (*forms, turned), wrong),
+            ("set", (*forms, *spoken, turned), wrong),
             ("sequence", (*forms, *spoken), (*wrong, turned, counted_down)),
         ):
             for chain in (more, fewer):

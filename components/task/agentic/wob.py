@@ -40,7 +40,8 @@ STATE = """(() => {
 ELEMENTS = """[...document.querySelectorAll('body *')].filter(
     e => !e.closest('#query, #reward-display, #click-canvas')
 ).map(e => {
-    const r = e.getBoundingClientRect();
+    // The first line of what is broken over several, whose middle may be none of it.
+    const r = e.getClientRects()[0] || e.getBoundingClientRect();
     const own = [...e.childNodes].filter(n => n.nodeType === 3).map(n => n.textContent).join(' ').trim();
     return {
         tag: e.tagName.toLowerCase(), id: e.id, cls: e.getAttribute('class') || '', own,

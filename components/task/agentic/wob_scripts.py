@@ -104,8 +104,9 @@ def tabs(instruction: str, elements: list[Element]) -> str | None:
     active = next(
         one for one in elements if "ui-tabs-active" in one["cls"] or "ui-state-active" in one["cls"]
     )
-    after = [one for one in anchors if one["x"] > active["x"] + 2]
-    return maybe((after or anchors)[0])
+    # Wide letters move the middle of a tab's words off the middle of the tab.
+    apart = [abs(one["x"] - active["x"]) + abs(one["y"] - active["y"]) for one in anchors]
+    return click(anchors[(apart.index(min(apart)) + 1) % len(anchors)])
 
 
 def sections(instruction: str, elements: list[Element]) -> str | None:
@@ -169,7 +170,9 @@ def password(instruction: str, elements: list[Element]) -> str | None:
 
 
 def login(instruction: str, elements: list[Element]) -> str | None:
-    """A name and a password."""
+    """A name and a password, and away with what pops up meanwhile."""
+    if popped := by_id(elements, "popup-cancel"):
+        return click(popped)
     user, word = quoted(instruction)[:2]
     return fill(elements, {"username": user, "password": word})
 

@@ -89,11 +89,12 @@ def test_the_shift_split_is_dark(pool):
 
 @pytest.mark.browser
 def test_scripts_win(pool):
-    values = []
+    lost = []
     for name in SCRIPTS:
         task = MiniWoB(world=Seeded(), pool=pool, pages=[name])
-        values.append(run(task.open(task.splits()[0], 5)).value)
-    assert len(SCRIPTS) >= 30 and sum(values) / len(values) >= 0.95, dict(zip(SCRIPTS, values, strict=True))
+        # The tenth address of the phone book is broken over two lines.
+        lost += [(name, index) for index in (5, 9) if run(task.open(task.splits()[0], index)).value < 1]
+    assert len(SCRIPTS) >= 30 and len(lost) <= 0.05 * 2 * len(SCRIPTS), lost
 
 
 @pytest.mark.browser
