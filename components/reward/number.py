@@ -37,7 +37,7 @@ SCALES = {
 LARGE = {"M": 10**6, "B": 10**9}
 """Right behind the digits and in capitals; else a unit."""
 BEYOND = 10**300
-SAID = re.compile(r"(?:(?:there (?:are|is)|it is|it's)\s+(?=[-+\u2212.\d]|minus))?(minus\s+(?=[.\d]))?", re.I)
+SAID = re.compile(r"(?:there (?:are|is)\s+(?=[-+\u2212.\d]|minus))?(minus\s+(?=[.\d]))?", re.I)
 """Words before a number that add nothing to it, and a minus in words."""
 YEAR = re.compile(
     r"(?:it (?:is|was)\s+)?(?:in\s+)?(?:the\s+year\s+)?(?:AD\s+)?([12][0-9]{3})"
