@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vlmloom.pipelines.scoring.line import SECONDS
+from vlmloom.registry import catalog
 from vlmloom.registry.errors import UserError
 
 if TYPE_CHECKING:
+    from vlmloom.components.contracts.suite import Suite
     from vlmloom.pipelines.scoring.limited import Limits
 
 
@@ -71,16 +75,20 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_limits(verb: str, args: argparse.Namespace) -> Limits:
-    """What `add_limits` was given.
+def read_limits(
+    verb: str, args: argparse.Namespace, suite: Suite | None, verifiers: Iterable[str] = ()
+) -> Limits:
+    """What `add_limits` was given, for tasks of a suite and for verifiers, declared or registered.
 
     Raises:
-        UserError: one is no number of seconds.
+        UserError: one is no number of seconds, or of nothing that there is.
     """
     from vlmloom.pipelines.scoring.limited import Limits
 
     if not 0 < args.seconds < math.inf:
         raise UserError(f"{verb}: --seconds {args.seconds:g}: a number above 0 would be right")
+    tasks = {} if suite is None else suite.tasks
+    known = sorted({*tasks, *verifiers, *(entry.name for entry in catalog().list("reward"))})
     limits = {}
     for text in args.limit:
         name, _, value = text.rpartition("=")
@@ -90,6 +98,11 @@ def read_limits(verb: str, args: argparse.Namespace) -> Limits:
             limits[name] = math.nan
         if not name or not 0 < limits[name] < math.inf:
             raise UserError(f"{verb}: --limit {text}: NAME=SECONDS, above 0, would be right")
+        if name not in known:
+            near = ", ".join(get_close_matches(name[:60], known) or known)
+            raise UserError(
+                f"{verb}: --limit {text}: no task or verifier {name!r:.60} is here; {near} would be right"
+            )
     return Limits(args.seconds, limits)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -94,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"evaluate: --{option.replace('_', '-')} is {value}; 1 or more would be right")
     if args.timeout <= 0:
         raise UserError(f"evaluate: --timeout is {args.timeout:g}; more than 0 would be right")
+    if args.price is not None and not all(0 <= price < math.inf for price in args.price):
+        raise UserError(f"evaluate: --price is {args.price[0]:g} {args.price[1]:g}; 0 or more would be right")
     return _own_suite(args) if args.suite is None else _suite(args)
 
 
@@ -106,9 +109,9 @@ def _suite(args: argparse.Namespace) -> int:
     from vlmloom.pipelines.quiet import plain_console
     from vlmloom.pipelines.suites import open_suite
 
-    limits = read_limits("evaluate", args)
     texts = [*args.targets, *([args.against] if args.against and args.against not in args.targets else [])]
     suite, composed = open_suite(args.suite, tuple(args.sets))
+    limits = read_limits("evaluate", args, suite)
     name = Path(args.suite).stem
     shared = {key: getattr(args, key) for key in Settings.__dataclass_fields__}
     made = [target(text, suite, Settings(**shared)) for text in texts]

@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
     suite, _ = open_suite(args.suite, tuple(args.sets))
     if args.task is not None and args.task not in suite.tasks:
         raise UserError(f"score: --task {args.task} is not in the suite; it has {', '.join(suite.tasks)}")
-    limits = read_limits("score", args)
     scorer = Scorer(suite, declared("score", args.verifier))
+    limits = read_limits("score", args, suite, scorer.nodes)
     asked = read(args.file, scorer, args.task or "")
     with Limited(scorer, limits) as judge, Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(args.file.name, total=sum(len(line.responses) for line in asked.values()))

@@ -68,7 +68,6 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(
                 f"serve-rewards: --{name} is {getattr(args, name)}; {least} or more would be right"
             )
-    limits = read_limits("serve-rewards", args)
     # With its protocol, so that asyncio switches Nagle's algorithm off: it would cost 40 ms a reply.
     held = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -81,10 +80,12 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UserError(f"serve-rewards: {args.host}:{args.port}: {error.strerror}") from None
     suite = None if args.suite is None else open_suite(args.suite)[0]
+    verifiers = declared("serve-rewards", args.verifier)
+    limits = read_limits("serve-rewards", args, suite, verifiers)
     service = Service(
         suite=args.suite,
         built=suite,
-        verifiers=declared("serve-rewards", args.verifier),
+        verifiers=verifiers,
         workers=args.workers,
         capacity=args.queue,
         limits=limits,

@@ -164,6 +164,7 @@ def test_bad_lines_are_told_once_and_counted(tmp_path, capsys):
         ("{}\n", ["--verifier", "a=reward/number,relative=-1"], "verifier a: reward/number: relative is -1"),
         ("{}\n", ["--verifier", "a=reward/exactly"], "verifier a: use: 'reward/exactly' is no component"),
         ("{}\n", ["--limit", "count=0"], "score: --limit count=0: NAME=SECONDS, above 0, would be right"),
+        ("{}\n", ["--limit", "cont=5"], "score: --limit cont=5: no task or verifier 'cont' is here; count"),
         ("{}\n", ["--seconds", "-1"], "score: --seconds -1: a number above 0 would be right"),
         ("{}\n", ["--out", "a.jsonl"], "--out a.jsonl is the file of the answers"),
     ],

@@ -18,6 +18,7 @@ from vlmloom.registry import register
 
 WIDTH, HEIGHT = 270, 480
 Box = tuple[int, int, int, int]
+Action = dict[str, Any]
 LIGHT: tuple[RGB, RGB, RGB] = ((255, 255, 255), (30, 30, 30), (63, 81, 181))
 DARK: tuple[RGB, RGB, RGB] = ((24, 26, 32), (230, 230, 230), (255, 160, 60))
 APPS = ("Camera", "Maps", "Clock", "Mail", "Music", "Files", "Notes", "Calendar")
@@ -35,7 +36,8 @@ FORM = (
 class GuiAction(ContentTask):
     """One action on a phone, as JSON, for an instruction and a screen: lists, forms, settings, dialogs.
 
-    Screens are drawn with texts of Faker. The shift split is dark and in other fonts.
+    What is right depends on the screen, not on the words of the instruction alone, but for the two keys
+    that lead back and home. Screens are drawn with texts of Faker; those of the shift split are dark.
 
     Args:
         world: what is shared by the tasks of a suite.
@@ -82,34 +84,44 @@ class GuiAction(ContentTask):
     def _write(self, draw: Draw, what: str) -> str:
         return self.text.write(what, draw.below(1 << 31))[:18]
 
-    def _contacts(self, draw: Draw, screen: Screen) -> tuple[str, dict[str, Any]] | None:
-        names = [self._write(draw, "name") for _ in range(self.rows)]
-        if len(set(names)) < len(names):
+    def _contacts(self, draw: Draw, screen: Screen) -> tuple[str, Action] | None:
+        names = sorted({self._write(draw, "name") for _ in range(self.rows + 2)}, key=str.casefold)
+        if len(names) < self.rows + 2:
             return None
+        first, *names, last = names
         screen.bar("Contacts")
         boxes = [screen.row(place, name) for place, name in enumerate(names)]
         at = draw.below(len(names))
+        click: Action = {"action_type": "click", "box_2d": [boxes[at]]}
         match draw.below(5):
-            case 0 | 1:
-                return f"Open the entry of {names[at]}.", {"action_type": "click", "box_2d": [boxes[at]]}
+            case 0:
+                return f"Open the entry of {names[at]}.", click
+            case 1:
+                there = draw.chance(0.5)
+                asked = names[at] if there else draw.choice((first, last))
+                return (
+                    f"Open the entry of {asked}. The whole list is shown: report that the goal is infeasible "
+                    "where it has no such entry."
+                ), click if there else {"action_type": "status", "goal_status": "infeasible"}
             case 2:
-                return f"Mark the entry of {names[at]} by a long press.", {
-                    "action_type": "long_press", "box_2d": [boxes[at]],
-                }  # fmt: skip
+                return f"Mark the entry of {names[at]} by a long press.", click | {
+                    "action_type": "long_press"
+                }
             case 3:
                 down = draw.chance(0.5)
-                return f"Scroll to entries further {'down' if down else 'up'} the list.", {
-                    "action_type": "swipe", "direction": "up" if down else "down",
-                }  # fmt: skip
+                return (
+                    f"Scroll to the entry of {last if down else first}; the list is in alphabetical order."
+                ), {"action_type": "swipe", "direction": "up" if down else "down"}
         return f"Who is in row {at + 1} of the list? Answer with the name.", {
             "action_type": "answer", "text": names[at],
         }  # fmt: skip
 
-    def _form(self, draw: Draw, screen: Screen) -> tuple[str, dict[str, Any]]:
+    def _form(self, draw: Draw, screen: Screen) -> tuple[str, Action]:
         screen.bar("New entry")
         fields = draw.sample(FIELDS, 3)
         boxes = [screen.field(place, name) for place, name in enumerate(fields)]
-        save = screen.button(300, "Save")
+        left = draw.between(16, 154)
+        save = screen.button(draw.between(290, 420), "Save", left, left + 100)
         if draw.chance(0.3):
             return "Save the entry.", {"action_type": "click", "box_2d": [save]}
         at = draw.below(3)
@@ -120,50 +132,66 @@ class GuiAction(ContentTask):
             "action_type": "input_text", "text": said, "box_2d": [boxes[at]],
         }  # fmt: skip
 
-    def _settings(self, draw: Draw, screen: Screen) -> tuple[str, dict[str, Any]]:
+    def _settings(self, draw: Draw, screen: Screen) -> tuple[str, Action]:
         screen.bar("Settings")
         names = draw.sample(SETTINGS, min(self.rows, len(SETTINGS)))
         states = [draw.chance(0.5) for _ in names]
         boxes = [screen.switch(place, name, states[place]) for place, name in enumerate(names)]
         at = draw.below(len(names))
-        if draw.chance(0.3):
-            done = draw.chance(0.5)
-            goal = f"{names[at]} has to be {'on' if states[at] == done else 'off'}."
-            if done:
-                return f"{goal} If it is so already, report that the goal is complete.", {
-                    "action_type": "status", "goal_status": "complete",
-                }  # fmt: skip
-            return f"{goal} Use its switch.", {"action_type": "click", "box_2d": [boxes[at]]}
-        return f"Switch {names[at]} {'off' if states[at] else 'on'}.", {
-            "action_type": "click", "box_2d": [boxes[at]],
-        }  # fmt: skip
+        click: Action = {"action_type": "click", "box_2d": [boxes[at]]}
+        if draw.chance(0.5):
+            return f"Switch {names[at]} {'off' if states[at] else 'on'}.", click
+        wanted = draw.chance(0.5)
+        return (
+            f"{names[at]} has to be {'on' if wanted else 'off'}. Use its switch, or report that the goal is "
+            "complete where it is so already."
+        ), {"action_type": "status", "goal_status": "complete"} if states[at] == wanted else click
 
-    def _dialog(self, draw: Draw, screen: Screen) -> tuple[str, dict[str, Any]]:
+    def _dialog(self, draw: Draw, screen: Screen) -> tuple[str, Action]:
         name = self._write(draw, "last_name")
         screen.bar("Files")
-        screen.sheet.text((135, 180), f"Delete {name}?", screen.face, 15, screen.ink, "ma", "title")
-        no, yes = screen.button(230, "Cancel", 20, 125), screen.button(230, "Delete", 145, 250)
-        sure = draw.chance(0.5)
-        return f"The file {name} should {'go' if sure else 'stay'}.", {
-            "action_type": "click", "box_2d": [yes if sure else no],
+        top = draw.between(80, 360)
+        screen.sheet.text((135, top), f"Delete {name}?", screen.face, 15, screen.ink, "ma", "title")
+        places = draw.sample(((20, 125), (145, 250)), 2)
+        boxes = [
+            screen.button(top + 50, words, *place)
+            for words, place in zip(("Delete", "Cancel"), places, strict=True)
+        ]
+        gone = draw.chance(0.5)
+        return f"The file {name} should {'go' if gone else 'stay'}.", {
+            "action_type": "click", "box_2d": [boxes[not gone]],
         }  # fmt: skip
 
-    def _apps(self, draw: Draw, screen: Screen) -> tuple[str, dict[str, Any]]:
-        screen.bar(self._write(draw, "city"))
-        for place, name in enumerate(draw.sample([self._write(draw, "word") for _ in range(3)], 3)):
-            screen.row(place, name)
-        app = draw.choice(APPS)
-        return draw.choice((
-            (f"Open the app {app}, not shown here.", {"action_type": "open_app", "app_name": app}),
-            ("Go back to where you came from.", {"action_type": "navigate_back"}),
-            ("Go to the home screen.", {"action_type": "navigate_home"}),
-        ))  # fmt: skip
+    def _apps(self, draw: Draw, screen: Screen) -> tuple[str, Action]:
+        if draw.chance(0.3):
+            screen.bar(self._write(draw, "city"))
+            for place in range(3):
+                screen.row(place, self._write(draw, "word"))
+            if draw.chance(0.5):
+                return "Go back to where you came from.", {"action_type": "navigate_back"}
+            return "Go to the home screen.", {"action_type": "navigate_home"}
+        screen.bar("Apps")
+        app, *others = draw.sample(APPS, 5)
+        names = draw.sample((app, *others[:3]) if draw.chance(0.5) else others, 4)
+        boxes = [screen.row(place, name) for place, name in enumerate(names)]
+        return f"Open the app {app}: by a click where it is on the screen, else by its name.", (
+            {"action_type": "click", "box_2d": [boxes[names.index(app)]]}
+            if app in names
+            else {"action_type": "open_app", "app_name": app}
+        )
 
-    def _loading(self, draw: Draw, screen: Screen) -> tuple[str, dict[str, Any]]:
+    def _loading(self, draw: Draw, screen: Screen) -> tuple[str, Action] | None:
         screen.bar("Mail")
-        name = self._write(draw, "name")
-        screen.sheet.text((135, 220), "Loading ...", screen.face, 16, screen.ink, "ma")
-        return f"Open the mail of {name} once the list has been loaded.", {"action_type": "wait"}
+        names = [self._write(draw, "name") for _ in range(self.rows)]
+        if len(set(names)) < len(names):
+            return None
+        at = draw.below(len(names))
+        goal = f"Open the mail of {names[at]} once the list has been loaded."
+        if draw.chance(0.5):
+            screen.sheet.text((135, 220), "Loading ...", screen.face, 16, screen.ink, "ma")
+            return goal, {"action_type": "wait"}
+        boxes = [screen.row(place, name) for place, name in enumerate(names)]
+        return goal, {"action_type": "click", "box_2d": [boxes[at]]}
 
 
 class Screen:
@@ -201,7 +229,7 @@ class Screen:
         self.sheet.box(16, y + 20, WIDTH - 16, y + 54, None, (130, 130, 130))
         return self.box(16, y + 20, WIDTH - 16, y + 54)
 
-    def button(self, y: int, words: str, left: int = 85, right: int = 185) -> Box:
+    def button(self, y: int, words: str, left: int, right: int) -> Box:
         """A button."""
         self.sheet.box(left, y, right, y + 38, self.accent)
         self.sheet.text(((left + right) / 2, y + 19), words, self.face, 14, (255, 255, 255), "mm", "button")

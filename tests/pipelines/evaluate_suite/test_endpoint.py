@@ -216,6 +216,7 @@ def test_a_killed_evaluation_goes_on_where_it_was(tmp_path):
         ),
         (["oracle", "--items", "0"], "--items is 0; 1 or more would be right"),
         (["oracle", "--timeout", "0"], "--timeout is 0; more than 0 would be right"),
+        (["oracle", "--price", "-1", "nan"], "--price is -1 nan; 0 or more would be right"),
     ],
 )
 def test_mistakes_are_told_in_one_line(arguments, line, tmp_path, capsys):

@@ -119,13 +119,28 @@ def test_a_phones_gold_is_one_and_others_are_not(phone):
     pytest.importorskip("rapidfuzz")
     kinds, values = set(), []
     for split in phone.splits():
-        samples = [phone.plan(split, index) for index in range(20)]
+        samples = [phone.plan(split, index) for index in range(60)]
         for sample, other in zip(samples, samples[1:] + samples[:1], strict=True):
             assert phone.check(sample, sample.answer).value == 1
             assert phone.check(sample, "").value == 0
             values.append(phone.check(sample, other.answer).value)
             kinds.add(json.loads(sample.answer)["action_type"])
     assert len(kinds) >= 9 and sum(values) / len(values) < 0.25
+
+
+def test_an_instruction_for_a_phone_does_not_tell_its_action(phone):
+    told = {"Scroll to": set(), "The whole list": set(), "Open the app": set(), "Open the mail": set()}
+    told |= {"has to be on": set(), "has to be off": set(), "should go": set(), "Save the entry": set()}
+    for index in range(300):
+        sample = phone.plan("train", index)
+        for words in told:
+            if words in sample.prompt[-1]:
+                action = json.loads(sample.answer)
+                told[words].add((action["action_type"], str(action.get("direction", action.get("box_2d")))))
+    assert all(len(actions) >= 2 for actions in told.values()), told
+    either = {words: {kind for kind, _ in actions} for words, actions in told.items()}
+    assert either["The whole list"] == {"click", "status"} == either["has to be on"]
+    assert either["Open the app"] == {"click", "open_app"} and either["Open the mail"] == {"click", "wait"}
 
 
 def test_phone_screens_are_distinct_and_in_one_split(phone):
