@@ -100,15 +100,23 @@ class Answerer:
 
     def answers(self, samples: Sequence[Sample]) -> list[str]:
         """The answers to one batch."""
-        return [answer for answer, _, _ in self.counted(samples)]
+        return [answer for answer, *_ in self.counted(samples)]
 
     @torch.inference_mode()
-    def counted(self, samples: Sequence[Sample]) -> list[tuple[str, int, int]]:
-        """The answers to one batch, each with the tokens of its prompt and its own."""
+    def counted(self, samples: Sequence[Sample]) -> list[tuple[str, int, int, bool]]:
+        """The answers to one batch, each with the tokens of its prompt, its own, and whether they ran out."""
         batch = self.prompts(samples)
         ids = self.assembly.generate(batch, **self._how())  # type: ignore[operator]
-        answers = [self.view.processor.answer(tokens) for tokens in ids]
-        return list(zip(answers, batch.lengths, map(len, ids), strict=True))
+        processor = self.view.processor
+        return [
+            (
+                processor.answer(own),
+                read,
+                len(own),
+                len(own) >= self.limit and own[-1] not in processor.stops,
+            )
+            for own, read in zip(ids, batch.lengths, strict=True)
+        ]
 
     def acceptance(self, samples: Sequence[Sample], drafts: int) -> Acceptance:
         """What each forward pass gained with so many drafts."""

@@ -97,8 +97,8 @@ def open_folder(folder: Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_atomically` of a text."""
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+    """`write_atomically` of a text; halves of surrogate pairs, which UTF-8 has not, as escapes."""
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def _model() -> type:
                 for start in range(0, len(places), self.batch_size):
                     part = places[start : start + self.batch_size]
                     answers = self.answerer.counted([self._sample(requests[place]) for place in part])
-                    for place, (text, read, written) in zip(part, answers, strict=True):
+                    for place, (text, read, written, _) in zip(part, answers, strict=True):
                         counts = TokenCounts(input_tokens=read, output_tokens=written)
                         found[place] = GenerationResult(_until(text, settings.get("until")), counts)
             self.answerer.limit = own

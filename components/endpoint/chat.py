@@ -145,7 +145,12 @@ class Chat:
             raise Failed(f"content is {type(text).__name__}{ended}, but a text is needed")
         counts = usage if isinstance(usage, dict) else {}
         tokens = {name: count for name, count in counts.items() if isinstance(count, int) and count >= 0}
-        return Completion(text, str(refusal or ""), str(finish or ""), tokens, tried)
+        # JSON can hold half a surrogate pair, which no file can.
+        text, refusal, finish = (
+            one if one is None else str(one).encode(errors="backslashreplace").decode()
+            for one in (text, refusal, finish)
+        )
+        return Completion(text, refusal or "", finish or "", tokens, tried)
 
     def _send(self, body: bytes, key: str, until: float) -> tuple[int, http.client.HTTPMessage, bytes]:
         parts, begun = self.parts, time.monotonic()

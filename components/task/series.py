@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vlmloom.components.contracts.sources import Table, TableSource
@@ -85,14 +85,15 @@ def cut_from(draw: Draw, series: Series, rows: int, columns: int = 1) -> Series 
         chosen = list(range(start, start + rows))
     else:
         chosen = draw.sample(range(len(series.labels)), rows)
-    names = draw.sample(list(series.values), columns)
-    return Series(
-        series.table,
-        series.group,
-        series.label,
-        tuple(series.labels[row] for row in chosen),
-        {name: tuple(series.values[name][row] for row in chosen) for name in names},
-        series.ordered,
+    return cut(series, chosen, draw.sample(list(series.values), columns))
+
+
+def cut(series: Series, rows: Sequence[int], columns: Sequence[str]) -> Series:
+    """These rows of these columns."""
+    return replace(
+        series,
+        labels=tuple(series.labels[row] for row in rows),
+        values={name: tuple(series.values[name][row] for row in rows) for name in columns},
     )
 
 

@@ -254,6 +254,7 @@ class _Run:
             total("tokens_out"),
             total("flops"),
             max([self.begun, *(reply.tries for reply in self.replies)]),
+            any(reply.cut for reply in self.replies),
         )
 
     def close(self) -> None:
@@ -278,11 +279,14 @@ def _item(sample: Sample, reply: Reply) -> Item:
         tokens_out=reply.tokens_out,
         flops=reply.flops,
         tries=reply.tries,
+        cut=reply.cut,
     )
 
 
 def _again(item: Item) -> Reply:
-    return Reply(item.response, item.seconds, item.tokens_in, item.tokens_out, item.flops, item.tries)
+    return Reply(
+        item.response, item.seconds, item.tokens_in, item.tokens_out, item.flops, item.tries, item.cut
+    )
 
 
 def _failed(split: str, name: str, index: int, fault: Exception) -> Item:

@@ -81,7 +81,12 @@ class Endpoint:
         usage = found.usage
         text = found.refusal if found.text is None else found.text
         return Reply(
-            text, taken(), usage.get("prompt_tokens"), usage.get("completion_tokens"), tries=found.tries
+            text,
+            taken(),
+            usage.get("prompt_tokens"),
+            usage.get("completion_tokens"),
+            tries=found.tries,
+            cut=found.finish == "length",
         )
 
 

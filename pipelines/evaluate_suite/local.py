@@ -12,8 +12,8 @@ from vlmloom.components.media.timed import timed
 from vlmloom.pipelines.evaluate_suite.record import Reply
 from vlmloom.registry.errors import UserError, named, one_line
 
-Count = tuple[str, int, int]
-"""An answer, the tokens of its prompt and its own."""
+Count = tuple[str, int, int, bool]
+"""An answer, the tokens of its prompt, its own, and whether they ran out before it ended."""
 
 
 class Local:
@@ -51,9 +51,9 @@ class Local:
                 yield from self._replies([one], tries + 1)
             return
         seconds = (time.perf_counter() - clock) / len(places)
-        for (place, sample), (text, tokens_in, tokens_out) in zip(places, found, strict=True):
+        for (place, sample), (text, tokens_in, tokens_out, cut) in zip(places, found, strict=True):
             flops = self.flops(sample, tokens_in, tokens_out)
-            yield place, Reply(text, seconds, tokens_in, tokens_out, flops, tries)
+            yield place, Reply(text, seconds, tokens_in, tokens_out, flops, tries, cut)
 
 
 class Checkpoint(Local):
@@ -158,8 +158,11 @@ class Transformers(Local):
         tokenizer = getattr(self.processor, "tokenizer", self.processor)
         answers = tokenizer.batch_decode(ids[:, long:], skip_special_tokens=True)
         ends = (ids[:, long:] != tokenizer.pad_token_id).sum(1).tolist()
+        stops = self.model.generation_config.eos_token_id
+        ended = torch.isin(ids[:, long:].cpu(), torch.tensor(stops)).any(1) if stops is not None else None
+        cut = [end >= self.tokens and (ended is None or not bool(ended[row])) for row, end in enumerate(ends)]
         lengths = inputs["attention_mask"].sum(1).tolist()
-        return list(zip(map(str.strip, answers), lengths, ends, strict=True))
+        return list(zip(map(str.strip, answers), lengths, ends, cut, strict=True))
 
 
 def _conversation(sample: Sample) -> list[dict[str, Any]]:

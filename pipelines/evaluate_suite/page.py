@@ -11,7 +11,7 @@ from vlmloom.components.contracts.suite import FAMILIES, Suite
 from vlmloom.components.media.png import png
 from vlmloom.pipelines.evaluate_suite.record import Item
 from vlmloom.pipelines.report import Example, plots, wording
-from vlmloom.pipelines.report.document import ALL_MEAN, family_mean, is_mean
+from vlmloom.pipelines.report.document import ALL_MEAN, VISUAL_MEAN, family_mean, is_mean
 from vlmloom.pipelines.report.page import environment, illustrated
 
 Row = dict[str, Any]
@@ -53,8 +53,8 @@ def render(document: Row, examples: Sequence[Example] = ()) -> str:
 
 
 def names(document: Row) -> list[str]:
-    """The mean of all, then every family: its mean and its categories."""
-    found = [ALL_MEAN]
+    """The mean of all, that of what shows pictures, then every family: its mean and its categories."""
+    found = [ALL_MEAN, VISUAL_MEAN]
     ordered = plots.by_family(document["categories"])
     for family, members in groupby(ordered, key=lambda category: category["family"]):
         found += [family_mean(family)] * (family in FAMILIES) + [category["name"] for category in members]

@@ -30,6 +30,7 @@ class Reply:
         tokens_out: of the answer.
         flops: of prompt and answer.
         tries: how often it was asked for.
+        cut: whether it ended because it was as long as it may be.
         error: why there is no answer.
     """
 
@@ -39,6 +40,7 @@ class Reply:
     tokens_out: int | None = None
     flops: float | None = None
     tries: int = 1
+    cut: bool = False
     error: str = ""
 
 
@@ -61,7 +63,8 @@ class Item:
         fault: who failed, where `value` is None.
         error: how.
         stopped: browsers that stopped and were started again since the item before it was kept.
-        seconds: see `Reply`; so are `tokens_in`, `tokens_out`, `flops` and `tries`. Sums over an episode.
+        seconds: see `Reply`; so are `tokens_in`, `tokens_out`, `flops`, `tries` and `cut`. Sums over an
+            episode, of which any act may be cut.
     """
 
     split: str
@@ -83,6 +86,7 @@ class Item:
     tokens_out: int | None = None
     flops: float | None = None
     tries: int = 1
+    cut: bool = False
 
     @property
     def place(self) -> tuple[str, str, int]:

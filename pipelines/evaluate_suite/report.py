@@ -171,6 +171,7 @@ def _row(name: str, category: str | None, items: Sequence[Item], price: Price | 
         "faults": {who: faults[who] for who in ("target", "judge", "task")},
         "retried": sum(item.tries > 1 for item in items),
         "stopped": sum(item.stopped for item in items),
+        "cut": sum(item.cut for item in answered),
         "invalid_format": _mean([not item.well_formed for item in judged]),
         "characters": _mean([len(item.response or "") for item in answered]),
         "answer_tokens": _mean([item.tokens_out for item in answered if item.tokens_out is not None]),

@@ -116,6 +116,8 @@ def _sentence(row: Row) -> str:
         parts.append(f"{row['retried']} asked more than once")
     if row["stopped"]:
         parts.append(f"{row['stopped']} browsers stopped and were started again")
+    if row["cut"]:
+        parts.append(f"{row['cut']} cut off at the longest that an answer may be")
     if row["invalid_format"] is not None:
         parts.append(f"{row['invalid_format']:.1%} in no valid form")
     if row["characters"] is not None:

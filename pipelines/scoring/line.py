@@ -70,6 +70,8 @@ class Line:
         for key in ("source", "group"):
             if len(given.get(key, "")) > 200:
                 raise UserError(f"{key}: found {len(given[key])} characters; at most 200 would be right")
+            if given.get(key, "").encode(errors="replace").decode() != given.get(key, ""):
+                raise UserError(f"{key}: found {given[key]!r:.40}; a text that UTF-8 can hold would be right")
         if task and given.setdefault("task", task) != task:
             raise UserError(f"task: found {given['task']!r:.40}; {task} would be right")
         _see_texts(given)

@@ -244,6 +244,11 @@ def test_judges_wait_side_by_side_while_rules_go_on(service, judging):
         ({"responses": ["a"], "task": "count", "split": "dev", "index": 0}, 400, "task count has no 'dev'"),
         ({"responses": ["a"], "task": "count", "split": "test", "index": -1}, 400, "index: found -1"),
         ({"responses": ["a"], "task": "count", "index": 1}, 400, "index: needs task and split"),
+        (
+            b'{"verifier": "reward/exact", "answer": "a", "responses": ["a"], "source": "\\ud800"}',
+            400,
+            "source: found '\\ud800'; a text that UTF-8 can hold would be right",
+        ),
         ({"responses": ["a"], "verifierr": "odd"}, 400, "'verifierr' is no key of a line; it has responses"),
         (b'{"responses": ["' + b"a" * (17 << 20) + b'"]}', 413, "larger than 16,777,216 bytes"),
     ],

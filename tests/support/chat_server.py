@@ -11,7 +11,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Misbehave = Callable[[str, int], str]
-"""What happens to a question asked for the n-th time: fine, 429, 500, 400, garbage, null, cut, drip, slow."""
+"""What happens to a question asked for the n-th time: fine, 429, 500, 400, garbage, null, cut, drip, slow,
+half (a surrogate without its other half before the answer), length (cut off behind it)."""
 
 
 class ChatServer:
@@ -55,8 +56,13 @@ class ChatServer:
                 taken = re.search("-|less|minus|take", question)
                 text = str(abs(numbers[0] - numbers[-1]) if taken else numbers[0] + numbers[-1])
                 message = {"role": "assistant", "content": None if how == "null" else text}
+                if how == "half":
+                    message["content"] = f"\ud800 {text}"
+                ended = "length" if how == "length" else "stop"
                 usage = {"prompt_tokens": 7, "completion_tokens": 2}
-                raw = json.dumps({"choices": [{"message": message}], "usage": usage}).encode()
+                raw = json.dumps(
+                    {"choices": [{"message": message, "finish_reason": ended}], "usage": usage}
+                ).encode()
                 if how.isdigit():
                     self._send(int(how), b'{"error": "no"}', {"Retry-After": "0"} if how == "429" else {})
                 elif how == "garbage":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -10,16 +11,22 @@ from vlmloom.components.task.base import Item
 from vlmloom.components.task.chart import chart, kind_of, look
 from vlmloom.components.task.documents.charts import ChartTask
 from vlmloom.components.task.draw import Draw
+from vlmloom.components.task.series import Series, cut
 from vlmloom.registry import register
 
 TRENDS = ("rises", "falls", "rises, then falls", "falls, then rises")
 STEP = 0.06
 """The smallest step from one value to the next that counts, in parts of what the axis spans."""
 
+LEAST = 8
+"""Windows of a column that go each way."""
+
 
 @register("task/chart_trend")
 class ChartTrend(ChartTask):
-    """Say whether a series of a real table rises, falls, or turns once; each is as frequent as the others.
+    """Say whether a series of a real table rises, falls, or turns once.
+
+    Each is as frequent as the others in every column that is shown, so that its name does not tell.
 
     Args:
         world: what is shared by the tasks of a suite.
@@ -34,18 +41,27 @@ class ChartTrend(ChartTask):
         """One of four."""
         return {"use": "reward/choice"}
 
+    @cached_property
+    def _columns(self) -> list[tuple[Series, str, dict[str, list[range]]]]:
+        """The columns that go all ways in several windows each, and these windows by the way."""
+        found = []
+        for series in filter(lambda one: one.ordered, self.series.all):
+            for column, values in series.values.items():
+                windows: dict[str | None, list[range]] = {}
+                for length in range(4, self.points + 1):
+                    for start in range(len(values) - length + 1):
+                        rows = range(start, start + length)
+                        windows.setdefault(trend(values[rows.start : rows.stop]), []).append(rows)
+                ways = {way: windows.get(way, []) for way in TRENDS}
+                if min(map(len, ways.values())) >= LEAST:
+                    found.append((series, column, ways))
+        return found
+
     def compose(self, draw: Draw, split: str) -> Item | None:
-        """Neighbouring rows of an ordered table that go the way that was drawn first."""
+        """Neighbouring rows of an ordered table that go the way that was drawn."""
+        whole, column, windows = draw.choice(self._columns)
         wanted = draw.choice(TRENDS)
-        for _ in range(400):
-            series = self.series.window(draw, draw.between(4, self.points))
-            if series is None or not series.ordered:
-                continue
-            ((column, values),) = series.values.items()
-            if trend(values) == wanted:
-                break
-        else:
-            return None
+        series = cut(whole, draw.choice(windows[wanted]), [column])
         kind = kind_of(draw, series, self.kinds)
         if kind is None:
             return None

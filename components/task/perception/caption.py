@@ -88,8 +88,11 @@ class Caption(SceneTask):
         return {language: source.names(language) for language in source.languages if language in PHRASES}
 
     def form_of(self, item: Item) -> str:
-        """The name of every thing that is shown."""
-        return "Answer with a short caption that names every thing."
+        """The name of every thing that is shown, and which names there are."""
+        return (
+            "Answer with a short caption that gives every thing the full name of its emoji in Unicode, "
+            "such as 'oncoming automobile', not 'car'."
+        )
 
     def admits(self, split: str, item: Item) -> bool:
         """All items of a split are drawn from the things that it may show."""

@@ -166,7 +166,7 @@ def test_a_target_that_breaks_in_a_batch_loses_no_other_item(suite, tmp_path):
         def answer(self, samples):
             if any((one.task, one.index) == ("count", 1) for one in samples):
                 raise MemoryError("too large")
-            return [(one.answer, 4, 2) for one in samples]
+            return [(one.answer, 4, 2, False) for one in samples]
 
     items = ask(Fragile(), Questions(suite, "test", 4), kept(tmp_path))
     failed = [item for item in items if item.value is None]

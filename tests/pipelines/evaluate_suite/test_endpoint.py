@@ -91,6 +91,23 @@ def test_right_answers_are_right_and_counted(tmp_path, monkeypatch):
     assert "secret" not in "".join(path.read_text() for path in tmp_path.iterdir())
 
 
+def test_half_a_surrogate_pair_is_an_answer_and_one_cut_off_is_told(tmp_path, capsys):
+    seen = {}
+
+    def misbehave(question, times):
+        return seen.setdefault(question, ("half", "length", "fine")[len(seen) % 3])
+
+    with ChatServer(misbehave) as server:
+        status, report = evaluate(server, tmp_path)
+        assert status == 0 and overall(report)["judged"] == 12 and overall(report)["cut"] == 4
+        assert accuracy(report) == pytest.approx(8 / 12)
+        assert "4 cut off at the longest" in capsys.readouterr().out
+        assert "\\ud800" in (tmp_path / "answers-adder-test.jsonl").read_text()
+        assert "cut off" in (tmp_path / "report.html").read_text(encoding="utf-8")
+        asked = len(server.bodies)
+        assert evaluate(server, tmp_path)[0] == 0 and len(server.bodies) == asked
+
+
 def test_what_passes_is_tried_again_and_loses_nothing(tmp_path):
     faults = ("fine", "429", "500", "garbage", "cut", "null", "drip")
     seen = {}

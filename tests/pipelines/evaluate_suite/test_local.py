@@ -43,6 +43,8 @@ def test_a_run_answers_as_it_does_alone_and_its_cost_is_that_of_prompt_and_answe
         assert reply.tokens_in == batch.lengths[0] and reply.tokens_out <= target.answerer.limit
         again = target.flops(sample, reply.tokens_in, reply.tokens_out)
         assert reply.flops == again > target.flops(sample, reply.tokens_in - 1, 0) > 0
+    cut = [reply for _, reply in Checkpoint(trained, tokens=1).replies(samples)]
+    assert any(reply.cut for reply in cut) and all(reply.cut or not reply.text for reply in cut)
     # A picture costs what its tower does, though its tokens were the same in number.
     with_picture, without = samples[0], samples[1]
     assert target.flops(with_picture, 40, 1) > target.flops(without, 40, 1)
