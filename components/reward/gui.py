@@ -11,7 +11,7 @@ from vlmloom.components.contracts.boxes import GUI
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.json_text import read_json
 from vlmloom.components.reward.overlap import overlaps
-from vlmloom.components.reward.parsed import Corners, Parsed, Unreadable, shown, unfenced
+from vlmloom.components.reward.parsed import Corners, Parsed, Unreadable, shown, unfenced, unled
 from vlmloom.components.reward.typed import typed
 from vlmloom.registry import register
 
@@ -163,7 +163,8 @@ def acted(text: str) -> str:
     >>> acted("Memory: []\nReason: it loads.\nAction: WAIT")
     'WAIT'
     """
-    return unfenced(re.split(r"(?m)^\s*\**Action\**:\**", text, maxsplit=1)[-1]).strip("` \n")
+    told = re.split(r"(?m)^\s*\**Action\**:\**", text, maxsplit=1)[-1]
+    return unled(unfenced(told)).strip("` \n")
 
 
 def read_call(text: str) -> Call:

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from vlmloom.components.reward.parsed import LEAD, Unreadable, shown, unfenced
+from vlmloom.components.reward.parsed import Unreadable, shown, unfenced, unled
 
 DEEPEST = 32
 """Levels of a JSON answer."""
@@ -24,7 +24,7 @@ def read_json(text: str) -> Any:
     Traceback (most recent call last):
     vlmloom.components.reward.parsed.Unreadable: no JSON: the key 'a' twice
     """
-    inner = LEAD.sub("", unfenced(text))
+    inner = unled(unfenced(text))
     if not inner or inner[0] not in '[{"-0123456789tfn':
         raise Unreadable(f"no JSON in {shown(text)}")
     try:

@@ -113,6 +113,8 @@ LEAD = re.compile(
     re.I,
 )
 """What may stand before an answer and adds nothing to it."""
+LINE = re.compile(r"([^:\uff1a\n]{1,80}[:\uff1a])[ \t*]*\n\s*(?=\S)")
+"""A line of its own before it, up to its colon."""
 
 
 def unfenced(text: str) -> str:
@@ -156,6 +158,18 @@ def leads(text: str) -> bool:
     return plain is not None and NEUTRAL.issuperset(words)
 
 
+def unled(text: str) -> str:
+    r"""An answer without what only leads to it: "The answer is", "It is", or a line as before a code fence.
+
+    >>> unled("It is a dog"), unled("Sure! Here is the list:\n\n[1]"), unled("Not this list:\n[1]")
+    ('a dog', '[1]', 'Not this list:\n[1]')
+    """
+    text = text.strip()
+    if (line := LINE.match(text)) and leads(line[1]):
+        text = text[line.end() :]
+    return LEAD.sub("", text).strip()
+
+
 WRAPS = re.compile(
     r"""\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\{(.*)\}|\*\*(.*)\*\*|\*(.*)\*|`(.*)`|"(.*)"|“(.*)”""",
     re.S,
@@ -177,7 +191,7 @@ def unwrapped(text: str, stop: bool = True) -> str:
     """
     text = unfenced(text)
     while True:
-        text = LEAD.sub("", text).strip()
+        text = unled(text)
         if stop and text.endswith(("。", ".")) and not text.endswith(".."):
             text = text[:-1].rstrip()
         match = WRAPS.fullmatch(text)

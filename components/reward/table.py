@@ -7,7 +7,7 @@ from typing import Any
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.parsed import LEAD, Parsed, Unreadable, shown, unfenced
+from vlmloom.components.reward.parsed import Parsed, Unreadable, shown, unfenced, unled
 from vlmloom.components.reward.styles import shows
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
@@ -55,7 +55,7 @@ class Table(Parsed):
 
     def read(self, text: str, sample: Sample) -> Any:
         """The rows, each a tuple of (columns, rows, text)."""
-        return read_table(LEAD.sub("", unfenced(text)), self.structure)
+        return read_table(unled(unfenced(text)), self.structure)
 
     def compare(self, found: Any, gold: Any, sample: Sample) -> Reward:
         """TEDS."""

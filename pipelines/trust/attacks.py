@@ -18,6 +18,7 @@ WORDED = frozenset(
         *("unequal", "crossed", "negated", "anything but", "denied in Chinese", "denied in German"),
         *("negated in LaTeX", "or, behind", "not, behind", "unsure", "either in Chinese"),
         *("denied in French", "denied in Spanish", "quoted and denied", "squared"),
+        *("line that denies", "line that denies in German", "line that denies in Chinese", "line that asks"),
     }
 )
 """Attacks by words and signs round the gold answer."""
@@ -113,6 +114,10 @@ def worded(gold: str, other: str) -> dict[str, str]:
         "denied in German": f"nicht {gold}",
         "denied in French": f"pas {gold}",
         "denied in Spanish": f"no es {gold}",
+        "line that denies": f"This is not the answer:\n{gold}",
+        "line that denies in German": f"Das ist falsch:\n\n{gold}",
+        "line that denies in Chinese": f"\u7b54\u6848\u4e0d\u662f\uff1a\n{gold}",
+        "line that asks": f"Is this the answer?:\n{gold}",
         "quoted and denied": f'They say "{gold}", which it is not.',
         "negated in LaTeX": f"\\neg {gold}",
         "or, behind": f"{gold}. Or {other}.",

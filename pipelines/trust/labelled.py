@@ -54,7 +54,8 @@ class Labelled:
     def rights(self) -> tuple[str, ...]:
         """Every right answer, the gold one first."""
         fence = f"```\n{self.answer}\n```"
-        forms = (fence, f"Here is the answer:\n\n{fence}\n") if self.wrapped else ()
+        led = "Here is the answer:\n\n"
+        forms = (fence, f"{led}{fence}\n", f"{led}{self.answer}") if self.wrapped else ()
         return (self.answer, *self.right, *forms)
 
     def attempts(self) -> dict[str, str]:
