@@ -37,6 +37,8 @@ What is on disk is not asked again: the same command goes on where a killed one 
 failed. A failed item is told and counts neither as right nor as wrong; the exit status is then 1.
 """
 
+OF_SUITE = ("split", "out", "tokens", "batch", "model", "price", "sets", "seconds", "limit")
+"""Options that say how a suite is asked, which nothing else is."""
 LEAST = {"items": 1, "other_items": 1, "batch": 1, "concurrency": 1, "tries": 1, "tokens": 1}
 
 
@@ -80,7 +82,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     add_sets(parser, "give a setting of the suite another value")
     add_limits(parser)
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, plain={name: parser.get_default(name) for name in OF_SUITE})
     return parser
 
 
@@ -149,6 +151,12 @@ def _own_suite(args: argparse.Namespace) -> int:
 
     if len(args.targets) > 1 or args.against is not None:
         raise UserError("evaluate: several targets need --suite NAME, which they are all asked")
+    for option, plain in args.plain.items():
+        if getattr(args, option) != plain:
+            name = {"sets": "set"}.get(option, option)
+            raise UserError(
+                f"evaluate: --{name} needs --suite NAME; a run's own suite is asked as it was trained"
+            )
     folder = Path(args.targets[0])
     experiment = load_run(folder)
     if args.oracle and not hasattr(experiment.assembly, "descriptions"):

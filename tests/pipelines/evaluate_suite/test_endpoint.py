@@ -264,3 +264,12 @@ def test_answers_to_other_questions_are_not_mixed_in(tmp_path, capsys):
     assert main(arguments) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "answers-empty-test.jsonl: holds answers to other questions" in error and "suite" in error
+
+
+@pytest.mark.parametrize(
+    "more", [["--tokens", "3"], ["--set", "a=1"], ["--seconds", "3"], ["--out", "x"], ["--limit", "a=1"]]
+)
+def test_what_only_a_suite_takes_is_not_dropped_without_one(more, tmp_path, capsys):
+    assert main(["evaluate", str(tmp_path), *more]) == 2
+    told = f"evaluate: {more[0]} needs --suite NAME; a run's own suite is asked as it was trained\n"
+    assert capsys.readouterr().err == told
