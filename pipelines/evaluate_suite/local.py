@@ -159,8 +159,9 @@ class Transformers(Local):
         answers = tokenizer.batch_decode(ids[:, long:], skip_special_tokens=True)
         ends = (ids[:, long:] != tokenizer.pad_token_id).sum(1).tolist()
         stops = self.model.generation_config.eos_token_id
-        ended = torch.isin(ids[:, long:].cpu(), torch.tensor(stops)).any(1) if stops is not None else None
-        cut = [end >= self.tokens and (ended is None or not bool(ended[row])) for row, end in enumerate(ends)]
+        last = torch.tensor([] if stops is None else stops, dtype=ids.dtype, device=ids.device)
+        ended = torch.isin(ids[:, long:], last).any(1).tolist()
+        cut = [count >= self.tokens and not over for count, over in zip(ends, ended, strict=True)]
         lengths = inputs["attention_mask"].sum(1).tolist()
         return list(zip(map(str.strip, answers), lengths, ends, cut, strict=True))
 
