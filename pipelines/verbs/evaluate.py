@@ -26,6 +26,8 @@ examples:
       on all categories; report.html, report.json and every answer in runs/full
   vlmloom evaluate http://localhost:8000/v1 runs/native --model qwen --suite documents
       an outside model and a run in the same table, paired
+  vlmloom evaluate http://localhost:8000/v1#qwen runs/native runs/adapter --suite runs/native
+      an outside model on what two runs were trained on
   vlmloom evaluate runs/joint --against runs/plain --suite video --split corrupt
       two runs, with a paired test
   vlmloom evaluate oracle random empty --suite full --items 200
@@ -47,7 +49,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser = verb_parser(subparsers, "evaluate", SUMMARY, EPILOG)
     parser.add_argument("targets", nargs="+", metavar="TARGET", help="see below")
     parser.add_argument(
-        "--suite", metavar="NAME|FILE", help="of configs/suites, or a YAML; else the run's own"
+        "--suite",
+        metavar="NAME|FILE|RUN",
+        help="of configs/suites, a YAML, or that of a run; else the run's own",
     )
     parser.add_argument("--split", default="test", help="of the suite (default: test)")
     parser.add_argument("--items", type=int, default=100, help="items a category (default: 100)")

@@ -14,7 +14,8 @@ SUMMARY = "ask the same questions as text and as pictures of the text, in severa
 EPILOG = """targets are those of `vlmloom evaluate`: a run, an import, a transformers model or an endpoint
 
 examples:
-  vlmloom probe-reading runs/native --tasks arithmetic
+  vlmloom probe-reading runs/native --suite runs/native
+      on the questions that the run was trained on
   vlmloom probe-reading runs/native --fonts DejaVuSans cmtt10 --sizes 10 16 24
   vlmloom probe-reading http://localhost:8000/v1#qwen --set answers=boxed --items 200 --json > reading.json
 """
@@ -25,12 +26,15 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = verb_parser(subparsers, "probe-reading", SUMMARY, EPILOG)
     parser.add_argument("target", metavar="TARGET", help="see below")
+    parser.add_argument(
+        "--suite", default="full", metavar="NAME|FILE|RUN", help="whose questions are asked (default: full)"
+    )
     parser.add_argument("--tasks", nargs="+", metavar="NAME", help="of text alone (default: all there are)")
     parser.add_argument("--items", type=int, default=100, help="questions a task (default: 100)")
     parser.add_argument("--fonts", nargs="+", default=FONTS, metavar="NAME", help="of source/page_fonts")
     parser.add_argument("--sizes", nargs="+", type=int, default=[12, 16, 24], help="of letters in pixels")
     parser.add_argument("--tokens", type=int, help="the longest answer in tokens")
-    add_sets(parser, "give a setting of suite/full another value")
+    add_sets(parser, "give a setting of the suite another value")
     parser.add_argument("--json", action="store_true", help="a list of rows, one a way of asking")
     parser.set_defaults(run=run)
     return parser
@@ -52,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise UserError(f"probe-reading: --{option} is {value}; 1 or more would be right")
     faces = _faces(args.fonts)
-    suite, _ = open_suite("full", ("visual=false", *args.sets))
+    # What shows pictures is not asked: its sources need not be loaded.
+    suite, _ = open_suite(args.suite, (*["visual=false"] * (args.suite == "full"), *args.sets))
     tasks = {name: task for name, task in suite.tasks.items() if not task.visual and task.steps == 1}
     for name in args.tasks or ():
         if name not in tasks:

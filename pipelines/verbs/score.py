@@ -36,7 +36,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON lines")
     parser.add_argument("--task", metavar="NAME", help="that all lines answer; else each line says it")
     parser.add_argument(
-        "--suite", default="full", metavar="NAME|FILE", help="of configs/suites, or a YAML (default: full)"
+        "--suite",
+        default="full",
+        metavar="NAME|FILE|RUN",
+        help="of configs/suites, a YAML, or a run's (default: full)",
     )
     add_sets(parser, "give a setting of the suite another value")
     add_verifiers(parser)

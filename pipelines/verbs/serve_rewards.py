@@ -32,7 +32,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The verb's options."""
     parser = verb_parser(subparsers, "serve-rewards", SUMMARY, EPILOG)
     parser.add_argument(
-        "--suite", metavar="NAME|FILE", help="of configs/suites, or a YAML; for lines that name a task"
+        "--suite",
+        metavar="NAME|FILE|RUN",
+        help="of configs/suites, a YAML, or a run's; for lines that name a task",
     )
     add_verifiers(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")

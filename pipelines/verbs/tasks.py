@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser = verb_parser(subparsers, "tasks", SUMMARY, EPILOG)
     parser.add_argument("what", choices=["preview"], help="preview: a page of items")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where preview.html goes")
-    parser.add_argument("--suite", default="full", metavar="NAME|FILE", help="(default: full)")
+    parser.add_argument("--suite", default="full", metavar="NAME|FILE|RUN", help="(default: full)")
     parser.add_argument("--task", nargs="+", metavar="NAME", help="these alone")
     parser.add_argument("--split", default="test", help="(default: test)")
     parser.add_argument("--items", type=int, default=4, help="of each category (default: 4)")

@@ -8,7 +8,9 @@ from tiny_llava import write_llava
 
 from vlmloom.pipelines.cli import main
 from vlmloom.pipelines.evaluate_suite.local import Checkpoint, Transformers
+from vlmloom.pipelines.loading import load_run
 from vlmloom.pipelines.suites import open_suite
+from vlmloom.registry.errors import UserError
 
 HERE = Path(__file__).parent
 BOTH = str(HERE / "both.yaml")
@@ -99,3 +101,21 @@ def test_a_folder_that_is_no_model_is_told_in_one_line(tmp_path, capsys):
         status = main(["evaluate", str(tmp_path / folder), "--suite", BOTH, "--out", str(tmp_path / "out")])
         error = capsys.readouterr().err
         assert status == 2 and words in error and error.count("\n") == 1
+
+
+def test_the_folder_of_a_run_is_the_suite_that_it_was_trained_on(trained, tmp_path):
+    own, _ = open_suite(str(trained))
+    meant = load_run(trained).data.suite
+    assert own.tasks.keys() == meant.tasks.keys()
+    for name, task in own.tasks.items():
+        one, other = task.plan("test", 3), meant.tasks[name].plan("test", 3)
+        assert (one.prompt[-1], one.answer, one.scene.key) == (
+            other.prompt[-1],
+            other.answer,
+            other.scene.key,
+        )
+    fewer, _ = open_suite(str(trained), ("things=16",))
+    assert len(fewer.tasks["count"].world.vocabulary) == 16
+    (tmp_path / "config.yaml").write_text("model: {use: ffn/swiglu, width: 8, hidden: 8}\n")
+    with pytest.raises(UserError, match=r"config\.yaml: has no data\.suite; the folder of a run that was"):
+        open_suite(str(tmp_path))
