@@ -67,9 +67,11 @@ class Attributes(Verifier):
         except Unreadable as error:
             return Reward(0.0, {"recall": 0.0}, str(error))
         most = self.words * len(attributes) + 20
-        if len(response.split()) > most:
-            return Reward(0.0, {"recall": 0.0}, f"{len(response.split())} words; at most {most} are judged")
+        if (count := max(len(response.split()), len(re.findall(r"\w+", response)))) > most:
+            return Reward(0.0, {"recall": 0.0}, f"{count} words; at most {most} are judged")
         text = re.sub(r"\b(?:any|every)thing but\b", "not", response.lower())
+        for other, meant in SYNONYMS:
+            text = other.sub(meant, text)
         wordings = [word for one in (*attributes, *absent) for word in one]
         # A name may hold what ends a clause or denies elsewhere (face with open mouth, no entry).
         names = {word.lower() for word in wordings if kept(word.lower()) != word.lower()}
@@ -112,7 +114,21 @@ def kept(name: str) -> str:
     return re.sub(rf"\b({NO}|{HEDGE}|missing|wrong)\b", r"_\1", CLAUSE.sub(" ", name))
 
 
-IT = re.compile(r"^\s*(?:to )?(?:the )?(left of|right of|above|over|below|under) it(?: is| stands)?\b(.+)$")
+BESIDE = r"left of|right of|above|over|below|under"
+SYNONYMS = (
+    (re.compile(r"\b(?:beneath|underneath)\b"), "below"),
+    (re.compile(r"\bon top of\b"), "above"),
+    # Turned round: the place first, then what is there.
+    (
+        re.compile(
+            rf"(?:^|(?<=[.;\n]))\s*(?:(?:to|on) the )?(?:(?:directly|just|right) )?({BESIDE}) "
+            r"((?:the|an?) [^.,;\n]+?),? (?:there )?(?:is|are|stands|sits) (an? [^.,;\n]+)"
+        ),
+        r" \3 \1 \2",
+    ),
+)
+"""Ways to tell of a place, and the one that is looked for."""
+IT = re.compile(rf"^\s*(?:to )?(?:the )?({BESIDE}) it(?: is| stands)?\b(.+)$")
 ITS = re.compile(r"^\s*(?:to|on) its (left|right)(?: is| stands)?\b(.+)$")
 IS = re.compile(
     r"^\s*(?:(?:actually|really|in fact|rather|yet|though) )*(?:it|they|this|that)(?: (?:is|are)|'s|'re)\b"

@@ -29,7 +29,8 @@ class Boxed(Verifier):
     Args:
         verifier: judges what is in the box against what is in the gold answer's box, or the whole gold answer
             where that has none.
-        strict: whether thoughts and answer have to have their tags; else one box suffices.
+        strict: whether thoughts and answer have to have their tags; else one box suffices, with no more
+            beside it than there.
         on_error: see `Verifier`.
 
     Reference: arXiv 2507.01006; GLM-V, glmv_reward. There an answer may go without a box; not so here.
@@ -106,6 +107,8 @@ def in_box(text: str, strict: bool) -> str:
     inner, end, behind = rest.partition(END)
     if not begin or not end:
         raise Unreadable("the box is not in the answer, or is turned round")
-    if strict and not (leads(BRIDGE.sub(" ", before)) and re.fullmatch(r"[\s.!*。]*", behind)):
+    if not strict:
+        before, behind = (part.replace(tag, " ") for part, tag in ((before, TAGS[2]), (behind, TAGS[3])))
+    if not (leads(BRIDGE.sub(" ", before)) and re.fullmatch(r"[\s.!*。]*", behind)):
         raise Unreadable(f"words around the box: {shown(f'{before.strip()} {behind.strip()}'.strip())}")
     return inner.strip()

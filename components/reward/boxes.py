@@ -9,7 +9,7 @@ from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.json_text import read_json
 from vlmloom.components.reward.overlap import fewer, matched, threshold
-from vlmloom.components.reward.parsed import Corners, Parsed, Unreadable, corners, shown
+from vlmloom.components.reward.parsed import NOWHERE, Corners, Parsed, Unreadable, corners, shown
 from vlmloom.components.reward.wording import normal
 from vlmloom.registry import register
 
@@ -51,6 +51,7 @@ class Boxes(Parsed):
 
     def compare(self, found: list[Corners], gold: list[Corners], sample: Sample) -> Reward:
         """The share."""
+        placed(gold)
         right, total = matched(found, gold, self.overlap), max(len(found), len(gold))
         return Reward(right / total if total else 1.0, reason=f"{right} of {total} boxes")
 
@@ -109,7 +110,19 @@ def read_detections(value: Any, language: str = "en") -> Labelled:
     return dict(found)
 
 
+def placed(gold: list[Corners]) -> None:
+    """See that the boxes of a gold answer are such.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    if NOWHERE in gold:
+        raise ValueError("the gold answer: 0 <= x1 < x2 <= 1000 and 0 <= y1 < y2 <= 1000 would be right")
+
+
 def tally(found: Labelled, gold: Labelled, overlap: float) -> tuple[int, int]:
     """Boxes that are right, and the boxes of the longer list of each label."""
+    for boxes in gold.values():
+        placed(boxes)
     right = sum(matched(found.get(label, []), boxes, overlap) for label, boxes in gold.items())
     return right, sum(max(len(found.get(one, ())), len(gold.get(one, ()))) for one in {*found, *gold})

@@ -10,6 +10,9 @@ from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, 
 from vlmloom.components.reward.wording import normal
 from vlmloom.registry import register
 
+LONGEST = 2000
+"""Characters of an answer."""
+
 
 @register("reward/choice")
 class Choice(Parsed):
@@ -33,7 +36,9 @@ class Choice(Parsed):
             words = {normal(choice, language): normal(choice, language) for choice in sample.choices}
             if not words and re.fullmatch("[A-Z]", sample.answer.strip()):
                 words = {letter: "" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
-        text = unwrapped(folded(text[:2000]))
+        if len(text) > LONGEST:
+            raise Unreadable(f"{len(text)} characters; one option would be right")
+        text = unwrapped(folded(text))
         said = normal(text, language)
         match = re.fullmatch(r"(?!-\S)\W{0,3}([A-Za-z])(\W{0,3})(?:\s+(\S.*))?", text, re.S)
         # "A dog" has an article, "A. dog" a letter, as "A" on a line of its own is.

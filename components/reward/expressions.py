@@ -32,6 +32,10 @@ INVERSE = re.compile(r"(?P<sign>[-+]?)\s*(?P<below>[0-9]{1,20})\s*\^\s*(?:\{\s*-
 """One over a number; other powers are calculations."""
 POINT = re.compile(r"\\\{\s*(\([^()]*\))\s*\\\}")
 """The set of one point."""
+JOINED = re.compile(r"\$\s*(?:(,)|,?\s*(and|or))\s*\$")
+"""Between expressions in dollars of their own."""
+DERIVED = re.compile(r"(?:[a-z]'(?:\s*\(\s*[a-z]\s*\))?|\\[dt]?frac\{d[a-z]?\}\{d[a-z]\})\s*=(?!=)\s*")
+"""What a derivative is called."""
 EQUATION = re.compile(r"([^\W\d_]|\\[a-zA-Z]+)(_(?:\w|\{\w+\}))?\s*=(?!=)\s*([^=]+)")
 """A symbol and what it equals."""
 FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|log|ln|exp|pi|infty|theta"
@@ -86,6 +90,8 @@ class Math(Verifier):
             found = bare(response)
         except Unreadable as error:
             return Reward(0.0, reason=str(error))
+        if "=" not in gold:
+            found = DERIVED.sub("", found, count=1) if DERIVED.match(found) else found
         if "\\{" not in gold and (point := POINT.fullmatch(found)):
             found = point[1]
         said = f"answered {shown(found)}, right is {shown(gold)}"
@@ -151,7 +157,10 @@ def bare(text: str) -> str:
     >>> bare(r"The answer is \(\boxed{\frac{1}{2}}\)."), bare("$x = 5$"), bare("x²")
     ('\\frac{1}{2}', 'x = 5', 'x^{2}')
     """
-    return RAISED.sub(lambda run: f"^{{{run[0].translate(LOWERED)}}}", unwrapped(folded(text)))
+    text = unwrapped(folded(text))
+    if "$" in text.strip("$"):
+        text = unwrapped(JOINED.sub(lambda found: f" {found[1] or found[2]} ", text))
+    return RAISED.sub(lambda run: f"^{{{run[0].translate(LOWERED)}}}", text)
 
 
 def equated(text: str) -> tuple[str, str]:

@@ -163,7 +163,7 @@ def acted(text: str) -> str:
     >>> acted("Memory: []\nReason: it loads.\nAction: WAIT")
     'WAIT'
     """
-    told = re.split(r"(?m)^\s*\**Action\**:\**", text, maxsplit=1)[-1]
+    told = re.split(r"(?m)^[ \t]*\**Action\**:\**", text, maxsplit=1)[-1]
     return unled(unfenced(told)).strip("` \n")
 
 

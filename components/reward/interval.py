@@ -13,7 +13,11 @@ TIME = r"(?:(\d{1,3}):)?(\d{1,5}(?:\.\d{1,6})?)\s*(?:s|sec|seconds)?"
 KEYED = re.compile(
     r'\{\s*"start(?:_time)?"\s*:\s*"?([^,"]+)"?,\s*"end(?:_time)?"\s*:\s*"?([^,"]+)"?\s*\}', re.I
 )
-STRETCH = re.compile(rf"(?:from\s)?\s*[\[(]?\s*{TIME}\s*(?:,|-|–|—|to|and|~)\s*{TIME}\s*[\])]?\s*\.?", re.I)  # noqa: RUF001
+UNTIL = "(?:,|-|\u2013|\u2014|to|and|~)"
+STRETCH = re.compile(
+    rf"(?:from\s|between\s)?\s*[\[(]{{0,2}}\s*{TIME}\s*{UNTIL}\s*{TIME}\s*[\])]{{0,2}}\s*(?:s|sec|seconds)?\s*\.?",
+    re.I,
+)
 
 
 @register("reward/interval")
@@ -41,8 +45,9 @@ class Interval(Parsed):
     def read(self, text: str, sample: Sample) -> tuple[float, float]:
         """Start and end in seconds."""
         plain = KEYED.sub(r"[\1, \2]", unwrapped(folded(text))) if len(text) <= 200 else ""
+        plain = re.sub(r'"([\d.:]+)"', r"\1", plain)
         match = STRETCH.fullmatch(plain)
-        if match is None:
+        if match is None or len(re.findall(r"[\[(]", plain)) != len(re.findall(r"[\])]", plain)):
             raise Unreadable(f"no [start, end] in {shown(text)}")
         start, end = (60 * int(match[one] or 0) + float(match[one + 1]) for one in (1, 3))
         if start >= end:

@@ -75,7 +75,7 @@ def read_items(text: str, language: str = "en", ordered: bool = False) -> list[s
     return [item for item in found if item]
 
 
-JOINED = r"\s*[,;]?\s*(?:[-=]*>|→|&|\b(?:and\s+then|and|then|y|luego|und|dann)\b|然后|和)\s*"
+JOINED = r" ?[,;]? ?(?:[-=]*>|→|&|\b(?:and\s+then|and|then|y|luego|und|dann)\b|然后|和) ?"
 """What stands between the items of a list in a sentence."""
 
 
@@ -87,7 +87,7 @@ def parted(text: str, known: list[str]) -> str:
     """
     if "```" in text or text.lstrip().startswith(("[", "{")) or len(text.strip().splitlines()) > 1:
         return text
-    text = re.sub(r"^\s*first,?\s+", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"^first,? ", "", " ".join(text.split()), flags=re.IGNORECASE)
     whole = "|".join(rf"\b{re.escape(name)}\b" for name in sorted(known, key=len, reverse=True))
     return re.sub(rf"({whole or '(?!)'})|{JOINED}", lambda found: found[1] or ", ", text, flags=re.IGNORECASE)
 

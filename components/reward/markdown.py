@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,9 +98,25 @@ def compared(found: str, gold: str) -> tuple[dict[str, float], list[str]]:
     if other.text:
         parts["text"] = similarity(spaced("\n".join(one.text)), spaced("\n".join(other.text)))
     if other.tables:
-        pairs = zip(one.tables, other.tables, strict=False)
-        parts["tables"] = sum(teds(*pair) for pair in pairs) / max(len(one.tables), len(other.tables))
+        parts["tables"] = aligned(one.tables, other.tables) / max(len(one.tables), len(other.tables))
     return parts, sorted(one.unseen - other.unseen)
+
+
+def aligned(found: Sequence[Cells], gold: Sequence[Cells]) -> float:
+    """The most that tables in their order are alike, each beside one other at most, by TEDS.
+
+    >>> one, other = (((1, 1, "a"),),), (((1, 1, "b"),), ((1, 1, "c"),))
+    >>> aligned([other, one], [one]), aligned([one], [other, one]), aligned([], [one])
+    (1.0, 1.0, 0.0)
+    """
+    row = [0.0] * (len(gold) + 1)
+    for ours in found:
+        before = 0.0
+        for place, theirs in enumerate(gold, 1):
+            here = row[place]
+            row[place] = max(before + teds(ours, theirs), here, row[place - 1])
+            before = here
+    return row[-1]
 
 
 def unwrapped(text: str) -> str:

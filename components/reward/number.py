@@ -37,8 +37,20 @@ SCALES = {
 LARGE = {"M": 10**6, "B": 10**9}
 """Right behind the digits and in capitals; else a unit."""
 BEYOND = 10**300
-SAID = re.compile(r"(?:there (?:are|is)\s+(?=[-+\u2212.\d]|minus))?(minus\s+(?=[.\d]))?", re.I)
+SAID = re.compile(
+    r"(?:(?:there (?:are|is)|the (?:value|number|digit|sum|total|count|result) is|an?|the)"
+    r"\s+(?=[-+\u2212.\d]|minus))?"
+    r"(minus\s+(?=[.\d]))?",
+    re.I,
+)
 """Words before a number that add nothing to it, and a minus in words."""
+LATEX = (
+    (re.compile(r"\s*\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree(?![a-z])"), "\u00b0"),
+    (re.compile(r"\\(?:text|mathrm)\s*\{([^{}]*)\}"), r" \1 "),
+    (re.compile(r"\\([%$])"), r"\1"),
+    (re.compile(r"\\[,;: ]|(?<=\d)\{,\}(?=\d)"), ""),
+)
+"""How LaTeX writes a unit, and groups of digits."""
 YEAR = re.compile(
     r"(?:it (?:is|was)\s+)?(?:in\s+)?(?:the\s+year\s+)?(?:AD\s+)?([12][0-9]{3})"
     r"(?:\s*(?:AD|CE|A\.D\.?|C\.E\.?))?",
@@ -126,8 +138,9 @@ class Number(Parsed):
     2999, or as `truth["year"]` says. Where the gold answer, or `truth["unit"]`, has a unit, an answer may
     leave it out but not give another; where neither has one, an answer has none but a sign of a currency. One
     number and nothing around it but a unit and what says no more ("There are 4.", "in 1996"): a range is no
-    number, nor is a comparison. A fraction is right
-    where the gold answer is one or is not whole, since 10/2 is a calculation that is not carried out.
+    number, nor is a comparison. `truth["of"]` is what it is of (weight in lbs), whose words may follow it. A
+    fraction is right where the gold answer is one or is not whole, since 10/2 is a calculation that is not
+    carried out.
 
     Args:
         relative: of the gold value, e.g. 0.05 for charts.
@@ -160,10 +173,12 @@ class Number(Parsed):
         unit = str(sample.truth.get("unit") or gold.unit).lower()
         off = abs(found.value - gold.value)
         said = f"answered {found.value:g}, right is {gold.value:g}"
+        named = str(sample.truth.get("of") or "").lower().split()
         if (
             found.unit
             and found.unit not in (CURRENCIES if not unit else ())
             and not counted(sample, found.unit)
+            and not set(map(singular, found.unit.split())) <= set(map(singular, named))
         ):
             said_unit, right_unit = usual(found.unit), usual(unit)
             if not (said_unit == "unit" if not unit else said_unit in (right_unit, LESS.get(right_unit))):
@@ -192,7 +207,7 @@ def counted(sample: Sample, words: str) -> bool:
     [True, True, False, False]
     """
     asked = " ".join(part for part in sample.prompt if isinstance(part, str)).lower()
-    things = re.search(rf"\bhow many ((?:(?!(?:{ENDS})\b)[^\W\d_]+\s?){{1,4}})", asked)
+    things = re.search(rf"\bhow many:? ((?:(?!(?:{ENDS})\b)[^\W\d_]+\s?){{1,4}})", asked)
     named, said = [singular(word) for word in (things[1] if things else "").split()], words.split()
     return [singular(word) for word in said] == named[-len(said) :]
 
@@ -233,6 +248,8 @@ def read_quantity(text: str, expected: str = "") -> Quantity:
     (4.0, -3.0, True)
     """
     short = unwrapped(folded(text[:300].replace("\u00ba", "\u00b0")))
+    for written, meant in LATEX if "\\" in short or "{" in short else ():
+        short = written.sub(meant, short).strip()
     if era := YEAR.fullmatch(short):
         short = era[1]
     short = SAID.sub(lambda said: "-" if said[1] else "", short, count=1)

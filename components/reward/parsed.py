@@ -96,7 +96,9 @@ NEUTRAL = frozenset(
     "here is are the this these my a an it here's as in of for you go sure ok okay requested final correct "
     "right best answer answers result output solution reply response json html latex fen smiles markdown "
     "table grid list box boxes bounding point points coordinates objects detections action formula equation "
-    "page position format form follows following detected found extracted image picture "
+    "page position format form follows following detected found extracted image picture all each every "
+    "chart data object representing representation array list value content contents transcription "
+    "converted conversion code receipt order time interval summary caption "
     "hier ist sind die der das antwort ergebnis lösung aquí está esta es la el las los respuesta resultado "
     "答案 答案是 答案为 结果 结果是 结果如下 答案如下 如下 以下是答案 这是答案".split()
 )
@@ -107,7 +109,7 @@ FORMATS = frozenset(
     "javascript fen smiles".split()
 ) | {""}
 LEAD = re.compile(
-    r"^(\*\*)?(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice)\b\s*(?:is\b)?\s*[:=]?"
+    r"^(\*\*)?(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice|order)\b\s*(?:is\b)?\s*[:=]?"
     r"(?(1)\s*\*\*\s*:?)\s*(?=\S)"
     r"|^(?:(?:it|this|that)(?:\s+is|['\u2019]s)|(?:es|das|dies)\s+ist|est[eao]?\s+es|这是|它是)\s*:?\s*(?=\S)",
     re.I,
@@ -170,6 +172,8 @@ def unled(text: str) -> str:
     return LEAD.sub("", text).strip()
 
 
+LAYERS = 8
+"""Of delimiters that are taken off an answer."""
 WRAPS = re.compile(
     r"""\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\{(.*)\}|\*\*(.*)\*\*|\*(.*)\*|`(.*)`|"(.*)"|“(.*)”""",
     re.S,
@@ -190,15 +194,16 @@ def unwrapped(text: str, stop: bool = True) -> str:
     ('7', '\\frac{1}{2}', '$a$ and $b$')
     """
     text = unfenced(text)
-    while True:
+    for _ in range(LAYERS):
         text = unled(text)
         if stop and text.endswith(("。", ".")) and not text.endswith(".."):
             text = text[:-1].rstrip()
         match = WRAPS.fullmatch(text)
         inner = "" if match is None else next(one for one in match.groups() if one is not None)
         if not inner.strip() or not _whole(inner, text[0]):
-            return text
+            break
         text = inner.strip()
+    return text
 
 
 def _whole(inner: str, sign: str) -> bool:
@@ -242,8 +247,14 @@ def numbers(text: str, count: int) -> tuple[float, ...]:
     return tuple(float(run.rstrip(".")) for run in runs)
 
 
+NOWHERE: Corners = (0.0, 0.0, 0.0, 0.0)
+"""A box that overlaps nothing."""
+
+
 def corners(value: Any) -> Corners:
     """A box out of JSON: four numbers in thousandths, the first corner left of and above the second.
+
+    Four numbers that are no such box, as one a mark beyond the edge, are `NOWHERE`: a wrong box among others.
 
     Raises:
         Unreadable: it is something else.
@@ -256,5 +267,5 @@ def corners(value: Any) -> Corners:
         raise Unreadable(f"no box: {shown(value)}; [x1, y1, x2, y2] would be right")
     x1, y1, x2, y2 = value
     if not (0 <= x1 < x2 <= THOUSAND and 0 <= y1 < y2 <= THOUSAND):
-        raise Unreadable(f"no box: {value}; 0 <= x1 < x2 <= 1000 and 0 <= y1 < y2 <= 1000 would be right")
+        return NOWHERE
     return x1, y1, x2, y2

@@ -86,7 +86,15 @@ class Puzzle(Verifier):
                 text = unwrapped(text, stop=not gold.endswith("."))
             except Unreadable as error:
                 return Reward(0.0, reason=str(error))
+        text = likened(text, gold)
+        if found := re.fullmatch(r"([a-z])\s*=\s*([-+\d./]+)", text):
+            # Where a value is asked for, its letter may lead it.
+            asked = str(sample.truth["entry"].get("question", ""))
+            text = found[2] if re.search(rf"\b{found[1]}\b", asked) and "=" not in gold else text
         if sample.truth["dataset"] in SEARCHING:
+            # Its question has "a altruist", its scorer wants the other article.
+            text = re.sub(r"\ba (?=[aeiou])", "an ", text)
+        if sample.truth["dataset"] in SEARCHING or gold.isdigit():
             text = counted(text, str(sample.truth["entry"].get("question", "")))
         if unfit := _unfit(sample.truth["dataset"], text, sample.answer):
             return Reward(0.0, {"score": 0.0}, f"{unfit}: {shown(text)}")
@@ -100,13 +108,27 @@ class Puzzle(Verifier):
         return Reward(float(value == 1) if self.whole else value, {"score": value}, f"answered {shown(text)}")
 
 
+def likened(text: str, gold: str) -> str:
+    r"""An answer in the signs of the gold one: no commas in a number, its cross, its capitals of True or Yes.
+
+    >>> likened("1,250", "1250"), likened("true", "True"), likened("2 * 3", "2 \u00d7 3") == "2 \u00d7 3"
+    ('1250', 'True', True)
+    """
+    text = "\n".join(line.rstrip() for line in text.splitlines())
+    if re.fullmatch(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", text) and "," not in gold:
+        text = text.replace(",", "")
+    if "\u00d7" in gold:
+        text = re.sub(r"\s*(?:\\times|\*)\s*", " \u00d7 ", text)
+    return gold if gold in ("True", "False", "Yes", "No") and text.lower() == gold.lower() else text
+
+
 def counted(text: str, question: str) -> str:
     """The number of a text that is one and what the question counts.
 
     >>> counted("5 apples", "How many apples?"), counted("5 pears", "How many apples?")
     ('5', '5 pears')
     """
-    match = re.fullmatch(r"([-+]?[0-9][0-9.,]*)\s+([^\W\d_]+)", text)
+    match = re.fullmatch(r"([-+]?[0-9][0-9.,]*)\s+([^\W\d_]{2,})", text)
     if match is None or match[2].lower() in {*HEDGES, *SCALES, "dozen", "half", "times", "no"}:
         return text
     return match[1] if re.search(rf"\b{match[2]}\b", question, re.I) else text
@@ -140,12 +162,13 @@ def _far(text: str, gold: str) -> float | None:
 
 
 def _words(text: str) -> Counter[str]:
-    r"""The words of an answer, however often and in whatever order, without LaTeX for a fraction.
+    r"""The words of an answer in whatever order, without "and", articles and LaTeX for a fraction.
 
     >>> _words(r"$\dfrac{1}{2}$") == _words("1/2"), _words("-1/2") == _words("1/2")
     (True, False)
     """
-    return Counter(re.findall(r"\w+|-", re.sub(r"\\[dt]?frac", " ", text.lower())))
+    words = re.findall(r"\w+|-", re.sub(r"\\[dt]?frac", " ", text.lower()))
+    return Counter(word for word in words if word not in ("a", "an", "and"))
 
 
 def _names(text: str) -> set[str]:

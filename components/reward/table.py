@@ -83,7 +83,8 @@ def read_table(text: str, structure: bool = False) -> Cells:
     if "<table" not in text.lower() or "\x00" in text:
         raise Unreadable(f"no table in {shown(text)}")
     try:
-        page = lxml.html.document_fromstring(f"<html><body>{text}</body></html>")
+        whole = re.match(r"\s*(?:<!doctype[^>]*>\s*)?<html\b", text, re.I)
+        page = lxml.html.document_fromstring(text if whole else f"<html><body>{text}</body></html>")
     except (lxml.etree.LxmlError, ValueError) as error:
         raise Unreadable(f"no HTML: {error}") from None
     styles = page.xpath("//@style | //style/text()")

@@ -31,7 +31,7 @@ FENCED = frozenset(
     }
 )
 """Attacks by what stands around the gold answer in a code fence."""
-HELD = WORDED | FENCED | {"key twice", "raised digits", "mixed scripts"}
+HELD = WORDED | FENCED | {"key twice", "raised digits", "mixed scripts", "far behind"}
 """Attacks that hold the gold answer, letter for letter or nearly so: worth something where letters count."""
 
 
@@ -57,6 +57,8 @@ def general(gold: str, choices: tuple[str, ...] = ()) -> dict[str, str]:
         "megabyte": "a" * 1_000_000,
         "megabyte of gold": (gold + " ") * (1_000_000 // (len(gold) + 1)),
         "twice": f"{gold} {gold}",
+        "far behind": f"{gold}{' ' * 5_000}x",
+        "many delimiters": "\\(" * 20_000 + "q" + "\\)" * 20_000,
         "nested boxes": box.format(box.format(gold)),
         "repeated boxes": box.format(gold) + box.format("other"),
         "giant box": "[0, 0, 1000, 1000]",

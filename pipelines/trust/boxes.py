@@ -101,7 +101,12 @@ def boxes(dice: random.Random) -> Iterator[Labelled]:
                 "more than can be paired": json.dumps([gold[0]] * 3000),
             },
             fair=DIGITS,
-            worse=tuple(json.dumps([moved(one, 300) for one in gold[:n]] + gold[n:]) for n in range(5)),
+            # A box beyond the edge is a wrong one, and costs no more than that.
+            worse=(
+                json.dumps(gold),
+                json.dumps([*gold[:3], [*gold[3][:2], 1001, 1001]]),
+                *(json.dumps([moved(one, 300) for one in gold[:n]] + gold[n:]) for n in range(1, 5)),
+            ),
         )
 
 

@@ -28,6 +28,8 @@ RIGHT = {
         "A red hat left of a blue sofa, no red shoes.",
         "A red hat is to the left of a blue sofa, possibly outdoors.",
         "There is a red hat, which is to the left of a blue sofa.",
+        "There is a red hat. To the right of the hat is a blue sofa.",
+        "A red hat and a blue sofa; left of the sofa there is a red hat.",
     ),
     "es": (
         "Un sombrero de color rojo a la izquierda de un sofá de color azul.",
@@ -149,6 +151,7 @@ def description(dice: random.Random) -> Iterator[Labelled]:
             },
             right=RIGHT[language][1:],
             attacks=contradicted | {text: text.format(gold) for text in TAKEN_BACK[language]},
+            fair=frozenset({"far behind"}),  # a letter says nothing of the picture
             partial=frozenset(contradicted),
             attacked=False,
         )

@@ -15,9 +15,13 @@ UNITS = (
         ("{}\u00b0C", "{} degrees", "{}\u00b0", "{} degrees Celsius"),
         ("{} \u00b0F", "{} K", "{} F"),
     ),
-    ("\u00b0", ("{} degrees", "{}\u00b0"), ("{} \u00b0C", "{} rad", "{}%")),
+    (
+        "\u00b0",
+        ("{} degrees", "{}\u00b0", r"{}^\circ", r"${}^{{\circ}}$"),
+        ("{} \u00b0C", "{} rad", "{}%"),
+    ),
     ("in", ('{}"', "{} in", "{} inches", "{}\u2033"), ("{}'", "{} cm", "{} feet")),
-    ("ft", ("{}'", "{} ft", "{} feet"), ('{}"', "{} m")),
+    ("ft", ("{}'", "{} ft", "{} feet", r"${}\,\text{{ft}}$"), ('{}"', "{} m")),
     ("km/h", ("{} km / h", "{}km/h", "{} km per hour", "{} kph"), ("{} mph", "{} m/s", "{} km", "{} h")),
     (
         "cm\u00b2",
@@ -45,6 +49,7 @@ def number(dice: random.Random) -> Iterator[Labelled]:
                 f"The answer is {gold}.",
                 f"= {gold}",
                 f"There are {gold}.",
+                f"The value is {gold}.",
                 f"${gold}$",
                 str(gold).translate({48 + d: 0xFF10 + d for d in range(10)}),
             ),
@@ -106,6 +111,15 @@ def number(dice: random.Random) -> Iterator[Labelled]:
             fair=DIGITS,
             attacked=unit == "in",
         )
+    yield Labelled(
+        {"use": "reward/number", "relative": 0.05},
+        "3210",
+        {"of": "mean weight in lbs"},
+        right=("3,210 lbs", "3210 lb", "3,210"),
+        wrong=("3,210 miles", "3,210 dozen", "3,210 not lbs", "4,210 lbs"),
+        fair=DIGITS,
+        attacked=False,
+    )
     for year in (1987, 2003, 2024):
         yield Labelled(
             {"use": "reward/number", "relative": 0.05},
@@ -184,8 +198,11 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
         )
     cases = {
         "(x+1)^2": (
-            ["x^2+2x+1", "$x^2 + 2x + 1$", "(1+x)^2", "(x+1)(x+1)", "x**2 + 2*x + 1"],
-            ["x^2+1", "x+1", "(x-1)^2"],
+            [
+                *("x^2+2x+1", "$x^2 + 2x + 1$", "(1+x)^2", "(x+1)(x+1)", "x**2 + 2*x + 1"),
+                *("f'(x) = x^2+2x+1", "$y' = x^2 + 2x + 1$", r"\frac{dy}{dx} = (x+1)^2"),
+            ],
+            ["x^2+1", "x+1", "(x-1)^2", "y = (x+1)^2", "f'(x) = x^2"],
         ),
         r"2\sqrt{3}": (
             ["2sqrt(3)", "2*sqrt(3)", r"\sqrt{12}", r"$2\sqrt 3$"],
@@ -205,6 +222,7 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
                 "(-∞,-3) \u222a (4,∞)",
                 "(-inf, -3) U (4, inf)",
                 "x < -3 or x > 4",
+                "$x < -3$ or $x > 4$",
                 r"(4,\infty)\cup(-\infty,-3)",
             ],
             ["(-∞,-3] \u222a (4,∞)", "(4,∞)", "x < -3", "(-3, 4)", "x < -3 or x > 5", r"\{-3, 4\}"],
@@ -214,6 +232,7 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
                 "x=2, y=-3",
                 "y = -3, x = 2",
                 "x = 2 and y = -3",
+                "$x = 2$, $y = -3$",
                 "(x, y) = (2, -3)",
                 r"\left(2, -3\right)",
                 "(2.0, \u22123)",
@@ -230,7 +249,7 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
             ],
         ),
         r"\{-1, 4\}": (
-            ["{4, -1}", "x = -1 or x = 4", "-1, 4", "x=4, x=-1"],
+            ["{4, -1}", "x = -1 or x = 4", "-1, 4", "x=4, x=-1", "$x = -1$ and $x = 4$"],
             ["(-1, 4)", "[-1, 4]", "x=-1, y=4", "4", r"\{-1, 4, 5\}", "-1 < x < 4"],
         ),
         r"\begin{pmatrix}1&2\\3&4\end{pmatrix}": (

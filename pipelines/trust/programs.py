@@ -201,6 +201,9 @@ def call(dice: random.Random) -> Iterator[Labelled]:
                 ),
             },
             # A call is done, whatever is said beside it.
-            fair=DIGITS | FENCED | WORDED - {"commented out"} | {"nested boxes", "repeated boxes"},
+            fair=DIGITS
+            | FENCED
+            | WORDED - {"commented out"}
+            | {"nested boxes", "repeated boxes", "far behind"},
             worse=(right, other, ""),
         )

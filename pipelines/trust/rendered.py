@@ -171,7 +171,7 @@ def drawing(dice: random.Random) -> Iterator[Labelled]:
                 ),
             },
             # A drawing is judged, whatever is said beside it.
-            fair=FENCED | WORDED - {"commented out"} | {"nested boxes", "repeated boxes"},
+            fair=FENCED | WORDED - {"commented out"} | {"nested boxes", "repeated boxes", "far behind"},
             attacked=turn == 0,
             worse=(gold, gold.replace('"70"', '"66"'), gold.replace(disc, ""), drawn("")),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 from vlmloom.components.contracts.boxes import permille
 from vlmloom.components.contracts.sample import Thing
@@ -50,6 +51,10 @@ class BarValue(SceneTask):
     def _numbers(self) -> SmallNumbers:
         assert self.world.tables is not None
         return SmallNumbers(self.world.tables, top=TOP)
+
+    def judge(self) -> dict[str, Any]:
+        """The number, exactly."""
+        return {"use": "reward/number"}
 
     def form_of(self, item: Item) -> str:
         """The scale is part of it, since no numbers stand beside the lines."""

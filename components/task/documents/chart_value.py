@@ -58,6 +58,6 @@ class ChartValue(ChartTask):
             (chart(draw, kind, series, style),),
             source="tables",
             # A value that could be a year is none here.
-            truth={"year": False} | ({"unit": "%"} if kind == "pie" else {}),
+            truth={"year": False} | ({"unit": "%"} if kind == "pie" else {"of": column}),
             content=series.content,
         )

@@ -76,7 +76,7 @@ class ChartYear(ChartTask):
             (),
             (chart(draw, kind, series, look(draw, split, zero=asked == "value")),),
             source="tables",
-            truth={"year": asked != "value"},
+            truth={"year": asked != "value"} | ({"of": column} if asked == "value" else {}),
             content=series.content,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,10 @@ class Digit(SceneTask):
         for row, value in enumerate(self.world.photos.digits()[1].tolist()):
             rows[split_of(stable_hash("digit", row))][value].append(row)
         return rows
+
+    def judge(self) -> dict[str, Any]:
+        """The number, exactly."""
+        return {"use": "reward/number"}
 
     def compose(self, draw: Draw, split: str) -> Item:
         """One writing, enlarged, anywhere on paper."""

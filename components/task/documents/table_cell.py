@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 from vlmloom.components.contracts.boxes import permille
 from vlmloom.components.contracts.sample import Thing
@@ -61,6 +62,10 @@ class TableCell(SceneTask):
     def _numbers(self) -> SmallNumbers:
         assert self.world.tables is not None
         return SmallNumbers(self.world.tables, top=self.top, columns=self.columns)
+
+    def judge(self) -> dict[str, Any]:
+        """The number, exactly."""
+        return {"use": "reward/number"}
 
     def compose(self, draw: Draw, split: str) -> Item:
         """Neighbouring rows of some columns as a ruled table."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from vlmloom.components.task.base import Item, cells, pair, placed
 from vlmloom.components.task.draw import Draw
@@ -42,6 +42,10 @@ class Count(PerceptionTask):
         self.others = others
         # What is held out are pairs: where a picture shows one kind of thing, there is nothing to compose.
         self.held = others > 0
+
+    def judge(self) -> dict[str, Any]:
+        """The number, exactly."""
+        return {"use": "reward/number"}
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """So many of one thing, and perhaps some of another."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vlmloom.components.task.base import Item, SceneTask
 from vlmloom.components.task.draw import Draw, stable_hash
 from vlmloom.components.task.world import World, split_of
@@ -42,6 +44,10 @@ class Arithmetic(SceneTask):
             )
         self.largest = largest
         self.operations = operations
+
+    def judge(self) -> dict[str, Any]:
+        """The number, exactly."""
+        return {"use": "reward/number"}
 
     def compose(self, draw: Draw, split: str) -> Item:
         """Two numbers and a wording; differences are not negative."""

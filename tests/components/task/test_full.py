@@ -40,7 +40,7 @@ def test_every_question_says_what_may_be_answered():
         question = sample.prompt[-1]
         if task.judge()["use"] == "reward/box":
             assert "[x1,y1,x2,y2]" in question, name
-        elif task.judge()["use"] == "reward/exact" and sample.choices and name != "read":
+        elif task.judge()["use"] in ("reward/exact", "reward/number") and sample.choices and name != "read":
             numbers = all(choice.isdecimal() for choice in sample.choices)
             known = (sample.choices[0], sample.choices[-1]) if numbers else sample.choices
             assert all(choice in question for choice in known), name
