@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_verifier_has_labelled_answers_or_says_why_not():
-    names = {entry.name for entry in catalog().list() if entry.kind == "reward"}
+    entries = catalog().list("reward")
+    # A plug-in that another test has loaded is none of ours.
+    names = {entry.name for entry in entries if entry.module.startswith("vlmloom.")}
     assert names == SETS.keys() | table.SLOW.keys() | table.NEITHER.keys()
 
 
