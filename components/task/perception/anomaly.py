@@ -87,13 +87,15 @@ class Anomaly(PerceptionTask):
         style = self.world.style_of(split, draw)
         entry = draw.choice(style.entries)
         views = [self._view(draw, style, entry, frame) for frame in range(3)]
-        kind = draw.choice(KINDS) if draw.chance(0.5) else ""
-        truth: dict[str, Any] = {"kind": kind}
+        # What cannot be damaged so is not shown whole either, else whole ones would be more than half.
+        kind = draw.choice(KINDS)
+        damage = self._damage(draw, style, views[2][0], kind)
+        if damage is None:
+            return None
+        truth: dict[str, Any] = {"kind": ""}
         found = []
-        if kind:
-            damage = self._damage(draw, style, views[2][0], kind)
-            if damage is None:
-                return None
+        if draw.chance(0.5):
+            truth["kind"] = kind
             last = views[2][0]
             whole = np.zeros((last.height, last.width), bool)
             whole[damage.y : damage.y + damage.mask.shape[0], damage.x : damage.x + damage.mask.shape[1]] = (

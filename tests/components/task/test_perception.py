@@ -256,6 +256,11 @@ def test_all_of_two_names_are_to_be_found():
             assert 0 < task.check(sample, json.dumps(gold[:-1])).value < 1
 
 
+def test_half_of_what_is_looked_at_for_damage_has_none_whatever_it_is():
+    whole = [sample.answer == "[]" for sample in scenes.plans("anomaly", "train", 1000)]
+    assert 0.45 < sum(whole) / len(whole) < 0.55
+
+
 def test_damage_is_where_it_is_said_to_be():
     """The last picture differs from itself without the damage within the mask alone, and the box holds it."""
     from vlmloom.components.task.drawing import Drawing
