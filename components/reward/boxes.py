@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import Any
 
@@ -102,7 +103,7 @@ def read_detections(value: Any, language: str = "en") -> Labelled:
     for item in value:
         if (
             not isinstance(item, dict)
-            or set(item) != {"label", "bbox_2d"}
+            or set(item) - {"score", "confidence"} != {"label", "bbox_2d"}
             or not isinstance(item["label"], str)
         ):
             raise Unreadable(f'found {shown(item)}; {{"label": ..., "bbox_2d": [...]}} would be right')
@@ -120,9 +121,25 @@ def placed(gold: list[Corners]) -> None:
         raise ValueError("the gold answer: 0 <= x1 < x2 <= 1000 and 0 <= y1 < y2 <= 1000 would be right")
 
 
+def likened(found: Labelled, gold: Labelled) -> Labelled:
+    """Boxes by the labels of the gold answer, where they are those in the plural or with a number behind.
+
+    >>> likened({"cats": [(0, 0, 1, 1)], "cat 2": [(2, 0, 3, 1)], "dog": []}, {"cat": []})
+    {'cat': [(0, 0, 1, 1), (2, 0, 3, 1)], 'dog': []}
+    """
+    named: Labelled = {}
+    for label, boxes in found.items():
+        plain = re.sub(r"(?<=\w)\s+\d{1,2}$", "", label)
+        forms = (label, plain, plain.removesuffix("s"), plain.removesuffix("es"))
+        meant = next((form for form in forms if form in gold), label)
+        named[meant] = [*named.get(meant, ()), *boxes]
+    return named
+
+
 def tally(found: Labelled, gold: Labelled, overlap: float) -> tuple[int, int]:
     """Boxes that are right, and the boxes of the longer list of each label."""
     for boxes in gold.values():
         placed(boxes)
+    found = likened(found, gold)
     right = sum(matched(found.get(label, []), boxes, overlap) for label, boxes in gold.items())
     return right, sum(max(len(found.get(one, ())), len(gold.get(one, ()))) for one in {*found, *gold})

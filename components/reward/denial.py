@@ -36,7 +36,9 @@ BEHIND = re.compile(
 RETRACTS = re.compile(
     # What is said of a whole text: that it is wrong, or not so.
     r"\b(?:wrong|false|untrue|incorrect|inaccurate|mistaken|nonsense|a lie|i am lying|just kidding|joking"
-    r"|ma[dk]e (?:\w+ ){0,2}up|ignore|disregard|forget|doubt|deny|pretend|falsos?|falsas?|mentira"
+    r"|ma[dk]e (?:\w+ ){0,2}up|fiction|fabricated|a joke"
+    r"|(?:just|only) guessing|negate|can(?:not|'t) see (?:the|this|any)|ignore"
+    r"|disregard|forget|doubt|deny|pretend|falsos?|falsas?|mentira"
     r"|incorrect[oa]|equivocad[oa]|olvida|falsch|unwahr|gelogen|erfunden|bezweifle|vergiss|unsinn"
     r"|stimmt (?:so )?nicht)\b"
     r"|\b(?:not|n't|nicht|no es|pas) (?:at all )?(?:true|so|correct|accurate|the case|this|these|that|those"

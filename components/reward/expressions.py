@@ -206,11 +206,12 @@ def _value(text: str) -> float | None:
 
 
 def latex(text: str) -> str:
-    r"""Plain signs as LaTeX: `sqrt(2)`, `x**2`, `2*pi`.
+    r"""Plain signs as LaTeX: `sqrt(2)`, a radical sign, `x**2`, `2*pi`.
 
     >>> latex("2*sqrt(3) + x**(1/2)"), latex(r"\frac{1}{2}")
     ('2 \\cdot \\sqrt{3} + x^{1/2}', '\\frac{1}{2}')
     """
+    text = re.sub(r"\u221a\s*(?:\(([^()]*)\)|(\w+))", lambda root: rf"\sqrt{{{root[1] or root[2]}}}", text)
     text = text.replace("**", "^")
     text = re.sub(r"\^\s*\(([^()]*)\)", r"^{\1}", text)
     text = re.sub(r"(?<![\\a-zA-Z])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)

@@ -150,6 +150,10 @@ def detections(dice: random.Random) -> Iterator[Labelled]:
                 f"```json\n{json.dumps(gold)}\n```",
                 json.dumps(near),
                 json.dumps(gold).replace("cow", "Cow"),
+                json.dumps(gold).replace("cow", "cows"),
+                json.dumps(
+                    [item | {"label": f"{item['label']} {n}", "score": 0.9} for n, item in enumerate(gold)]
+                ),
             ),
             wrong=tuple(map(json.dumps, wrong)),
             attacks={
