@@ -83,7 +83,7 @@ compare-cogvit: cogvit
 
 .PHONY: test
 test: .venv/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 15 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 15 $(ARGS)
 
 .PHONY: lint ruff format types imports spelling words
 lint: ruff format types imports spelling words
