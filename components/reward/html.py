@@ -28,7 +28,8 @@ class Html(Verifier):
     The part `design2code` is the mean of the five as published, a fifth of the last where no block is
     matched. One word that resembles one word of the gold page brings that above a half. So in the value the
     first four count by the share of text that is matched, on the page where that is less, and by the area
-    that the matched blocks of both have: the right words as dust, or as one heap, are worth little.
+    that the matched blocks of both have: the right words as dust are worth little. As one heap they are
+    worth more than they should be, since neighbours are joined until they fill it.
 
     The last term is the likeness of the pictures by a model whose weights are given: `image_clip` among the
     parts for one of open_clip's, as published, `image_timm` for one of timm's. Without weights it is SSIM,
