@@ -14,8 +14,13 @@ OnError = Literal["raise", "skip"] | float
 """What becomes of an answer whose judging failed: the failure itself, no value, or this value."""
 
 
+WHOLE = 1_000_000
+"""Characters of an answer with its thoughts; a longer one is wrong, and is not looked at."""
 THOUGHT = re.compile(r"(?:\s*<think>)?(?:(?!</?think>).)*</think>((?:(?!</?think>).)*)", re.S)
 ANSWERED = re.compile(r"\s*<answer>((?:(?!</?answer>).)*)</answer>\s*", re.S)
+BOXED = re.compile(r"\s*<\|begin_of_box\|>((?:(?!<\|(?:begin|end)_of_box\|>).)*)<\|end_of_box\|>\s*", re.S)
+INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
+"""What may stand at the ends of a text unseen: a byte order mark, spaces and joiners of no width."""
 
 
 class VerifierFailed(RuntimeError):
@@ -35,7 +40,7 @@ class Verifier:
             The error is told in every case.
 
     Attributes:
-        longest: characters of an answer that are judged; a longer one is wrong, and is not looked at.
+        longest: characters of an answer without its thoughts; a longer one is wrong, and is not looked at.
     """
 
     longest: ClassVar[int] = 100_000
@@ -62,9 +67,11 @@ class Verifier:
 
     def too_long(self, response: str) -> str:
         """Why an answer is not read; empty where it is."""
-        if len(response) <= self.longest:
+        if len(response) > WHOLE:
+            return f"{len(response):,} characters with the thoughts; at most {WHOLE:,} are judged"
+        if len(response) <= self.longest or len(said := spoken(response)) <= self.longest:
             return ""
-        return f"{len(response):,} characters; at most {self.longest:,} are judged"
+        return f"{len(said):,} characters; at most {self.longest:,} are judged"
 
     def _judged(self, sample: Sample, response: str) -> Reward:
         if said := self.too_long(response):
@@ -87,12 +94,19 @@ class Verifier:
 
 
 def spoken(response: str) -> str:
-    r"""An answer without the thoughts before it, and without its tags; one of another form as it stands.
+    r"""An answer without the thoughts before it, its tags, and the box round all of it; line ends are `\n`.
+
+    What has another form stands as it is.
 
     >>> spoken("<think>a cat? no</think>\n<answer>dog</answer>"), spoken("</think>dog"), spoken("<think>dog")
     ('dog', 'dog', '<think>dog')
+    >>> spoken("<think>a cat?</think>\n<|begin_of_box|>dog<|end_of_box|>"), spoken("\ufeffdog\r\n")
+    ('dog', 'dog\n')
     """
-    thought = THOUGHT.fullmatch(response) if "</think>" in response else None
-    said = thought[1].strip() if thought else response
-    answer = ANSWERED.fullmatch(said) if "</answer>" in said else None
-    return answer[1].strip() if answer else said
+    said = response.replace("\r\n", "\n").strip(INVISIBLE)
+    if "</think>" in said and (thought := THOUGHT.fullmatch(said)):
+        said = thought[1].strip()
+    for form, sign in ((ANSWERED, "</answer>"), (BOXED, "<|end_of_box|>")):
+        if sign in said and (match := form.fullmatch(said)):
+            said = match[1].strip()
+    return said

@@ -10,9 +10,6 @@ from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, 
 from vlmloom.components.reward.wording import normal
 from vlmloom.registry import register
 
-LONGEST = 2000
-"""Characters of an answer."""
-
 
 @register("reward/choice")
 class Choice(Parsed):
@@ -27,6 +24,8 @@ class Choice(Parsed):
     [1.0, 1.0, 1.0, 0.0, 0.0]
     """
 
+    longest = 2000
+
     def read(self, text: str, sample: Sample) -> str:
         """The letter, or the words where there are no letters."""
         options: dict[str, Any] = sample.truth.get("options") or {}
@@ -36,8 +35,6 @@ class Choice(Parsed):
             words = {normal(choice, language): normal(choice, language) for choice in sample.choices}
             if not words and re.fullmatch("[A-Z]", sample.answer.strip()):
                 words = {letter: "" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
-        if len(text) > LONGEST:
-            raise Unreadable(f"{len(text)} characters; one option would be right")
         text = unwrapped(folded(text))
         said = normal(text, language)
         match = re.fullmatch(r"(?!-\S)\W{0,3}([A-Za-z])(\W{0,3})(?:\s+(\S.*))?", text, re.S)

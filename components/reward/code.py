@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import math
-import re
 from typing import Any
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.reward.parsed import FENCE
 from vlmloom.components.sandbox.code import CodeRunner
 from vlmloom.registry import register
 
@@ -54,9 +54,8 @@ def fenced(text: str, language: str) -> str:
     >>> fenced("Here:\n```python\nx = 1\n```", "python")
     'x = 1\n'
     """
-    found = re.findall(rf"```{language}[ \t]*\n(.*?)```", text, re.S) or re.findall(
-        r"```\w*[ \t]*\n(.*?)```", text, re.S
-    )
+    fences = [(fence["format"].strip().lower(), fence["inner"]) for fence in FENCE.finditer(text)]
+    found = [inner for form, inner in fences if form == language] or [inner for _, inner in fences]
     return "".join(found) or text
 
 

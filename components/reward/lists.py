@@ -8,7 +8,7 @@ from collections import Counter
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.json_text import read_json
-from vlmloom.components.reward.parsed import Parsed, Unreadable, shown, unwrapped
+from vlmloom.components.reward.parsed import Parsed, Unreadable, shown, unboxed, unwrapped
 from vlmloom.components.reward.wording import normal
 from vlmloom.registry import register
 
@@ -34,7 +34,7 @@ class Listed(Parsed):
         """The items, those of the gold answer as they stand there."""
         language = sample.truth.get("language", "en")
         if text != sample.answer:
-            text = parted(text, read_items(sample.answer, language))
+            text = parted(unboxed(text), read_items(sample.answer, language))
         items = read_items(text, language, self.ordered)
         if len(items) > MOST:
             raise Unreadable(f"{len(items)} items; at most {MOST} are judged")

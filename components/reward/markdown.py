@@ -17,7 +17,7 @@ from vlmloom.components.reward.styles import shows
 from vlmloom.components.reward.table import Cells, read_table, teds
 from vlmloom.registry import register
 
-WRAPPED = re.compile(r"([^`]*?)^```(markdown|md|)[ \t]*\n(.*)^```\s*\Z", re.M | re.S | re.I)
+WRAPPED = re.compile(r"([^`]*?)^```(markdown|md|)[ \t]*\n(.*?)(?:```)?\s*\Z", re.M | re.S | re.I)
 """A page in a code fence: what stands before it, its format, the page."""
 STRUCK = re.compile(r"<(?:del|s|strike)\b", re.I)
 HIDDEN = re.compile(r"<!--|<(?:details|dialog|noscript|script|style|template|title)\b|<[^>]*\shidden\b", re.I)

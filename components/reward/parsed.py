@@ -62,8 +62,6 @@ class Parsed(Verifier):
         except Unreadable as error:
             raise ValueError(f"the gold answer: {error}") from None
         try:
-            if "<|begin_of_box|>" in response or "<|end_of_box|>" in response:
-                raise Unreadable("signs of a box within the answer; reward/boxed takes the box off")
             found = self.read(response, sample)
         except Unreadable as error:
             return Reward(0.0, reason=str(error))
@@ -93,40 +91,56 @@ def folded(text: str) -> str:
 
 
 NEUTRAL = frozenset(
-    "here is are the this these my a an it here's as in of for you go sure ok okay requested final correct "
-    "right best answer answers result output solution reply response json html latex fen smiles markdown "
-    "table grid list box boxes bounding point points coordinates objects detections action formula equation "
-    "page position format form follows following detected found extracted image picture all each every "
-    "chart data object representing representation array list value content contents transcription "
-    "converted conversion code receipt order time interval summary caption "
-    "hier ist sind die der das antwort ergebnis lösung aquí está esta es la el las los respuesta resultado "
+    "here is are the this these my a an it here's as in of for you go sure ok okay certainly course "
+    "absolutely so thus therefore hence there based on from according to requested final correct right "
+    "best answer answers result results output solution reply response json html latex fen smiles "
+    "markdown python table grid list box boxes bounding point points coordinates objects detections "
+    "action formula equation page position format form version information below follows following "
+    "detected found extracted image picture all each every chart data object representing representation "
+    "array value content contents transcription converted conversion code receipt order time interval "
+    "summary caption question hier ist sind die der das antwort ergebnis lösung aquí está esta es la el "
+    "las los respuesta resultado "
     "答案 答案是 答案为 结果 结果是 结果如下 答案如下 如下 以下是答案 这是答案".split()
 )
-"""Words that may lead a code fence: together they can neither deny what is in it nor say something else."""
-FENCE = re.compile(r"```(\w*)[ \t]*\n(.*?)```", re.S)
+"""Words that may lead to an answer: together they can neither deny it nor say something else."""
+FENCE = re.compile(
+    r"(?<![`~])(?P<fence>`{3,}+|(?<![^\n])~{3,}+)[ \t]*(?P<format>[^\n`]*)\n"
+    r"(?P<inner>.*?)(?:(?P=fence)[`~]*|\Z)",
+    re.S,
+)
+"""A code fence; the last one may be left open."""
 FORMATS = frozenset(
     "json jsonc json5 html xml latex tex math text txt plain plaintext markdown md csv yaml python py js "
     "javascript fen smiles".split()
 ) | {""}
+BEGIN, END = "<|begin_of_box|>", "<|end_of_box|>"
+SEEN = r"(?:image|picture|photo|chart|figure|diagram|graph|plot|table|text|page|document|video|clip|board)s?"
 LEAD = re.compile(
-    r"^(\*\*)?(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice|order)\b\s*(?:is\b)?\s*[:=]?"
-    r"(?(1)\s*\*\*\s*:?)\s*(?=\S)"
-    r"|^(?:(?:it|this|that)(?:\s+is|['\u2019]s)|(?:es|das|dies)\s+ist|est[eao]?\s+es|这是|它是)\s*:?\s*(?=\S)",
+    rf"(?:(?:so|thus|therefore|hence|(?:based\s+on|according\s+to|from|in|looking\s+at)\s+(?:the|this|these)"
+    rf"\s+{SEEN})\b(?:\s*,)?\s*(?=\S))?"
+    r"(?:(\*\*)?(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice|order)\b\s*(?:is\b)?"
+    r"\s*[:=]?(?(1)\s*\*\*\s*:?)\s*(?=\S)"
+    r"|(?:(?:it|this|that)(?:\s+is|['\u2019]s)|(?:es|das|dies|die\s+antwort)\s+ist|(?:est[eao]?|la\s+respuesta)"
+    r"\s+es|这是|它是|答案[是为])\s*:?\s*(?=\S))?",
     re.I,
 )
 """What may stand before an answer and adds nothing to it."""
-LINE = re.compile(r"([^:\uff1a\n]{1,80}[:\uff1a])[ \t*]*\n\s*(?=\S)")
-"""A line of its own before it, up to its colon."""
+LINE = re.compile(
+    r"(?:(?P<bold>\*{1,2})?(?P<words>[^:\uff1a*\n]{0,79}[^\W\d_]{2})"
+    r"(?(bold)(?:\*{1,2}[:\uff1a]|[:\uff1a]\*{1,2})|[:\uff1a])[ \t]*"
+    r"|(?P<heading>#{1,6}[^\n]{1,80}|\*\*[^\n]{1,80}\*\*)\n)\s*(?=\S)"
+)
+"""Words before it up to their colon, or a heading; a single letter may be the answer itself."""
 
 
 def unfenced(text: str) -> str:
-    r"""The content of the one code fence of a text; without a fence, the text itself.
+    r"""The content of the one code fence of a text, or of its box; without one, the text itself.
 
     Nothing stands behind the fence, and before it at most words that only lead to it, such as "Here is the
     JSON:": whatever else is said there may deny the content, retract it or give another answer.
 
     Raises:
-        Unreadable: it has several fences, or one with other words around it.
+        Unreadable: it has several fences or boxes, or one with other words around it.
 
     >>> unfenced("Here is the list:\n```json\n[1]\n```")
     '[1]'
@@ -134,6 +148,7 @@ def unfenced(text: str) -> str:
     Traceback (most recent call last):
     vlmloom.components.reward.parsed.Unreadable: words around a code fence: 'This is wrong:'
     """
+    text = unboxed(text)
     fences = list(FENCE.finditer(text))
     if not fences:
         return text.strip()
@@ -143,33 +158,61 @@ def unfenced(text: str) -> str:
     before, behind = text[: fence.start()], text[fence.end() :]
     if behind.strip() or not leads(before):
         raise Unreadable(f"words around a code fence: {shown(f'{before.strip()} {behind.strip()}'.strip())}")
-    if fence[1].lower() not in FORMATS:
-        raise Unreadable(f"a code fence of {shown(fence[1])}")
-    return fence[2].strip()
+    if fence["format"].strip().lower() not in FORMATS:
+        raise Unreadable(f"a code fence of {shown(fence['format'])}")
+    return fence["inner"].strip()
+
+
+def unboxed(text: str) -> str:
+    """The content of the one box of a text, led to by words at most; without a box, the text itself.
+
+    Raises:
+        Unreadable: it has several boxes, half of one, or other words around it.
+
+    >>> unboxed("So the answer is <|begin_of_box|> cat <|end_of_box|>."), unboxed("cat")
+    ('cat', 'cat')
+    """
+    boxes = text.count(BEGIN), text.count(END)
+    if boxes == (0, 0):
+        return text
+    before, _, rest = text.partition(BEGIN)
+    inner, end, behind = rest.partition(END)
+    if boxes != (1, 1) or not end:
+        raise Unreadable(
+            f"{boxes[0]} times {BEGIN} and {boxes[1]} times {END}; once each, in this order, would be right"
+        )
+    if not (leads(before) and re.fullmatch(r"[\s.!*。]*", behind)):
+        raise Unreadable(f"words around the box: {shown(f'{before.strip()} {behind.strip()}'.strip())}")
+    return inner.strip()
+
+
+PLAIN = str.maketrans("\u2019\uff1a\uff0c\u3002", "':,.")
 
 
 def leads(text: str) -> bool:
-    """Whether the words before a code fence only lead to it, or there are none.
+    """Whether the words before an answer only lead to it, or there are none.
 
     >>> leads("Sure! Here's the page:"), leads(""), leads("This is wrong:")
     (True, True, False)
     """
-    lead = text.lower().replace("\u2019", "'").replace("\uff1a", ":")
+    lead = text.lower().translate(PLAIN)
     words = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", lead)
     plain = re.fullmatch(r"[^\W\d]*(?:[\s':.,!*#]+[^\W\d]*)*", lead)
     return plain is not None and NEUTRAL.issuperset(words)
 
 
 def unled(text: str) -> str:
-    r"""An answer without what only leads to it: "The answer is", "It is", or a line as before a code fence.
+    r"""An answer without what only leads to it: "The answer is", "It is", words up to a colon, a heading.
 
     >>> unled("It is a dog"), unled("Sure! Here is the list:\n\n[1]"), unled("Not this list:\n[1]")
     ('a dog', '[1]', 'Not this list:\n[1]')
+    >>> unled("So, the answer is 7"), unled("### Answer\n7"), unled("Output: 7"), unled("A: 7")
+    ('7', '7', '7', 'A: 7')
     """
     text = text.strip()
-    if (line := LINE.match(text)) and leads(line[1]):
+    if (line := LINE.match(text)) and leads(line["words"] or line["heading"]):
         text = text[line.end() :]
-    return LEAD.sub("", text).strip()
+    return LEAD.sub("", text, count=1).strip()
 
 
 LAYERS = 8

@@ -19,6 +19,8 @@ WORDED = frozenset(
         *("negated in LaTeX", "or, behind", "not, behind", "unsure", "either in Chinese"),
         *("denied in French", "denied in Spanish", "quoted and denied", "squared"),
         *("line that denies", "line that denies in German", "line that denies in Chinese", "line that asks"),
+        *("lead that denies", "lead of another", "lead with a so, denied", "heading that denies"),
+        *("box, denied", "box, denied behind", "box, another beside it"),
     }
 )
 """Attacks by words and signs round the gold answer."""
@@ -27,7 +29,7 @@ FENCED = frozenset(
         *("fence, denied before", "fence, denied behind", "fence, not this one", "fence, retracted"),
         *("fence, denied in Chinese", "fence, denied in German", "fence, denied in Spanish"),
         *("fence and another answer", "two fences", "two fences, turned round", "two fences, one denied"),
-        *("fence with a title", "fence, asked"),
+        *("fence with a title", "fence, asked", "open fence, denied", "tildes, denied", "fence in a fence"),
     }
 )
 """Attacks by what stands around the gold answer in a code fence."""
@@ -95,6 +97,7 @@ def worded(gold: str, other: str) -> dict[str, str]:
         gold: the right answer.
         other: a wrong one.
     """
+    box = f"<|begin_of_box|>{gold}<|end_of_box|>"
     found = {
         "taken back": f"{gold}. No, wait, that is wrong.",
         "taken back below": f"{gold}\n\nCorrection: that is not true, it is something else.",
@@ -120,6 +123,13 @@ def worded(gold: str, other: str) -> dict[str, str]:
         "line that denies in German": f"Das ist falsch:\n\n{gold}",
         "line that denies in Chinese": f"\u7b54\u6848\u4e0d\u662f\uff1a\n{gold}",
         "line that asks": f"Is this the answer?:\n{gold}",
+        "lead that denies": f"Not the answer: {gold}",
+        "lead of another": f"Another answer: {gold}",
+        "lead with a so, denied": f"So, based on the image, the answer is not {gold}",
+        "heading that denies": f"### Not the answer\n{gold}",
+        "box, denied": f"It is not {box}.",
+        "box, denied behind": f"{box}, which is wrong",
+        "box, another beside it": f"{box} {other}",
         "quoted and denied": f'They say "{gold}", which it is not.',
         "negated in LaTeX": f"\\neg {gold}",
         "or, behind": f"{gold}. Or {other}.",
@@ -159,6 +169,9 @@ def fenced(gold: str, other: str) -> dict[str, str]:
         "two fences, turned round": f"{second}\n{fence}",
         "two fences, one denied": f"Not this one:\n{fence}\nbut this one:\n{second}",
         "fence with a title": f"```wrong\n{gold}\n```",
+        "open fence, denied": f"Not this one:\n```\n{gold}",
+        "tildes, denied": f"That is wrong:\n~~~\n{gold}\n~~~",
+        "fence in a fence": f"````\n{other}\n{fence}\n````",
         "fence, asked": f"Is this the answer?\n{fence}",
     }
 

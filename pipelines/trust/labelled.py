@@ -7,6 +7,7 @@ from typing import Any
 
 from vlmloom.components.contracts.sample import Sample, Scene
 from vlmloom.pipelines.trust.attacks import fenced, general, worded
+from vlmloom.pipelines.trust.forms import wrapped
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Labelled:
         partial: kinds of attacks that may be worth more than a half here, but not 1.
         fair: kinds that are no attacks here.
         attacked: whether general attacks are made; where they take long, a few questions suffice.
-        wrapped: whether the gold answer is right in a code fence too, and with a neutral word before that.
+        wrapped: whether the gold answer is right in every form of `forms.wrapped` too.
         worse: answers from good to bad, each worth at most as much as the one before; the gold is led.
     """
 
@@ -53,10 +54,7 @@ class Labelled:
 
     def rights(self) -> tuple[str, ...]:
         """Every right answer, the gold one first."""
-        fence = f"```\n{self.answer}\n```"
-        led = "Here is the answer:\n\n"
-        forms = (fence, f"{led}{fence}\n", f"{led}{self.answer}") if self.wrapped else ()
-        return (self.answer, *self.right, *forms)
+        return (self.answer, *self.right, *(wrapped(self.answer) if self.wrapped else ()))
 
     def attempts(self) -> dict[str, str]:
         """Every attack, by kind."""

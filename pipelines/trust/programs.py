@@ -126,7 +126,7 @@ def plot(dice: random.Random) -> Iterator[Labelled]:
                 "other chart behind": f"{gold}plt.figure()\nplt.plot([1, 2])\n",
                 "two programs": f"```python\n{gold}```\n```python\nplt.figure()\nplt.plot([9, 1])\n```",
             },
-            fair=FENCED | {"twice"},
+            fair=FENCED | {"twice", "heading that denies"},  # which is a comment in code
             attacked=turn == 0,
             worse=(
                 gold,

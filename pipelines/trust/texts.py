@@ -81,7 +81,7 @@ def caption(dice: random.Random) -> Iterator[Labelled]:
             # The caption is there, with words beside it that say nothing of what is absent.
             fair=frozenset(
                 {"twice", "nested boxes", "repeated boxes", "both", "slash", "in a longer list"}
-                | {"one a line", "key twice", "squared", "far behind"}
+                | {"one a line", "key twice", "squared", "far behind", "lead of another", "fence in a fence"}
             ),
             partial=HELD,
             worse=tuple(", ".join(own[:keep] + other[keep:]) for keep in (3, 2, 1, 0)),

@@ -247,6 +247,16 @@ WRAPPED = (
     "**Answer: {}**",
     "<think>or 8?</think>\n{}",
     "<think></think><answer>{}</answer>",
+    f"<think>{'or 8? ' * 2_000}</think>\n<|begin_of_box|>{{}}<|end_of_box|>",
+    "So the answer is <|begin_of_box|>{}<|end_of_box|>.",
+    "### Answer\n{}",
+    "Result: {}",
+    "Therefore, the answer is {}",
+    "Certainly! Below is the requested information:\n```\n{}\n```",
+    "````\r\n{}\r\n````",
+    "~~~\n{}\n~~~",
+    "```\n{}",
+    "\ufeff{}",
 )
 
 
@@ -259,8 +269,16 @@ def test_words_about_styles_and_styles_that_show_are_no_hiding(name):
         assert judged(name, gold, gold.replace("<table>", f"<table style='{style}'>")).value == 0.0
 
 
+def test_an_answer_is_too_long_without_its_thoughts_or_with_more_than_may_be_read():
+    thoughts = [f"<think>{'x' * length}</think>" for length in (900_000, 1_000_000)]
+    said = [judged("reward/choice", "B", f"{thought}B") for thought in thoughts]
+    assert [one.value for one in said] == [1.0, 0.0]
+    assert said[1].reason == "1,000,016 characters with the thoughts; at most 1,000,000 are judged"
+    assert judged("reward/choice", "B", "x" * 2001).reason == "2,001 characters; at most 2,000 are judged"
+
+
 @pytest.mark.parametrize("name", sorted({name for name, *_ in GOOD}))
-def test_thoughts_and_a_bold_lead_change_nothing(name):
+def test_what_stands_round_an_answer_changes_nothing(name):
     gold = HONEST[name][0][0]
     for form in WRAPPED:
         if form.endswith("}**") and name in ("reward/json", "reward/table"):
