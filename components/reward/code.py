@@ -8,7 +8,7 @@ from typing import Any
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.parsed import FENCE
+from vlmloom.components.reward.parsed import FENCE, shown
 from vlmloom.components.sandbox.code import CodeRunner
 from vlmloom.registry import register
 
@@ -41,10 +41,15 @@ class Code(Verifier):
         run = self.runner.run([fenced(response, "python")], [call for call, _ in asserts])
         if run.error:
             return Reward(0.0, {"passed": 0.0}, run.error)
-        right = [equal(literal(value), gold) for value, (_, gold) in zip(run.values, asserts, strict=True)]
-        share = sum(right) / len(right)
-        wrong = next((call for (call, _), good in zip(asserts, right, strict=True) if not good), "")
-        reason = f"{sum(right)} of {len(right)} asserts hold" + (f", not that of {wrong}" if wrong else "")
+        judged = [
+            (call, value, gold, equal(literal(value), gold))
+            for value, (call, gold) in zip(run.values, asserts, strict=True)
+        ]
+        share = sum(good for *_, good in judged) / len(judged)
+        wrong = next((one for one in judged if not one[-1]), None)
+        reason = f"{sum(good for *_, good in judged)} of {len(judged)} asserts hold"
+        if wrong:
+            reason += f"; {wrong[0]} is {shown(wrong[1])}, right is {shown(repr(wrong[2]))}"
         return Reward(float(share == 1) if self.whole else share, {"passed": share}, reason)
 
 

@@ -108,18 +108,27 @@ class Puzzle(Verifier):
         return Reward(float(value == 1) if self.whole else value, {"score": value}, f"answered {shown(text)}")
 
 
+BOARD = re.compile(r"\S+(?: \S+)+(?:\n\S+(?: \S+)+)+")
+"""Rows of cells with a space between."""
+
+
 def likened(text: str, gold: str) -> str:
-    r"""An answer in the signs of the gold one: no commas in a number, its cross, its capitals of True or Yes.
+    r"""An answer in the signs of the gold one: its cross, its capitals, the spaces of its board.
 
     >>> likened("1,250", "1250"), likened("true", "True"), likened("2 * 3", "2 \u00d7 3") == "2 \u00d7 3"
     ('1250', 'True', True)
+    >>> likened("| 1 | 2 |\n\n| 2 | 1 |", "1 2\n2 1"), likened("1,2\n2,1", "1 2\n2 1")
+    ('1 2\n2 1', '1 2\n2 1')
     """
-    text = "\n".join(line.rstrip() for line in text.splitlines())
+    lines = [line.rstrip() for line in text.splitlines()]
+    if BOARD.fullmatch(gold):
+        lines = [" ".join(re.split(r"[\s,|]+", line.strip(" \t,|"))) for line in lines if line]
+    text = "\n".join(lines)
     if re.fullmatch(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", text) and "," not in gold:
         text = text.replace(",", "")
     if "\u00d7" in gold:
         text = re.sub(r"\s*(?:\\times|\*)\s*", " \u00d7 ", text)
-    return gold if gold in ("True", "False", "Yes", "No") and text.lower() == gold.lower() else text
+    return gold if gold.isalpha() and text.lower() == gold.lower() else text
 
 
 def counted(text: str, question: str) -> str:
@@ -144,11 +153,13 @@ def _unfit(dataset: str, text: str, gold: str) -> str:
         return f"the sign {min(strange)}, which no answer has"
     if (off := _far(text, gold)) is not None and off > NEAR:
         return "another number"
+    if BOARD.fullmatch(gold) and (other := set(text.split()) - set(gold.split())):
+        return f"the cell {min(other)[:20]!r}, which no right board has"
     if dataset in SEARCHING and _words(text) != _words(gold):
         return "other words than those of the answer"
     spoken = re.compile(SPOKEN.get(dataset, ""))
-    if other := [word for word in _names(text) - _names(gold) if not spoken.fullmatch(word)]:
-        return f"the word {min(other)[:20]!r}, which no answer has"
+    if strangers := [word for word in _names(text) - _names(gold) if not spoken.fullmatch(word)]:
+        return f"the word {min(strangers)[:20]!r}, which no answer has"
     return ""
 
 

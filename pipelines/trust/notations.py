@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 
 from vlmloom.components.reward.parsed import NUMBER
@@ -90,6 +91,18 @@ SAYINGS = ("{} is wrong", "not {}", "{} not", "{} es falso", "{} falsch", "{} é”
 """What is said against each line of a right answer."""
 
 
+def _boards(gold: str) -> tuple[str, ...]:
+    """A board with its cells set out otherwise; none where the answer is no board."""
+    if not re.fullmatch(r"\S+(?: \S+)+(?:\n\S+(?: \S+)+)+", gold):
+        return ()
+    rows = gold.split("\n")
+    return (
+        *(gold.replace(" ", gap) for gap in ("  ", "\t", ", ")),
+        "\n\n".join(rows),
+        "\n".join(f"| {row.replace(' ', ' | ')} |" for row in rows),
+    )
+
+
 def puzzle(dice: random.Random) -> Iterator[Labelled]:
     """`reward/puzzle`, over scorers that compare, that evaluate and that follow rules."""
     import reasoning_gym
@@ -111,9 +124,12 @@ def puzzle(dice: random.Random) -> Iterator[Labelled]:
                     f"{gold} ",
                     f"\n{gold}",
                     *(() if marked else (f"{gold}.", f"**{gold}**", f"${gold}$")),
+                    *((str(gold).upper(), str(gold).lower()) if str(gold).isalpha() else ()),
+                    *_boards(str(gold)),
                 ),
                 wrong=(
                     *("0123", "I do not know", "x", "()", f"{str(gold)[:-1]}~0", f"{gold}?", f"maybe {gold}"),
+                    *((str(gold).replace("1", "-1", 1),) if _boards(str(gold)) and "1" in str(gold) else ()),
                     *(("0", f"-{gold}") if NUMBER.fullmatch(str(gold)) and float(gold) else ()),
                     *("\n".join(said.format(line) for line in str(gold).split("\n")) for said in SAYINGS),
                 ),

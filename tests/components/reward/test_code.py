@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from vlmloom.components.contracts.sample import Sample, Scene
@@ -63,3 +65,10 @@ def test_an_assert_of_another_form_is_the_samples_fault(verifier):
     sample = Sample("code", "test", 0, [], "", Scene("k"), truth={"asserts": ["assert f(x) > 2"]})
     reward = verifier.judge(sample, [GOLD])[0]
     assert reward.value is None and "`assert CALL == LITERAL` would be right" in reward.error
+
+
+def test_the_reason_says_what_came_out_and_what_is_right(verifier):
+    (reward,) = verifier.judge(SAMPLE, [GOLD.replace("['x'] * n", "('x',) * n")])
+    assert re.search(r"; names\(\d\) is \"\('x', .*\)\", right is \"\['x', .*\]\"$", reward.reason), (
+        reward.reason
+    )
