@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.blocks import apart, hue_likeness, match
+from vlmloom.components.reward.blocks import apart, hue_likeness, joined, match, shared
 from vlmloom.components.reward.code import fenced
 from vlmloom.components.reward.pictures import learned, structure
 from vlmloom.components.sandbox.browsers import BrowsersBusy, browsers
@@ -23,13 +23,15 @@ class Html(Verifier):
     `block` is the area of matched blocks of text among all of both pages; `text`, `position` and `colour` are
     the means over matched blocks of their texts' likeness, 1 - the distance of their middles, and CIEDE2000;
     the last term compares the pictures without their text. The gold page is `sample.answer`, or
-    `truth["html"]`; `truth["viewport"]` is (width, height) of the window.
+    `truth["html"]`; `truth["viewport"]` is (width, height) of the window. Blocks that are joined to resemble
+    one of the other page have the area and the colours of their parts; published are the area of the box
+    round them and a mean colour.
 
-    The part `design2code` is the mean of the five as published, a fifth of the last where no block is
-    matched. One word that resembles one word of the gold page brings that above a half. So in the value the
-    first four count by the share of text that is matched, on the page where that is less, and by the area
-    that the matched blocks of both have: the right words as dust are worth little. As one heap they are
-    worth more than they should be, since neighbours are joined until they fill it.
+    The part `design2code` is the mean of the five, else as published, a fifth of the last where no block is
+    matched. One word that resembles one word of the gold page brings that above a half, and all words as one
+    heap to nine tenths. So in the value the first four count by the share that both pages have of the area
+    of text that either has, to which joined blocks add as far as they fill the box round them
+    (`blocks.shared`). The right words as dust are worth little, and as a heap what a page without words is.
 
     The last term is the likeness of the pictures by a model whose weights are given: `image_clip` among the
     parts for one of open_clip's, as published, `image_timm` for one of timm's. Without weights it is SSIM,
@@ -88,17 +90,19 @@ class Html(Verifier):
         likeness = learned(self.clip_model, self.clip_weights) if self.clip_weights else structure
         name = self.last_term
         image = likeness(found.bare, gold.bare)
-        pairs = match(gold.blocks, found.blocks)
+        ours, theirs = joined(gold.blocks, found.blocks), joined(found.blocks, gold.blocks)
+        pairs = match(ours, theirs)
         parts = dict.fromkeys(("block", "text", "position", "colour"), 0.0)
         if not pairs and (gold.blocks or found.blocks):
-            parts |= {name: image, "design2code": 0.2 * image}
-            return Reward(0.2 * image, parts, "no block of text is matched")
+            parts |= {name: image, "design2code": image / 5}
+            return Reward(image / 5, parts, "no block of text is matched")
         if pairs:
-            ours, theirs = fsum(a.area for a, _, _ in pairs), fsum(b.area for _, b, _ in pairs)
-            whole, other = (fsum(block.area for block in look.blocks) for look in (gold, found))
-            parts["block"] = min(1.0, (ours + theirs) / (whole + other))
-            shared = fsum(min(a.area, b.area) for a, b, _ in pairs)
-            covered = min(1.0, ours / whole, theirs / other, shared / max(whole, other))
+            whole, other = (fsum(joint.area for joint in joints) for joints in (ours, theirs))
+            mine, yours = fsum(a.area for a, _, _ in pairs), fsum(b.area for _, b, _ in pairs)
+            parts["block"] = (mine + yours) / (whole + other)
+            # Text without a partner counts on the page that has more of it.
+            either = fsum(max(a.area, b.area) for a, b, _ in pairs) + max(whole - mine, other - yours)
+            covered = fsum(shared(a, b) for a, b, _ in pairs) / either
             parts["text"] = sum(same for _, _, same in pairs) / len(pairs)
             parts["position"] = sum(1 - apart(a, b) for a, b, _ in pairs) / len(pairs)
             parts["colour"] = sum(hue_likeness(a, b) for a, b, _ in pairs) / len(pairs)

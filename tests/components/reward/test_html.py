@@ -6,7 +6,8 @@ from chromium_here import need_chromium
 from PIL import Image
 
 from vlmloom.components.contracts.sample import Sample, Scene
-from vlmloom.components.reward.blocks import match
+from vlmloom.components.reward import blocks
+from vlmloom.components.reward.blocks import Joint, hue_likeness, joined, match
 from vlmloom.components.reward.html import Html
 from vlmloom.components.reward.pictures import gained, structure
 from vlmloom.components.sandbox import browsers as shared
@@ -126,24 +127,46 @@ def block(text, x=0.0, y=0.0):
     return Block(text, (x, y, x + 0.1, y + 0.1), (0, 0, 0))
 
 
-def test_neighbours_are_merged_where_that_is_more_alike():
-    pairs = match([block("one two"), block("six")], [block("one"), block("two", 0.1), block("six")])
-    assert [(a.text, b.text, same) for a, b, same in pairs] == [
-        ("one two", "one two", 1.0),
-        ("six", "six", 1.0),
-    ]
+def pairs(gold, found):
+    """The texts that are matched, and how alike they are."""
+    return [(a.text, b.text, same) for a, b, same in match(joined(gold, found), joined(found, gold))]
+
+
+def test_neighbours_are_joined_where_that_is_more_alike():
+    found = pairs([block("one two"), block("six")], [block("one"), block("two", 0.1), block("six")])
+    assert found == [("one two", "one two", 1.0), ("six", "six", 1.0)]
 
 
 def test_equal_texts_are_told_apart_by_their_neighbours():
     gold = [block("red"), block("same", y=0.1), block("blue", y=0.2), block("same", y=0.3)]
-    found = [block("same"), block("red"), block("same"), block("blue")]
-    assert (gold[1], found[2], 1.0) in match(gold, found)
+    found = [block("same", y=0.5), block("red"), block("same", y=0.7), block("blue")]
+    places = {a.box[1]: b.box[1] for a, b, _ in match(joined(gold, found), joined(found, gold))}
+    assert places[0.1] == 0.7
+
+
+def test_a_joint_has_the_area_of_its_parts_and_is_worth_as_much_as_they_fill():
+    whole = Joint((Block("one two", (0.0, 0.0, 0.2, 0.1), (0, 0, 0)),))
+    beside, spread = Joint((block("one"), block("two", 0.1))), Joint((block("one"), block("two", 0.9, 0.9)))
+    assert [beside.area, spread.area, spread.hull] == pytest.approx([0.02, 0.02, 1])
+    assert blocks.shared(whole, whole) == whole.area and blocks.shared(whole, beside) == pytest.approx(0.02)
+    assert blocks.shared(whole, spread) == blocks.shared(spread, whole) == 0
+    gaps = [blocks.shared(whole, Joint((block("one"), block("two", x)))) for x in (0.1, 0.12, 0.15, 0.2, 0.3)]
+    assert gaps == sorted(gaps, reverse=True) and gaps[1] > 0.8 * gaps[0] and gaps[3] < 0.4 * gaps[0]
+    nested = Joint((whole.parts[0], block("two")))
+    assert nested.area == whole.area and nested.solid == 1
+
+
+def test_the_colours_of_a_joint_are_all_compared():
+    red, blue = (Block("a", (0, 0, 1, 1), colour) for colour in ((200, 0, 0), (0, 0, 200)))
+    one, both = Joint((red,)), Joint((red, blue))
+    assert hue_likeness(one, one) == 1
+    assert hue_likeness(one, both) == pytest.approx((1 + hue_likeness(one, Joint((blue,)))) / 2)
 
 
 def test_many_long_texts_are_matched_soon():
     ours, theirs = ([block("ab " * 160 + f"{word} {n}") for n in range(100)] for word in ("red", "blue"))
     began = time.process_time()
-    assert len(match(ours, theirs)) == 100
+    assert len(pairs(ours, theirs)) == 100
     assert time.process_time() - began < 2
 
 
