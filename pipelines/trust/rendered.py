@@ -72,6 +72,15 @@ def page(dice: random.Random) -> Iterator[Labelled]:
                 "in a field": f"<textarea rows=2 cols=8>{words}</textarea>",
                 "words of a picture": f"<img alt='{words}' src=x>",
                 "wall of words": f"<p>{words} </p>" * 100,
+                "heap": f"<p>{words}</p>",
+                "heap in a heading": f"<h1>{words}</h1>",
+                "heap without a tag": words,
+                "heap as typed": f"<pre>{title}\n{words.removeprefix(title)}</pre>",
+                "heap in its colours": f"<body style='background:{ground};color:{colour}'>{words}",
+                "half a heap": f"<p>{words[: len(words) // 2]}</p>",
+                "heap, line by line": "<br>".join(
+                    (title, "The quick brown fox jumps", f"over the lazy {word}", f"Twelve {word}s")
+                ),
                 "one word a block": "".join(f"<i>{one}</i><br>" for one in words.split()),
                 "alphabet": "<p>a b c d e f g h i j k l m n o p q r s t u v w x y z</p>" * 20,
                 "written by a script": f"<script>document.write({gold!r})</script>",
@@ -99,6 +108,8 @@ def page(dice: random.Random) -> Iterator[Labelled]:
                 gold,
                 gold.replace(f"over the lazy {word}", ""),
                 gold.replace(f"over the lazy {word}", "").replace("The quick brown fox jumps", ""),
+                f"<p>{words}</p>",
+                f"<p>{words[: len(words) // 2]}</p>",
                 "<body></body>",
             ),
         )
