@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import fsum
 
 import numpy as np
 
-from vlmloom.components.sandbox.look import Block
+from vlmloom.components.sandbox.look import Block, Box, around
 from vlmloom.registry.errors import UserError
 
 BONUS = 0.1
@@ -33,36 +32,54 @@ class Joint:
         return " ".join(part.text for part in self.parts)
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
-        """The box round the parts: x1, y1, x2, y2 as shares of the page."""
-        left, top, right, bottom = zip(*(part.box for part in self.parts), strict=True)
-        return min(left), min(top), max(right), max(bottom)
+    def lines(self) -> tuple[Box, ...]:
+        """Those of the parts."""
+        return tuple(line for part in self.parts for line in part.lines)
 
     @property
-    def hull(self) -> float:
-        """The area of the box, as a share of the page."""
-        x1, y1, x2, y2 = self.box
-        return (x2 - x1) * (y2 - y1)
+    def box(self) -> Box:
+        """The box round all lines."""
+        return around(self.lines)
 
     @property
     def area(self) -> float:
-        """What the parts cover, as a share of the page: their sum, where they overlap at most the box."""
-        return min(self.hull, fsum(part.area for part in self.parts))
+        """What its lines cover, as a share of the page."""
+        return covered(self.lines, self.lines)[0]
 
-    @property
-    def solid(self) -> float:
-        """How much more of the box is covered than is not, as a share of it, not below 0; 1 for one part."""
-        return max(0.0, 2 * self.area / self.hull - 1)
+
+def covered(boxes: Sequence[Box], others: Sequence[Box]) -> tuple[float, float]:
+    """The area that both of two sets of boxes cover, and the area that either does.
+
+    >>> covered([(0, 0, 2, 1)], [(1, 0, 3, 1), (1, 0, 2, 1)])
+    (1.0, 3.0)
+    """
+    edges = np.array([*boxes, *others], dtype=np.float64)
+    across, down = np.unique(edges[:, ::2]), np.unique(edges[:, 1::2])
+    cells = np.zeros((2, len(down) - 1, len(across) - 1), bool)
+    for own, page in zip(cells, (boxes, others), strict=True):
+        for x1, y1, x2, y2 in page:
+            own[slice(*np.searchsorted(down, (y1, y2))), slice(*np.searchsorted(across, (x1, x2)))] = True
+    areas = np.diff(down)[:, None] * np.diff(across)
+    return float(areas[cells.all(0)].sum()), float(areas[cells.any(0)].sum())
 
 
 def shared(one: Joint, other: Joint) -> float:
     """The area that two joints have in common, as a share of the page.
 
-    It is the lesser of theirs, by how solid the less solid is. A paragraph in two spans fills its box, and is
-    the paragraph. The blocks of a whole page that are joined, since one heap of words on the other page has
-    all of theirs, lie far apart, and the heap is none of them.
+    It is the lesser of theirs where both are one block: a paragraph may be broken into lines anywhere. What
+    is joined of several has a layout. There it counts as far as the lines of both, one laid upon the other,
+    middle on middle, cover more of the same than not. A paragraph in two spans is the paragraph, and a list
+    with line breaks the list; a whole page whose blocks are joined, since the other page has all its words in
+    one heap, lies otherwise.
     """
-    return min(one.area, other.area) * min(one.solid, other.solid)
+    area = min(one.area, other.area)
+    if len(one.parts) == len(other.parts) == 1:
+        return area
+    (a, b, c, d), (e, f, g, h) = one.box, other.box
+    right, below = (a + c - e - g) / 2, (b + d - f - h) / 2
+    laid = [(x1 + right, y1 + below, x2 + right, y2 + below) for x1, y1, x2, y2 in other.lines]
+    both, either = covered(one.lines, laid)
+    return area * max(0.0, 2 * both / either - 1)
 
 
 def likeness(one: Sequence[Joint], other: Sequence[Joint]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from vlmloom.components.sandbox.page import Page
 
 MOST = 200
-"""Blocks of a page that are looked at, the largest first."""
+"""Blocks of a page that are looked at, the largest first, and lines of a block, the first ones."""
 
 BLOCKS = """(() => {
     const found = new Map();
@@ -24,24 +25,25 @@ BLOCKS = """(() => {
         if (!parent.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
         const range = document.createRange();
         range.selectNodeContents(node);
-        const r = range.getBoundingClientRect();
-        if (r.width < 1 || r.height < 1) continue;
-        const x1 = r.left + scrollX, y1 = r.top + scrollY, old = found.get(parent);
+        const lines = [...range.getClientRects()].slice(0, MOST).map(r => [
+            r.left + scrollX, r.top + scrollY, r.right + scrollX, r.bottom + scrollY
+        ]).filter(([x1, y1, x2, y2]) => x2 - x1 >= 1 && y2 - y1 >= 1);
+        if (!lines.length) continue;
+        const old = found.get(parent);
         if (old) {
             old.text += ' ' + text;
-            old.box = [Math.min(old.box[0], x1), Math.min(old.box[1], y1),
-                       Math.max(old.box[2], x1 + r.width), Math.max(old.box[3], y1 + r.height)];
+            old.lines = [...old.lines, ...lines].slice(0, MOST);
         } else {
             // Drawn, since a colour may be written in any space.
             pen.clearRect(0, 0, 1, 1);
             pen.fillStyle = getComputedStyle(parent).color;
             pen.fillRect(0, 0, 1, 1);
             const colour = [...pen.getImageData(0, 0, 1, 1).data.slice(0, 3)];
-            found.set(parent, {text, colour, box: [x1, y1, x1 + r.width, y1 + r.height]});
+            found.set(parent, {text, colour, lines});
         }
     }
     return [...found.values()];
-})()"""
+})()""".replace("MOST", str(MOST))
 BARE = """(() => {
     const style = document.createElement('style');
     style.textContent = `*, ::before, ::after, ::placeholder, ::marker { color: transparent !important;
@@ -51,24 +53,39 @@ BARE = """(() => {
 })()"""
 
 
+Box = tuple[float, float, float, float]
+"""x1, y1, x2, y2."""
+
+
 @dataclass(frozen=True)
 class Block:
     """A piece of text.
 
     Attributes:
         text: with single spaces.
-        box: x1, y1, x2, y2 as shares of the page.
+        lines: of at least one line, the box round its words: x1, y1, x2, y2 as shares of the page.
         colour: red, green and blue from 0 to 255.
     """
 
     text: str
-    box: tuple[float, float, float, float]
+    lines: tuple[Box, ...]
     colour: tuple[float, float, float]
 
     @property
+    def box(self) -> Box:
+        """The box round all lines."""
+        return around(self.lines)
+
+    @property
     def area(self) -> float:
-        """As a share of the page."""
+        """That of the box, as a share of the page."""
         return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+
+def around(boxes: Sequence[Box]) -> Box:
+    """The box round boxes."""
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return min(left), min(top), max(right), max(bottom)
 
 
 @dataclass(frozen=True)
@@ -113,13 +130,19 @@ def look(page: Page, html: str, width: int, height: int) -> Look:
     blocks = []
     high, wide = change.shape
     for one in found:
-        x1, y1, x2, y2 = one["box"]
-        x1, x2, y1, y2 = max(0.0, x1), min(float(wide), x2), max(0.0, y1), min(float(high), y2)
-        inner = change[int(y1) : int(y2) + 1, int(x1) : int(x2) + 1]
+        lines = [
+            (max(0.0, x1), max(0.0, y1), min(float(wide), x2), min(float(high), y2))
+            for x1, y1, x2, y2 in one["lines"]
+        ]
+        lines = [(x1, y1, x2, y2) for x1, y1, x2, y2 in lines if x2 > x1 and y2 > y1]
+        if not lines:
+            continue
+        x1, y1, x2, y2 = map(int, around(lines))
+        inner = change[y1 : y2 + 1, x1 : x2 + 1]
         # Text in the colour of its ground, behind something, or off the page shows nothing.
-        if x2 > x1 and y2 > y1 and inner.size and inner.max() >= 24:
-            box = (x1 / wide, y1 / high, x2 / wide, y2 / high)
-            blocks.append(Block(one["text"][:2000], box, tuple(one["colour"])))
+        if inner.size and inner.max() >= 24:
+            shares = tuple((x1 / wide, y1 / high, x2 / wide, y2 / high) for x1, y1, x2, y2 in lines)
+            blocks.append(Block(one["text"][:2000], shares, tuple(one["colour"])))
     if len(blocks) > MOST:
         least = sorted((block.area for block in blocks), reverse=True)[MOST - 1]
         blocks = [block for block in blocks if block.area >= least][:MOST]

@@ -124,7 +124,7 @@ def test_what_cannot_be_drawn_is_wrong_only_where_the_gold_page_can_be(verifier,
 
 
 def block(text, x=0.0, y=0.0):
-    return Block(text, (x, y, x + 0.1, y + 0.1), (0, 0, 0))
+    return Block(text, ((x, y, x + 0.1, y + 0.1),), (0, 0, 0))
 
 
 def pairs(gold, found):
@@ -144,20 +144,29 @@ def test_equal_texts_are_told_apart_by_their_neighbours():
     assert places[0.1] == 0.7
 
 
-def test_a_joint_has_the_area_of_its_parts_and_is_worth_as_much_as_they_fill():
-    whole = Joint((Block("one two", (0.0, 0.0, 0.2, 0.1), (0, 0, 0)),))
+def test_a_joint_counts_as_far_as_it_lies_like_its_partner():
+    whole = Joint((Block("one two", ((0.0, 0.0, 0.2, 0.1),), (0, 0, 0)),))
     beside, spread = Joint((block("one"), block("two", 0.1))), Joint((block("one"), block("two", 0.9, 0.9)))
-    assert [beside.area, spread.area, spread.hull] == pytest.approx([0.02, 0.02, 1])
+    assert [beside.area, spread.area, whole.area] == pytest.approx([0.02, 0.02, 0.02])
     assert blocks.shared(whole, whole) == whole.area and blocks.shared(whole, beside) == pytest.approx(0.02)
     assert blocks.shared(whole, spread) == blocks.shared(spread, whole) == 0
-    gaps = [blocks.shared(whole, Joint((block("one"), block("two", x)))) for x in (0.1, 0.12, 0.15, 0.2, 0.3)]
+    gaps = [blocks.shared(whole, Joint((block("one"), block("two", x)))) for x in (0.1, 0.11, 0.12, 0.15)]
     assert gaps == sorted(gaps, reverse=True) and gaps[1] > 0.8 * gaps[0] and gaps[3] < 0.4 * gaps[0]
-    nested = Joint((whole.parts[0], block("two")))
-    assert nested.area == whole.area and nested.solid == 1
+
+
+def test_a_list_lies_like_its_lines_wherever_it_stands():
+    lines = tuple((0.0, 0.1 * row, 0.1 + 0.1 * row, 0.1 * row + 0.05) for row in range(4))
+    moved = tuple((x1 + 0.3, y1 + 0.2, x2 + 0.3, y2 + 0.2) for x1, y1, x2, y2 in lines)
+    items = Joint(tuple(Block(str(row), (line,), (0, 0, 0)) for row, line in enumerate(lines)))
+    broken = Joint((Block("0 1 2 3", moved, (0, 0, 0)),))
+    filled = Joint((Block("0 1 2 3", ((0.0, 0.0, 0.4, 0.35),), (0, 0, 0)),))
+    assert blocks.shared(items, broken) == pytest.approx(items.area)
+    assert blocks.shared(items, filled) == 0
+    assert blocks.shared(broken, broken) == broken.area
 
 
 def test_the_colours_of_a_joint_are_all_compared():
-    red, blue = (Block("a", (0, 0, 1, 1), colour) for colour in ((200, 0, 0), (0, 0, 200)))
+    red, blue = (Block("a", ((0, 0, 1, 1),), colour) for colour in ((200, 0, 0), (0, 0, 200)))
     one, both = Joint((red,)), Joint((red, blue))
     assert hue_likeness(one, one) == 1
     assert hue_likeness(one, both) == pytest.approx((1 + hue_likeness(one, Joint((blue,)))) / 2)

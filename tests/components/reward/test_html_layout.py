@@ -108,4 +108,14 @@ def test_a_paragraph_that_is_split_or_wraps_otherwise_stays_nearly_whole(worth, 
         put(gold, place, f"<div>{first}</div><div>{second}</div>"),
         put(gold, place, f"<span style='display:inline-block;max-width:120px'>{first} {second}</span>"),
     )
-    assert min(spans, blocks) > 0.92 and narrow > 0.95
+    assert spans > 0.98 and blocks > 0.85 and narrow > 0.95
+
+
+@pytest.mark.browser
+def test_a_list_with_line_breaks_is_the_list(worth):
+    gold = page(0)
+    found = re.search(r"<ul[^>]*>.*?</ul>", gold, re.S)
+    items = re.findall(r"<li[^>]*>(.*?)</li>", found[0])
+    style = "line-height:20px;font-size:13px;padding-left:20px"
+    broken = gold.replace(found[0], f"<div style='{style}'>{'<br>'.join(items)}</div>")
+    assert len(items) > 1 and worth(0, broken)[0] > 0.98
