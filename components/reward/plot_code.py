@@ -12,7 +12,7 @@ from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.code import fenced
 from vlmloom.components.reward.pictures import gained, structure
-from vlmloom.components.sandbox.figure import Figure, NotPlotted, Series, plotted
+from vlmloom.components.sandbox.figure import HEIGHT, Figure, NotPlotted, Series, plotted
 from vlmloom.registry import register
 
 WEIGHTS = {"data": 0.6, "text": 0.15, "colour": 0.1, "picture": 0.15}
@@ -22,14 +22,16 @@ WEIGHTS = {"data": 0.6, "text": 0.15, "colour": 0.1, "picture": 0.15}
 class PlotCode(Verifier):
     """Matplotlib code run in the sandbox: its data, words, colours and picture beside those of the gold code.
 
-    `data` pairs what is plotted, by kind, and takes for each point how near its value is, as a share of the
-    gold ones' span, times how near its place is, where words have to be the same; `text` is the F1 of words
-    in titles, labels, ticks and legend; `colour` the nearness of the pairs' colours, times that of their
-    data; `picture` structural similarity, counted from what an empty sheet gets, and worth the share of
-    data that is right: bars under each other's words look alike. The gold code is `sample.answer`.
+    `data` pairs what is seen, by kind, and takes for each mark how near its value is, on the scale of the
+    largest gold one, times how near its place is, where words have to be the same; all of that counts as far
+    as the values differ from each other like the gold ones (`told`), which values all alike never do. `text`
+    is the F1 of words in titles, labels, ticks and legend; `colour` the nearness of the pairs' colours, times
+    that of their data; `picture` structural similarity, counted from what an empty sheet gets, and worth the
+    share of data that is right: bars under each other's words look alike. The gold code is `sample.answer`.
 
     The weights are ours. ChartMimic's low-level scores (arXiv 2406.09961) compare words, kinds, colours and
-    layout, and no values; pairing a value with its words follows DePlot's RMS (arXiv 2212.10505).
+    layout, and no values; pairing a value with its words and taking its error relative to the gold one follow
+    DePlot's RMS (arXiv 2212.10505).
     """
 
     def score(self, sample: Sample, response: str) -> Reward:
@@ -39,6 +41,8 @@ class PlotCode(Verifier):
             found = plotted(fenced(response, "python"))
         except NotPlotted as error:
             return Reward(0.0, reason=str(error))
+        if found.hidden and not gold.hidden:
+            return Reward(0.0, reason="nothing of what is plotted can be seen")
         parts = compared(found, gold)
         counted = parts | {"picture": parts["picture"] * parts["data"]}
         value = min(1.0, sum(weight * counted[name] for name, weight in WEIGHTS.items()))
@@ -62,56 +66,85 @@ def compared(found: Figure, gold: Figure) -> dict[str, float]:
     """The four terms, each from 0 to 1."""
     from scipy.optimize import linear_sum_assignment
 
-    same = np.array([[near(a, b) for b in gold.series] for a in found.series])
+    same, alike = np.array([[near(a, b) for b in gold.series] for a in found.series]).transpose(2, 0, 1)
     rows, columns = linear_sum_assignment(-same)
     most = max(same.shape)
-    colour = [hue(found.series[row], gold.series[column]) * same[row, column]
-              for row, column in zip(rows, columns, strict=True)]  # fmt: skip
     return {
         "data": float(same[rows, columns].sum()) / most,
         "text": words(found.texts, gold.texts),
-        "colour": float(sum(colour)) / most,
+        "colour": float((same * alike)[rows, columns].sum()) / most,
         "picture": gained(structure, found.picture, gold.picture),
     }
 
 
-def near(found: Series, gold: Series) -> float:
-    """How near two series are: 0 for another kind, 1 for the same points.
+def near(found: Series, gold: Series) -> tuple[float, float]:
+    """How near the data of two series are, and their colours: 0 for another kind, 1 for the same marks.
 
-    Points of one word are pairs; others are in their order.
+    Marks of one word, or of the nearest places, are pairs. Of points both coordinates are values.
     """
+    from scipy.optimize import linear_sum_assignment
+
     if found.kind != gold.kind:
-        return 0.0
-    ours, theirs = list(zip(found.x, found.y, strict=True)), list(zip(gold.x, gold.y, strict=True))
-    places = span([place for place in gold.x if isinstance(place, float)])
-    values, total = span(gold.y), 0.0
-    for place, value in theirs:
-        same = next((one for one in ours if one[0] == place), None) if isinstance(place, str) else None
-        if pair := same or next((one for one in ours if not isinstance(place, str)), None):
-            ours.remove(pair)
-            total += off(pair[0], place, places) * off(pair[1], value, values)
-    return total / max(len(found.y), len(gold.y))
+        return 0.0, 0.0
+    places, heights = apart(found.x, gold.x), apart(found.y, gold.y)
+    points = gold.kind == "scatter" and all(isinstance(one, float) for one in (*found.x, *gold.x))
+    rows, columns = linear_sum_assignment(places**2 + (1 if points else 1e-3) * heights**2)
+    right = np.ones(len(rows)) if points else off(places[rows, columns])
+    differences = 1.0
+    for ours, theirs in ((found.y, gold.y), (found.x, gold.x))[: 1 + points]:
+        values = np.array(theirs, float)
+        largest = max(float(np.abs(values).max()), 1e-12)
+        error = np.clip(np.array(ours, float)[rows] / largest, -1e9, 1e9) - values[columns] / largest
+        right, differences = right * off(error), differences * told(error, values / largest)
+    hues = np.abs(np.array(found.colours)[rows] - np.array(gold.colours)[columns])
+    return float(right.sum()) / max(len(found.y), len(gold.y)) * differences, 1 - float(hues.mean())
 
 
-def span(values: Sequence[float]) -> float:
-    """The range of values, never 0."""
-    return max(float(np.ptp(values)), 1e-3 * float(np.abs(values).max()), 1e-12) if values else 1.0
+def apart(found: Sequence[float | str], gold: Sequence[float | str]) -> np.ndarray:
+    """How far each is from each, `[found, gold]`: numbers in spans of the gold ones, words 0 or very far.
 
-
-def off(found: float | str, gold: float | str, span: float) -> float:
-    """1 for the same value or word; a tenth of the span off is half right.
-
-    >>> off(3.0, 2.0, 10.0), off("a", "b", 1.0), off("a", "a", 1.0)
-    (0.5, 0.0, 1.0)
+    >>> apart((1.0, 3.0, "a"), (1.0, 5.0)).tolist()
+    [[0.0, 1.0], [0.5, 0.5], [10000.0, 10000.0]]
     """
-    if isinstance(found, str) or isinstance(gold, str):
-        return float(found == gold)
-    return 1 / (1 + (10 * min(abs(found - gold) / span, 1e9)) ** 2)
+    ours, theirs = ([one if isinstance(one, float) else np.nan for one in side] for side in (found, gold))
+    numbers = [one for one in gold if isinstance(one, float)]
+    span = max(float(np.ptp(numbers)), 1e-3 * float(np.abs(numbers).max()), 1e-12) if numbers else 1.0
+    with np.errstate(over="ignore"):
+        distance = np.abs(np.subtract.outer(ours, theirs)) / span
+    same = [[one == other for other in gold] for one in found]
+    return np.where(same, 0.0, np.fmin(distance, 1e4))
 
 
-def hue(found: Series, gold: Series) -> float:
-    """1 - the mean difference of the colours."""
-    return 1 - float(np.abs(np.array(found.colour[:3]) - np.array(gold.colour[:3])).mean())
+def off(error: np.ndarray) -> np.ndarray:
+    """1 for no error; a tenth of the scale is half right.
+
+    >>> off(np.array([0.0, -0.1])).tolist()
+    [1.0, 0.5]
+    """
+    return 1 / (1 + (10 * error) ** 2)
+
+
+def told(error: np.ndarray, gold: np.ndarray) -> float:
+    """How much of what tells the gold values from each other is there: 0 for equal values, 1 for no error.
+
+    An error that all share tells them apart as well. Of the others, one as large as what the gold values
+    typically deviate from their mean is half right, and the whole counts from what the mean everywhere gets.
+    What differs by less than a pixel of the picture cannot be seen, and is not asked for.
+
+    Args:
+        error: of the values that are there, `[pairs]`, as shares of the largest gold value.
+        gold: all values, `[marks]`, likewise.
+
+    >>> values = np.array([0.5, 0.7, 1.0])
+    >>> told(0.2 * values, values) > 0.9, told(0.7 - values, values) < 0.1, told(0 * values, values)
+    (True, True, 1.0)
+    """
+    deviations = np.maximum(np.abs(gold - gold.mean()), 1 / HEIGHT)
+    typical = np.sqrt((deviations**2).mean())
+    right, base = (
+        float((1 / (1 + (one / typical) ** 4)).mean()) for one in (error - error.mean(), deviations)
+    )
+    return max(0.0, (right - base) / (1 - base))
 
 
 def words(found: Sequence[str], gold: Sequence[str]) -> float:

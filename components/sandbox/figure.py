@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import json
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,72 +21,126 @@ WIDTH, HEIGHT = INCHES[0] * DPI, INCHES[1] * DPI
 """Pixels of every figure, whatever size the code asks for, so that two can be compared."""
 
 KINDS = ("line", "bar", "barh", "scatter", "pie")
-MOST = 250
-"""Series of one axes, at least."""
+MARKS = 1000
+"""Of a figure with more nothing counts, so that what is not looked at is no place to hide in."""
 
 DESCRIBE = f"""
 def _figure_described():
     import json
     import matplotlib.pyplot as plt
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import PathCollection
-    from matplotlib.colors import to_rgb, to_rgba
+    from matplotlib.colors import to_hex
     from matplotlib.container import BarContainer
     from matplotlib.category import StrCategoryFormatter
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Wedge
     from matplotlib.ticker import FixedFormatter, FuncFormatter
 
-    def numbers(values):
-        return [float(value) for value in list(values)[:500]]
+    def numbers(axis, values):
+        sign = -1 if axis.get_inverted() else 1
+        return [sign * float(f'{{float(value):.9g}}') for value in values]
 
     def places(axis, values):
         words = {{}}
         if isinstance(axis.get_major_formatter(), (FixedFormatter, FuncFormatter, StrCategoryFormatter)):
             ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels())
             words = {{round(float(place), 6): word.get_text()[:200] for place, word in ticks}}
-        return [words.get(round(value, 6)) or value for value in numbers(values)]
+        return [words.get(round(value, 6)) or number for value, number in zip(values, numbers(axis, values))]
 
-    def within(axes, x, y):
+    def inside(axes, x, y):
         (left, right), (low, high) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
-        inside = [left <= one <= right and low <= other <= high for one, other in zip(x, y)]
-        return 2 * sum(inside) >= len(inside)
+        return [left <= one <= right and low <= other <= high for one, other in zip(x, y)]
 
-    def seen(one, color):
-        return one.get_visible() and to_rgba(color, one.get_alpha())[3] > 0.05
+    def near(axes, x, y):
+        column, row = axes.transData.transform((x, y))
+        column, row = int(column), {HEIGHT} - 1 - int(row)
+        return slice(max(row - 3, 0), row + 4), slice(max(column - 3, 0), column + 4)
+
+    def points(axes, one, xy, colours):
+        return [(axes, 'scatter', one, [x], [y], colour, near(axes, x, y))
+                for (x, y), colour, kept in zip(xy, colours, inside(axes, *xy.T)) if kept]
+
+    def marks(axes):
+        for line in axes.lines:
+            xy = np.asarray(line.get_xydata(), float)[:500]
+            drawn = line.get_linestyle() not in ('None', ' ', '') and line.get_linewidth() > 0 and len(xy) > 1
+            if drawn and 2 * sum(inside(axes, *xy.T)) >= len(xy):
+                yield axes, 'line', line, *xy.T, line.get_color(), everywhere
+            elif not drawn and line.get_marker() not in ('None', ' ', '', None):
+                hollow = str(line.get_markerfacecolor()) == 'none'
+                colour = line.get_markeredgecolor() if hollow else line.get_markerfacecolor()
+                yield from points(axes, line, xy, [colour] * len(xy))
+        for one in axes.containers:
+            for bar in one.patches if isinstance(one, BarContainer) else ():
+                box, flat = bar.get_bbox(), one.orientation == 'horizontal'
+                x, y = (box.x1, sum(box.intervaly) / 2) if flat else (sum(box.intervalx) / 2, box.y1)
+                if all(inside(axes, [x], [y])):
+                    kind, end = 'barh' if flat else 'bar', near(axes, x, y)
+                    yield axes, kind, bar, [x], [y], bar.get_facecolor(), end
+        for one in axes.collections:
+            if isinstance(one, PathCollection) and len(one.get_offsets()):
+                colours = one.get_facecolor() if len(one.get_facecolor()) else one.get_edgecolor()
+                xy = np.ma.filled(one.get_offsets().astype(float), np.nan)[:500]
+                yield from points(axes, one, xy, np.resize(colours, (len(xy), 4)))
+        for one in axes.patches:
+            if isinstance(one, Wedge):
+                yield axes, 'pie', one, [str(one.get_label())[:200]], [one.theta2 - one.theta1], \
+                    one.get_facecolor(), everywhere
+
+    def drawn():
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+
+    def show(artists, visible):
+        for one in artists:
+            one.set_visible(visible)
+
+    def paint(one, number):
+        colour = to_hex([number // 65536 / 255, number // 256 % 256 / 255, number % 256 / 255])
+        one.set(alpha=None, antialiased=False, path_effects=[])
+        if isinstance(one, Line2D):
+            hollow = str(one.get_markerfacecolor()) == 'none'
+            one.set(color=colour, markeredgecolor=colour, markerfacecolor='none' if hollow else colour)
+            return
+        if isinstance(one, PathCollection):
+            one.set_array(None)
+        face, edge = (np.reshape(part, (-1, 4)) for part in (one.get_facecolor(), one.get_edgecolor()))
+        face, edge = (colour if part[:, 3:].any() else 'none' for part in (face, edge))
+        one.set(facecolor=face, edgecolor=edge)
+
+    def shown(found):
+        # What the marks change, with all that is drawn and alone; and which of them is uppermost where. Bars
+        # and points are looked for where they are read, bars at their ends.
+        artists = {{one for _, _, one, *_ in found}}
+        rest = [one for part in (figure, *figure.axes) for one in part.get_children()
+                if one is not part.patch and one not in figure.axes and one not in artists]
+        whole = drawn()
+        show(artists, False)
+        seen = abs(whole - drawn()).max(2) > 12
+        show(rest, False)
+        sheet = drawn()
+        show(artists, True)
+        alone = abs(drawn() - sheet).max(2) > 12
+        # Points may lie on each other, and all of them have one number; other marks have one each.
+        keys = [axes if kind == 'scatter' else one for axes, kind, one, *_ in found]
+        numbered = {{key: number for number, key in enumerate(dict.fromkeys(keys), 1)}}
+        for key, (_, _, one, *_) in zip(keys, found):
+            paint(one, numbered[key])
+        top = drawn() @ [65536, 256, 1]
+        for key, mark in zip(keys, found):
+            own = alone[mark[-1]] & (top[mark[-1]] == numbered[key])
+            if own.any() and 2 * (own & seen[mark[-1]]).sum() >= own.sum():
+                yield mark
 
     figure = plt.gcf()
     figure.set_size_inches{INCHES}
     figure.set_layout_engine('constrained')
     figure.savefig('out.png', dpi={DPI})
-    series, texts = [], []
-    for axes in [one for one in figure.axes if one.get_visible()][:4]:
-        for line in axes.lines[:50]:
-            x, y = line.get_xydata().T.tolist()
-            color = line.get_color()
-            if seen(line, color) and within(axes, x, y):
-                series.append(['line', places(axes.xaxis, x), numbers(y), to_rgb(color)])
-        for one in axes.containers[:50]:
-            if isinstance(one, BarContainer) and one.patches:
-                flat = one.orientation == 'horizontal'
-                kind, color = 'barh' if flat else 'bar', one.patches[0].get_facecolor()
-                long = [bar.get_bbox().x1 if flat else bar.get_bbox().y1 for bar in one.patches]
-                middle = [sum(bar.get_bbox().intervaly if flat else bar.get_bbox().intervalx) / 2
-                          for bar in one.patches]
-                shown = within(axes, long, middle) if flat else within(axes, middle, long)
-                middle = places(axes.yaxis if flat else axes.xaxis, middle)
-                if shown and seen(one.patches[0], color):
-                    series.append([kind, middle, numbers(long), to_rgb(color)])
-        for one in axes.collections[:50]:
-            if isinstance(one, PathCollection):
-                points = sorted(map(tuple, one.get_offsets().tolist()))
-                color = one.get_facecolor()[0]
-                x, y = zip(*points) if points else ((), ())
-                if seen(one, color) and within(axes, x, y):
-                    series.append(['scatter', numbers(x), numbers(y), to_rgb(color)])
-        wedges = [one for one in axes.patches[:50] if isinstance(one, Wedge) and one.get_visible()]
-        if wedges:
-            beside = [str(one.get_label())[:200] for one in wedges]
-            wedges = [one.theta2 - one.theta1 for one in wedges]
-            series.append(['pie', beside, numbers(wedges), (0, 0, 0)])
+    sheets = [one for one in figure.axes if one.get_visible()][:4]
+    texts = []
+    for axes in sheets:
         texts += [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]
         texts += [one.get_text() for one in axes.texts[:50]]
         for axis in (axes.xaxis, axes.yaxis):
@@ -92,25 +148,51 @@ def _figure_described():
             texts += [word for word in words if not word[-1:].isdigit()]
         if axes.get_legend():
             texts += [one.get_text() for one in axes.get_legend().get_texts()]
-    return json.dumps([series, [text for text in texts if text]])
+    figure.set_layout_engine('none')
+    figure.dpi = {DPI}
+    canvas, everywhere = FigureCanvasAgg(figure), (slice(None), slice(None))
+    drawings = [mark for axes in sheets for mark in marks(axes) if mark[2].get_visible()]
+    if len(drawings) > {MARKS}:
+        raise ValueError('more than {MARKS} marks')
+    uncovered = list(shown(drawings))
+    found = {{}}
+    for axes, kind, one, x, y, colour, _ in uncovered or drawings:
+        series = found.setdefault((axes, kind, one if kind == 'line' else None), ([], [], []))
+        series[0].extend(x)
+        series[1].extend(y)
+        series[2].extend([to_hex(colour)] * len(y))
+    series = []
+    for (axes, kind, _), (x, y, colours) in found.items():
+        if kind == 'barh':
+            x, y = places(axes.yaxis, y), numbers(axes.xaxis, x)
+        elif kind != 'pie':
+            x, y = places(axes.xaxis, x), numbers(axes.yaxis, y)
+        series.append([sheets.index(axes), kind, x, y, colours])
+    return json.dumps([series, [text for text in texts if text], not uncovered])
 """
+
+
+Mark: TypeAlias = tuple[float | str, float, tuple[float, float, float]]
 
 
 @dataclass(frozen=True)
 class Series:
-    """One thing that is plotted.
+    """Marks of one kind that a reader takes together.
+
+    Those are all bars, all points or all wedges of one axes, however many calls have drawn them, or one line.
 
     Attributes:
         kind: one of `KINDS`.
-        x: places along the axis: numbers, or the words that stand there; of a pie, the words beside it.
-        y: values, of bars where they end.
-        colour: red, green and blue from 0 to 1.
+        x: places along the axis, `[marks]`: numbers in units of the axis, or the words that stand there; of a
+            pie, the words beside it.
+        y: values, `[marks]`, in units of the axis, of bars where they end; degrees of a pie.
+        colours: red, green and blue of each mark from 0 to 1, `[marks][3]`.
     """
 
     kind: str
     x: tuple[float | str, ...]
     y: tuple[float, ...]
-    colour: tuple[float, ...]
+    colours: tuple[tuple[float, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -121,11 +203,13 @@ class Figure:
         picture: uint8 `[240, 320, 3]`.
         series: everything that is plotted and can be seen.
         texts: titles, labels, words at the axes and in the legend.
+        hidden: nothing of it can be seen, and `series` is what is drawn all the same.
     """
 
     picture: np.ndarray
     series: tuple[Series, ...]
     texts: tuple[str, ...]
+    hidden: bool = False
 
 
 class NotPlotted(ValueError):
@@ -149,16 +233,16 @@ def plotted(code: str) -> Figure:
     if run.error:
         raise NotPlotted(run.error)
     try:
-        series, texts = read_series(ast.literal_eval(run.values[0]))
+        series, texts, hidden = read_series(ast.literal_eval(run.values[0]))
         pixels = np.asarray(left(run.files.get("out.png")).resize((WIDTH, HEIGHT)))
     except (ValueError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError):
         raise NotPlotted("the code has tampered with what it leaves") from None
     if not any(one.y for one in series):
         raise NotPlotted("nothing is plotted")
-    return Figure(pixels, series, texts)
+    return Figure(pixels, series, texts, hidden)
 
 
-def read_series(text: str) -> tuple[tuple[Series, ...], tuple[str, ...]]:
+def read_series(text: str) -> tuple[tuple[Series, ...], tuple[str, ...], bool]:
     """What `_figure_described` says, which the code it describes may have forged.
 
     Points without a finite value are left out.
@@ -166,19 +250,57 @@ def read_series(text: str) -> tuple[tuple[Series, ...], tuple[str, ...]]:
     Raises:
         ValueError: it has another form; other errors of JSON, of unpacking and of numbers too.
     """
-    found, texts = json.loads(text)
-    if len(found) > 4 * MOST or len(texts) > 20 * MOST:
+    found, texts, hidden = json.loads(text)
+    if len(found) > MARKS or len(texts) > 5 * MARKS:
         raise ValueError("too much")
-    series = []
-    for kind, x, y, colour in found:
-        points = [(_place(one), float(other)) for one, other in zip(x, y, strict=True)]
-        points = [(one, other) for one, other in points if math.isfinite(other)]
-        red, green, blue = map(float, colour)
-        if kind not in KINDS or not all(0 <= one <= 1 for one in (red, green, blue)):
-            raise ValueError(f"no colour or kind: {colour!r}, {kind!r}")
-        places, values = (tuple(part) for part in (zip(*points, strict=True) if points else ((), ())))
-        series.append(Series(kind, places, values, (red, green, blue)))
-    return tuple(series), tuple(map(str, texts))
+    sheets: dict[int, list[Series]] = {}
+    for axes, kind, x, y, colours in found:
+        if kind not in KINDS:
+            raise ValueError(f"no kind: {kind!r}")
+        marks = [(_place(one), float(other), _colour(c)) for one, other, c in zip(x, y, colours, strict=True)]
+        series = _series(kind, [mark for mark in marks if math.isfinite(mark[1])])
+        sheets.setdefault(int(axes), []).append(series)
+    seen = tuple(one for series in sheets.values() for one in joined(series))
+    return seen, tuple(map(str, texts)), bool(hidden)
+
+
+def joined(series: Sequence[Series]) -> list[Series]:
+    """The series of one axes as they are seen, whoever has drawn them.
+
+    A line that begins where the one before it has ended goes on, and points on the vertices of lines are
+    their markers and no points.
+
+    >>> red = (1.0, 0.0, 0.0)
+    >>> line, more = (Series("line", (n, n + 1.0), (n, n + 1.0), (red, red)) for n in (0.0, 1.0))
+    >>> [one.x for one in joined([line, more, Series("scatter", (1.0,), (1.0,), (red,))])]
+    [(0.0, 1.0, 2.0)]
+    """
+    found: list[tuple[str, list[Mark]]] = [("", [])]
+    for one in series:
+        (kind, before), marks = found[-1], list(zip(one.x, one.y, one.colours, strict=True))
+        if marks and one.kind == kind == "line" and before[-1][:2] == marks[0][:2]:
+            before.extend(marks[1:])
+        else:
+            found.append((one.kind, marks))
+    vertices = {mark[:2] for kind, marks in found if kind == "line" for mark in marks}
+    for kind, marks in found:
+        if kind == "scatter":
+            marks[:] = [mark for mark in marks if mark[:2] not in vertices]
+    return [_series(kind, marks) for kind, marks in found if marks]
+
+
+def _series(kind: str, marks: Sequence[Mark]) -> Series:
+    """Marks as columns."""
+    x, y, colours = zip(*marks, strict=True) if marks else ((), (), ())
+    return Series(kind, tuple(x), tuple(y), tuple(colours))
+
+
+def _colour(code: str) -> tuple[float, float, float]:
+    """Of `#008080`, from 0 to 1."""
+    if not re.fullmatch("#[0-9a-f]{6}", code):
+        raise ValueError(f"no colour: {code!r}")
+    red, green, blue = (value / 255 for value in bytes.fromhex(code[1:]))
+    return red, green, blue
 
 
 def _place(value: Any) -> float | str:

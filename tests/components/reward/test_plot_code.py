@@ -56,10 +56,10 @@ def test_more_of_each_corruption_is_worth_less(verifier, part):
         GOLD.replace("[3, 5, 2]", "[float('nan')] * 3"),
         GOLD + "import os, matplotlib.figure as f\nf.Figure.savefig = lambda *a, **k: os.mkdir('out.png')",
         *(f"{GOLD}import json\njson.dumps = lambda *a: {text}" for text in (
-            "'[' * 5000", "'[[[\"bar\", [0], [1' + '0' * 400 + '], [0, 0, 0]]], []]'",
-            *(f"""'[[["bar", {x}, {y}, {colour}]], ["Sales of hats"]]'""" for x, y, colour in (
-                ("[0, 1, 2]", "[3, 5, 2]", "[-1e308, 1e308, 1e308]"), ("[0, 1, 2]", "[3, 5, 2]", "[]"),
-                ("[]", "[3, 5, 2]", "[0, 0, 1]"), ("[0, 1, 2]", "[3, 5, 2]", "[NaN, NaN, NaN]"))),
+            "'[' * 5000", "'[[[0, \"bar\", [0], [1' + '0' * 400 + '], [\"#000000\"]]], [], false]'",
+            *(f"""'[[[0, "bar", {x}, {y}, {colours}]], ["Sales of hats"], false]'""" for x, y, colours in (
+                ("[0, 1, 2]", "[3, 5, 2]", "[[-1e308, 1e308, 1e308]]"), ("[0, 1, 2]", "[3, 5, 2]", "[]"),
+                ("[]", "[3, 5, 2]", '["#0000ff"]'), ("[0, 1, 2]", "[3, 5, 2]", "[NaN, NaN, NaN]"))),
         )),
     ],
 )  # fmt: skip
@@ -84,3 +84,97 @@ def test_any_size_of_a_figure_is_the_same_and_gold_code_without_one_is_told(veri
     assert verifier.judge(SAMPLE, [GOLD.replace("subplots()", "subplots(figsize=(900, 900))")])[0].value == 1
     reward = verifier.judge(Sample("plot", "test", 0, [], "x = 1", Scene("k")), [GOLD])[0]
     assert reward.value is None and reward.error == "RuntimeError: the gold code: nothing is plotted"
+
+
+CHARTS = {
+    "bar": ("ax.bar(['A', 'B', 'C', 'D'], {}, color='tab:blue')", [67.8, 66.1, 63.6, 61.1]),
+    "barh": ("ax.barh(['A', 'B', 'C', 'D', 'E'], {}, color='teal')", [54.7, 54.5, 54.4, 55.7, 58.1]),
+    "plot": ("ax.plot({}, color='crimson', marker='o')", [64, 61.4, 59.9, 59.4]),
+    "scatter": ("ax.scatter([1.5, 2.3, 2], {}, color='black')", [6.6, 4.5, 6.3]),
+    "pie": ("ax.pie({}, labels=['A', 'B', 'C', 'D', 'E'])", [45.3, 39.9, 48.5, 47.1, 44.8]),
+}
+"""Charts of `task/plot_to_code`: the call and its values."""
+START = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.set_title('iris')\n"
+
+
+def worth(verifier, gold, *forms):
+    sample = Sample("plot", "test", 0, [], START + gold, Scene("k"))
+    rewards = verifier.judge(sample, [START + form for form in (gold, *forms)])
+    assert rewards[0].value == 1 and all(reward.error is None for reward in rewards)
+    return [reward.value for reward in rewards[1:]]
+
+
+@pytest.mark.parametrize("kind", CHARTS)
+def test_small_errors_are_nearly_whole_larger_ones_worth_less_and_equal_values_least(verifier, kind):
+    call, values = CHARTS[kind]
+    # A pie of values that are all too large by one factor is the same pie.
+    sign = [(-1) ** place if kind == "pie" else 1 for place in range(len(values))]
+    errors = [
+        [value * (1 + share * one) for value, one in zip(values, sign, strict=True)]
+        for share in (0.01, 0.1, 0.3)
+    ]
+    equal, shuffled = [sum(values) / len(values)] * len(values), values[1:] + values[:1]
+    *found, alike = worth(verifier, *(call.format(one) for one in (values, *errors, shuffled, equal)))
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 0.93 and alike < 0.2 and found[-1] < 0.2
+
+
+def test_errors_that_differ_are_measured_by_what_the_values_differ(verifier):
+    call, values = CHARTS["barh"]
+    some = [[value + share * one for value, one in zip(values, (1, -1, 1, -1, 1), strict=True)]
+            for share in (0.2, 0.5, 2)]  # fmt: skip
+    found = worth(verifier, *(call.format(one) for one in (values, *some)))
+    assert found == sorted(found, reverse=True) and found[1] > 0.85 and found[-1] < 0.2
+
+
+BAR, BARH, PLOT, SCATTER, PIE = (call.format(values) for call, values in CHARTS.values())
+
+
+@pytest.mark.parametrize(
+    ("gold", "form"),
+    [
+        (BAR, f"for a, b in zip('ABCD', {CHARTS['bar'][1]}): ax.bar(a, b, color='tab:blue')"),
+        (PLOT, f"y = {CHARTS['plot'][1]}\nax.plot(y, c='crimson')\nax.scatter(range(4), y, c='crimson')"),
+        (PLOT, f"y = {CHARTS['plot'][1]}\nfor n in range(3): ax.plot([n, n + 1], y[n : n + 2], c='crimson')"),
+        (SCATTER, f"ax.plot([1.5, 2.3, 2], {CHARTS['scatter'][1]}, 'ko')"),
+        (SCATTER, f"for x, y in zip([1.5, 2.3, 2], {CHARTS['scatter'][1]}): ax.scatter(x, y, color='black')"),
+        (SCATTER, SCATTER.replace("color='black'", "facecolors='none', edgecolors='black'")),
+        (BAR, f"{BAR}\nax.axvspan(.5, 1.5, color='yellow', alpha=.3, zorder=5)"),
+    ],
+)  # fmt: skip
+def test_the_same_picture_in_other_calls_is_worth_the_same(verifier, gold, form):
+    assert worth(verifier, gold, form)[0] > 0.97
+
+
+def test_bars_of_other_colours_lose_their_colours_alone(verifier):
+    form = f"for a, b in zip('ABCD', {CHARTS['bar'][1]}): ax.bar(a, b)"
+    assert 0.8 < worth(verifier, BAR, form)[0] < 0.95
+
+
+@pytest.mark.parametrize(
+    ("gold", "more"),
+    [
+        (BAR, "ax.add_patch(plt.Rectangle((-1, 0), 9, 99, color='white', zorder=9))"),
+        (BAR, "fig.add_axes((0, 0, 1, 1)).imshow([[[1.0] * 3] * 9] * 9, aspect='auto')"),
+        (BAR, "fig.text(0, 0, '\u2588' * 30, fontsize=400, color='white')"),
+        (BAR, "ax.bar([1.5], [70], 9, color='tab:blue')"),
+        (BARH, "ax.invert_xaxis()"),
+        (PLOT, "ax.invert_yaxis()"),
+        (PLOT, "ax.lines[0].set_color('white')"),
+        (PLOT, "for n in range(1000): ax.plot([n % 9 + 58] * 4)"),
+        (BAR, "for n in range(80): ax.bar(list('ABCD'), [n] * 4, color='tab:blue', alpha=.06)"),
+        (SCATTER, "ax.plot([1.5, 2.3, 2], [6.6, 4.5, 6.3])"),
+    ],
+)
+def test_what_cannot_be_seen_or_is_one_of_many_guesses_is_not_paid(verifier, gold, more):
+    assert worth(verifier, gold, f"{gold}\n{more}")[0] < 0.3
+
+
+def test_bars_in_another_order_and_with_numbers_on_them_are_seen(verifier):
+    forms = [f"{BARH}\nax.invert_yaxis()", f"{BARH}\nax.bar_label(ax.containers[0], label_type='center')"]
+    assert min(worth(verifier, BARH, *forms)) > 0.8
+
+
+def test_a_gold_chart_in_the_colour_of_its_sheet_is_one_all_the_same(verifier):
+    gold = f"plt.style.use('dark_background')\nfig, ax = plt.subplots()\n{BAR.replace('tab:blue', 'black')}"
+    assert worth(verifier, gold, gold.replace("63.6", "33.6"))[0] < 0.8
