@@ -20,6 +20,8 @@ SHIFTED = (("#7fc97f", "#beaed4", "#fdc086", "#ffff99", "#f0a0c0", "#80b1d3"),)
 KINDS = ("bar", "barh", "line", "scatter", "pie")
 SIZES = ((400, 300), (480, 320), (360, 360))
 DPI = 100
+LUMA = (0.2126, 0.7152, 0.0722)
+"""How bright red, green and blue are (Rec. 709)."""
 LETTER = 8.0
 """The width of a letter of the widest of the fonts at the size of the labels, in pixels."""
 
@@ -106,7 +108,10 @@ def paint(
         axes.set_title(title, fontsize=10)
         if kind == "pie":
             (_, numbers) = values[0]
-            axes.pie(numbers, labels=labels, colors=style.palette, autopct="%.1f%%" if style.told else None)
+            told = "%.1f%%" if style.told else None
+            drawn = axes.pie(numbers, labels=labels, colors=style.palette, autopct=told)
+            for wedge, text in zip(drawn[0], drawn[2] if style.told else (), strict=False):
+                text.set_color("white" if np.dot(wedge.get_facecolor()[:3], LUMA) < 0.4 else "black")
         else:
             _plot(axes, kind, labels, values, style)
             along = axes.set_ylabel if kind == "barh" else axes.set_xlabel

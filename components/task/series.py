@@ -7,11 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from vlmloom.components.contracts.sources import Table, TableSource
-from vlmloom.components.task.draw import Draw
+from vlmloom.components.task.draw import Draw, stable_hash
+from vlmloom.components.task.world import split_of
 
 TIME = ("date", "year", "month")
 PLACES = ("longitude", "latitude")
+STRETCH = 12
+"""Rows that are in one split together, at least."""
+FEW = 16
+"""Stretches of a table below which its columns are in splits of their own."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +73,51 @@ class SeriesOf:
         return [series for table in self.source.load() for series in _series(table, self.least)]
 
     @cached_property
-    def _tables(self) -> list[list[Series]]:
-        names = dict.fromkeys(series.table for series in self.all)
-        return [[series for series in self.all if series.table == name] for name in names]
+    def _split(self) -> dict[str, dict[str, list[Series]]]:
+        found: dict[str, dict[str, list[Series]]] = {}
+        for table in dict.fromkeys(series.table for series in self.all):
+            for part in split_up([series for series in self.all if series.table == table]):
+                found.setdefault(part[0], {}).setdefault(table, []).append(part[1])
+        return found
 
-    def window(self, draw: Draw, rows: int, columns: int = 1) -> Series | None:
-        """Some rows, neighbours where they are ordered, of some columns; None where there are fewer."""
+    def tables(self, split: str) -> dict[str, list[Series]]:
+        """The stretches of a split by their table; shift has those of test."""
+        return self._split["test" if split == "shift" else split]
+
+    def window(self, draw: Draw, split: str, rows: int, columns: int = 1) -> Series | None:
+        """Some rows, neighbours where they are ordered, of some columns; None where there are fewer.
+
+        No number of a table is in two splits (see `split_up`).
+        """
         # By table first: a table of many groups would drown the others.
-        return cut_from(draw, draw.choice(draw.choice(self._tables)), rows, columns)
+        return cut_from(draw, draw.choice(draw.choice(list(self.tables(split).values()))), rows, columns)
+
+
+def split_up(table: Sequence[Series]) -> Iterator[tuple[str, Series]]:
+    """The numbers of a table as stretches, each in one split: what is asked in test was never seen before.
+
+    Rows that follow each other stay together, `STRETCH` or more. Where a table has fewer than `FEW`
+    stretches, each column goes by itself.
+
+    Args:
+        table: its series.
+
+    Returns:
+        A split and a stretch, over and over.
+    """
+    stretches = [
+        cut(series, rows.tolist(), list(series.values))
+        for series in table
+        for rows in np.array_split(np.arange(len(series.labels)), max(1, len(series.labels) // STRETCH))
+    ]
+    for one in stretches:
+        splits: dict[str, dict[str, tuple[float, ...]]] = {}
+        for column, values in one.values.items():
+            alone = column if len(stretches) < FEW else ""
+            digest = stable_hash("stretch", one.table, one.group, one.labels[0], alone)
+            splits.setdefault(split_of(digest), {})[column] = values
+        for split, columns in splits.items():
+            yield split, replace(one, values=columns)
 
 
 def cut_from(draw: Draw, series: Series, rows: int, columns: int = 1) -> Series | None:

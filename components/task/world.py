@@ -44,6 +44,10 @@ class Style:
     rows: dict[str, int]
 
 
+LARGEST = 4096
+"""Pixels of the shorter side of a picture."""
+
+
 class World:
     """The shared ground of tasks. Nothing is read before the first plan.
 
@@ -91,8 +95,13 @@ class World:
             raise ValueError(
                 f"held_out is {held_out}, but at least every second pair has to be left for training"
             )
-        if side % 16 or side < 48:
-            raise ValueError(f"side is {side}, but pictures are a multiple of 16 pixels wide, at least 48")
+        if side % 16 or not 48 <= side <= LARGEST:
+            raise ValueError(
+                f"side is {side}, but pictures are 48 to {LARGEST} pixels wide, a multiple of 16"
+            )
+        for name, share in (("photo_share", photo_share), ("square_share", square_share)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} is {share}, but a share is 0 to 1")
         self.sprites = sprites
         self.shift = tuple(shift)
         self.tables = tables

@@ -32,8 +32,8 @@ class MiniWoB(Task):
     """MiniWoB++ pages in a real headless Chromium: act on screenshots until the page says how it went.
 
     Training and validation share pages (other seeds); test and shift have pages, and variants of pages, that
-    training never has, shift in inverted colours. Pages that depend on the clock are left out, animations are
-    off, and nothing times out but the number of actions.
+    training never has, shift in inverted colours, without those that ask for a colour. Pages that depend on
+    the clock are left out, animations are off, and nothing times out but the number of actions.
 
     Args:
         world: what is shared by the tasks of a suite.
@@ -71,7 +71,7 @@ class MiniWoB(Task):
                     f"task/miniwob: pages has {name!r}; {', '.join(known[:3])} ... would be right"
                 )
         self.pages = tuple(pages) if pages else known
-        self._names: dict[bool, tuple[str, ...]] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
 
     def splits(self) -> list[str]:
         """Those that have pages."""
@@ -79,9 +79,10 @@ class MiniWoB(Task):
 
     def names(self, split: str) -> tuple[str, ...]:
         """The pages of a split."""
-        held = split in ("test", "shift")
-        if (found := self._names.get(held)) is None:
-            found = self._names[held] = tuple(name for name in self.pages if wob.held_out(name) == held)
+        if (found := self._names.get(split)) is None:
+            held, left_out = split in ("test", "shift"), wob.COLOURED if split == "shift" else frozenset()
+            own = (name for name in self.pages if name not in left_out and wob.held_out(name) == held)
+            found = self._names[split] = tuple(own)
         return found
 
     def plan(self, split: str, index: int) -> Sample:

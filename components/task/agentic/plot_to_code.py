@@ -64,7 +64,8 @@ class PlotToCode(ContentTask):
         if code is None:
             return None
         if split == "shift":
-            code = f"import matplotlib.pyplot as plt\nplt.style.use('{draw.choice(STYLES)}')\n" + code
+            styles = [style for style in STYLES if style != "dark_background" or "'black'" not in code]
+            code = f"import matplotlib.pyplot as plt\nplt.style.use('{draw.choice(styles)}')\n" + code
         else:
             code = "import matplotlib.pyplot as plt\n" + code
         return Item(

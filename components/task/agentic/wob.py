@@ -22,6 +22,9 @@ WINDOW = (500, 320)
 TIMED = frozenset({"chase-circle", "moving-items", "simon-says", "button-delay", "hot-cold", "drag-cube"})
 """Pages whose state depends on the clock, so that no episode can be run again; left out."""
 
+COLOURED = frozenset({"click-shape", "identify-shape", "text-editor", "use-colorwheel", "use-colorwheel-2"})
+"""Pages that ask for a colour or show yellow on white, which inverted colours make another, or unseen."""
+
 START = """(() => {
     if (window.jQuery) jQuery.fx.off = true;
     core.EPISODE_MAX_TIME = 1e8;

@@ -31,7 +31,7 @@ class ChartTable(ChartTask):
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """One column, or two as bars."""
-        series = self.series.window(draw, draw.between(4, self.points), draw.between(1, 2))
+        series = self.series.window(draw, split, draw.between(4, self.points), draw.between(1, 2))
         if series is None:
             return None
         # Numbers beside two lines would lie on each other.

@@ -26,7 +26,8 @@ LEAST = 8
 class ChartTrend(ChartTask):
     """Say whether a series of a real table rises, falls, or turns once.
 
-    Each is as frequent as the others in every column that is shown, so that its name does not tell.
+    Each is as frequent as the others in every column that is shown, so that its name does not tell. No window
+    is in two splits; windows of different splits may overlap, since few columns go all ways often.
 
     Args:
         world: what is shared by the tasks of a suite.
@@ -57,12 +58,18 @@ class ChartTrend(ChartTask):
                     found.append((series, column, ways))
         return found
 
+    def admits(self, split: str, item: Item) -> bool:
+        """By a digest of the window."""
+        return self.belongs(split, item.content)
+
     def compose(self, draw: Draw, split: str) -> Item | None:
         """Neighbouring rows of an ordered table that go the way that was drawn."""
         whole, column, windows = draw.choice(self._columns)
         wanted = draw.choice(TRENDS)
         series = cut(whole, draw.choice(windows[wanted]), [column])
-        kind = kind_of(draw, series, self.kinds)
+        # Bars stand on nothing, where a line fills its axis: small steps between them cannot be seen.
+        values = series.values[column]
+        kind = kind_of(draw, series, self.kinds if seen(values, max(values)) else ("line", "scatter"))
         if kind is None:
             return None
         return Item(
@@ -76,6 +83,15 @@ class ChartTrend(ChartTask):
         )
 
 
+def seen(values: Sequence[float], span: float) -> bool:
+    """Whether every step can be seen on an axis of that span.
+
+    >>> seen([1, 2, 3], 3), seen([100, 101, 103], 103)
+    (True, False)
+    """
+    return min(abs(after - before) for before, after in pairwise(values)) >= STEP * span
+
+
 def trend(values: Sequence[float]) -> str | None:
     """Which way a series goes; None where it goes none of the four, or a step is hard to see.
 
@@ -83,7 +99,7 @@ def trend(values: Sequence[float]) -> str | None:
     ('rises', 'rises, then falls', None, None)
     """
     steps = [after - before for before, after in pairwise(values)]
-    if min(map(abs, steps)) < STEP * (max(values) - min(values)) or not any(steps):
+    if not seen(values, max(values) - min(values)) or not any(steps):
         return None
     ways = [step > 0 for step in steps]
     turns = [number for number in range(1, len(ways)) if ways[number] != ways[number - 1]]

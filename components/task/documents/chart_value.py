@@ -33,7 +33,7 @@ class ChartValue(ChartTask):
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """One or two columns of some rows, one value asked for."""
-        series = self.series.window(draw, draw.between(4, self.points), draw.between(1, 2))
+        series = self.series.window(draw, split, draw.between(4, self.points), draw.between(1, 2))
         kind = None if series is None else kind_of(draw, series)
         if series is None or kind is None:
             return None

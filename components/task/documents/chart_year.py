@@ -53,12 +53,16 @@ class ChartYear(ChartTask):
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """One column of neighbouring years."""
-        series = self.series.window(draw, draw.between(4, self.points))
-        kind = None if series is None else kind_of(draw, series, self.kinds)
-        if series is None or kind is None:
+        series = self.series.window(draw, split, draw.between(4, self.points))
+        if series is None:
             return None
         ((column, values),) = series.values.items()
         asked = draw.choice((*ASKED, "value", "value"))
+        # Bars stand on nothing, where a line fills its axis: small steps between them cannot be seen.
+        high = max(values) - min(values) >= 0.5 * max(values)
+        kind = kind_of(draw, series, self.kinds if high or asked == "value" else ("line", "scatter"))
+        if kind is None:
+            return None
         if asked == "value":
             row = draw.below(len(values))
             if values[row] < READABLE * max(values):

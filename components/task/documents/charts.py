@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from vlmloom.components.contracts.sources import Source, TableSource
 from vlmloom.components.task.chart import KINDS
-from vlmloom.components.task.content import ContentTask, by_name
-from vlmloom.components.task.series import SeriesOf
+from vlmloom.components.task.tables import TableTask
 from vlmloom.components.task.world import World
 
 
-class ChartTask(ContentTask):
+class ChartTask(TableTask):
     """A task about charts of real tables.
 
     Args:
@@ -26,12 +25,10 @@ class ChartTask(ContentTask):
     kinds: tuple[str, ...] = KINDS
 
     def __init__(self, *, world: World, tables: TableSource | None = None, points: int = 6) -> None:
-        super().__init__(world=world)
+        super().__init__(world=world, tables=tables, least=max(points, 8))
         if not 4 <= points <= 12:
             raise ValueError(f"task/{self.name}: points is {points}, but a chart has 4 to 12")
-        self.tables: TableSource = by_name(tables or world.tables, "source/tables")
         self.points = points
-        self.series = SeriesOf(self.tables, least=max(points, 8))
 
     def sources(self) -> Sequence[Source]:
         """The tables."""

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from vlmloom.components.contracts.sources import FontSource, Source, TableSource
+from vlmloom.components.contracts.sources import FontSource, TableSource
 from vlmloom.components.task.base import Item
-from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import RGB
-from vlmloom.components.task.series import Series, SeriesOf, shown
+from vlmloom.components.task.series import Series, shown
 from vlmloom.components.task.sheet import Face, Sheet
+from vlmloom.components.task.tables import TableTask
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
 
@@ -25,7 +25,7 @@ Cell = tuple[str, int, int]
 
 
 @register("task/table_html")
-class TableHTML(ContentTask):
+class TableHTML(TableTask):
     """Write a table of real numbers down as HTML, its spanning cells too.
 
     Args:
@@ -47,16 +47,10 @@ class TableHTML(ContentTask):
         fonts: FontSource | None = None,
         rows: int = 6,
     ) -> None:
-        super().__init__(world=world, fonts=fonts)
+        super().__init__(world=world, tables=tables, fonts=fonts, least=max(rows, 8))
         if not 2 <= rows <= 12:
             raise ValueError(f"task/table_html: rows is {rows}, but may be 2 to 12")
-        self.tables: TableSource = by_name(tables or world.tables, "source/tables")
         self.rows = rows
-        self.series = SeriesOf(self.tables, least=max(rows, 8))
-
-    def sources(self) -> Sequence[Source]:
-        """Fonts and tables."""
-        return (self.fonts, self.tables)
 
     def judge(self) -> dict[str, Any]:
         """By TEDS."""
@@ -64,7 +58,7 @@ class TableHTML(ContentTask):
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """A window of a table; about every second one has cells that span."""
-        series = self.series.window(draw, draw.between(2, self.rows), draw.between(1, 3))
+        series = self.series.window(draw, split, draw.between(2, self.rows), draw.between(1, 3))
         if series is None:
             return None
         rows = spanned(draw, series)

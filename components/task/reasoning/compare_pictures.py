@@ -9,10 +9,10 @@ from vlmloom.components.contracts.sample import ORDINALS
 from vlmloom.components.contracts.sources import TableSource
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.chart import chart, kind_of, look
-from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.draw import Draw
-from vlmloom.components.task.series import Series, SeriesOf, cut_from
+from vlmloom.components.task.series import Series, cut_from
 from vlmloom.components.task.sheet import Rendered
+from vlmloom.components.task.tables import TableTask
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
 
@@ -20,8 +20,12 @@ APART = 1.15
 """How many times the right picture's value is at least what the next one has."""
 
 
+SEEN = 0.02
+"""The least difference of the two, in parts of the highest axis: some four pixels."""
+
+
 @register("task/compare_pictures")
-class ComparePictures(ContentTask):
+class ComparePictures(TableTask):
     """Compare charts of one column of a real table over several pictures, each with an axis of its own.
 
     Args:
@@ -35,16 +39,10 @@ class ComparePictures(ContentTask):
     knob = "pictures"
 
     def __init__(self, *, world: World, tables: TableSource | None = None, pictures: int = 3) -> None:
-        super().__init__(world=world)
+        super().__init__(world=world, tables=tables)
         if not 2 <= pictures <= 6:
             raise ValueError(f"task/compare_pictures: pictures is {pictures}, but may be 2 to 6")
-        self.tables: TableSource = by_name(tables or world.tables, "source/tables")
         self.pictures = pictures
-        self.series = SeriesOf(self.tables, least=8)
-
-    def sources(self) -> tuple[TableSource, ...]:
-        """The tables."""
-        return (self.tables,)
 
     def judge(self) -> dict[str, Any]:
         """One of the pictures."""
@@ -52,11 +50,11 @@ class ComparePictures(ContentTask):
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """Windows of one column; the one that is right stands anywhere."""
-        first = self.series.window(draw, 5)
+        first = self.series.window(draw, split, 5)
         if first is None:
             return None
-        whole = [one for one in self.series.all if one.table == first.table]
         (column,) = first.values
+        whole = [one for one in self.series.tables(split)[first.table] if column in one.values]
         windows: list[Series] = []
         for _ in range(self.pictures):
             one = draw.choice(whole)
@@ -67,7 +65,8 @@ class ComparePictures(ContentTask):
         smallest = draw.chance(0.5)
         values = [min(one.values[column]) if smallest else max(one.values[column]) for one in windows]
         ranked = sorted(values, reverse=not smallest)
-        if min(values) <= 0 or max(ranked[0], ranked[1]) < APART * min(ranked[0], ranked[1]):
+        gap, axis = abs(ranked[0] - ranked[1]), max(max(one.values[column]) for one in windows)
+        if min(values) <= 0 or gap < max((APART - 1) * min(ranked[:2]), SEEN * axis):
             return None
         charts: list[Rendered] = []
         for one in windows:

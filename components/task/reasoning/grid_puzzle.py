@@ -61,7 +61,7 @@ KINDS: dict[str, Kind] = {
         "the number.",
     ),
     "n_queens": Kind(
-        lambda side: {"n": min(side, 8), "min_remove": 1, "max_remove": 3},
+        lambda side: {"n": min(max(side, 7), 8), "min_remove": 1, "max_remove": 3},
         _signs("puzzle", {"_": ""}),
         "Place queens so that every row has one and no two attack each other along a row, a column or a "
         f"diagonal; those on the board stay. {SPACED} Write Q for a queen and _ for an empty cell.",

@@ -95,7 +95,8 @@ class Maze(ContentTask):
             sheet.line([(0, line * cell), (sheet.width, line * cell)], (150, 150, 150))
         return Item(
             "How many steps is the shortest way from the green circle to the red square, one step being "
-            "from a cell to the one above, below, left or right of it? Answer with the number.",
+            "from a cell to the one above, below, left or right of it? What has the colour of the border is "
+            "wall. Answer with the number.",
             puzzle.answer,
             (),
             (sheet.picture(),),

@@ -18,9 +18,10 @@ from vlmloom.components.task.documents.table_html import TableHTML
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.reasoning.arc import ARCGrid
 from vlmloom.components.task.reasoning.compare_pictures import ComparePictures
-from vlmloom.components.task.series import SeriesOf
+from vlmloom.components.task.series import SeriesOf, split_up
 from vlmloom.components.task.suite import Nano
 from vlmloom.components.task.years import YearsOf
+from vlmloom.registry import build
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +54,47 @@ def test_series_are_rows_that_a_label_tells_apart():
         ("grown", "b", "year", ("2001", "2002", "2003"), True),
     ]
     assert found[1].values == {"tons": (3330.0, 4440.0, 5560.0)}
-    assert SeriesOf(Two(), least=3).window(Draw("w"), 4) is None
-    cut = SeriesOf(Two(), least=3).window(Draw("w"), 2)
+    (split,) = {split for split, _ in split_up(found[:1])}
+    assert SeriesOf(Two(), least=3).window(Draw("w"), split, 4) is None
+    cut = SeriesOf(Two(), least=3).window(Draw("w"), split, 2)
     assert cut.labels in (("2001", "2002"), ("2002", "2003")) and len(cut.values["tons"]) == 2
+
+
+@pytest.mark.parametrize("kind", [SeriesOf, YearsOf])
+def test_no_number_of_a_table_is_in_two_splits_and_all_are_in_one(kind):
+    series = kind(build({"use": "source/tables"}))
+    cells = {
+        split: {
+            (one.table, one.group, column, label)
+            for table in series.tables(split).values()
+            for one in table
+            for column in one.values
+            for label in one.labels
+        }
+        for split in ("train", "validation", "test")
+    }
+    assert series.tables("shift") is series.tables("test")
+    assert sum(map(len, cells.values())) == len(set().union(*cells.values()))
+    assert sum(map(len, cells.values())) == sum(len(one.labels) * len(one.values) for one in series.all)
+    assert len(cells["train"]) > len(cells["test"]) > 0.15 * len(cells["train"])
+
+
+@pytest.mark.parametrize("task", [ChartValue, ChartYear, ChartTable, ComparePictures])
+def test_no_number_of_a_chart_in_test_is_shown_in_training(world, task):
+    shown = []
+    for split in ("train", "test", "shift"):
+        pictures = [
+            picture for index in range(150) for picture in task(world=world).plan(split, index).pictures
+        ]
+        shown.append(
+            {
+                (picture.what[1], column, *cell)
+                for picture in pictures
+                for column, values in charted(picture)[2].items()
+                for cell in zip(charted(picture)[1], values, strict=True)
+            }
+        )
+    assert not shown[0] & (shown[1] | shown[2]) and shown[1] & shown[2]
 
 
 def test_the_answer_is_the_number_that_is_drawn(world):
@@ -81,7 +120,7 @@ def test_every_trend_is_as_frequent_as_the_others_and_is_seen(world):
     task, counts = ChartTrend(world=world), dict.fromkeys(TRENDS, 0)
     for index in range(160):
         sample = task.plan("test", index)
-        _, _, columns = charted(sample.pictures[0])
+        kind, _, columns = charted(sample.pictures[0])
         (values,) = columns.values()
         ways = "".join("+" if after > before else "-" for before, after in pairwise(values))
         form = re.sub(r"(.)\1+", r"\1", ways)
@@ -89,6 +128,7 @@ def test_every_trend_is_as_frequent_as_the_others_and_is_seen(world):
             form
         ] == sample.answer
         assert min(abs(np.diff(values))) >= 0.05 * np.ptp(values)
+        assert kind != "bar" or min(abs(np.diff(values))) >= 0.05 * max(values)
         counts[sample.answer] += 1
     assert max(counts.values()) < 0.38 * 160
 

@@ -1,10 +1,15 @@
 """Every category by itself: found by family, left out where something is missing, in both answer formats."""
 
 import pickle
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from vlmloom.components.contracts.suite import FAMILIES
+from vlmloom import registry
+from vlmloom.components.contracts.suite import FAMILIES, Suite
 from vlmloom.components.task.boxed import boxed
 from vlmloom.components.task.folder import FolderTask
 from vlmloom.components.task.full import Full
@@ -12,6 +17,7 @@ from vlmloom.components.task.perception.count import Count
 from vlmloom.components.task.suite import Nano
 from vlmloom.registry import build, catalog, compose
 from vlmloom.registry.errors import UserError
+from vlmloom.registry.walk import check
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +115,17 @@ def test_a_suite_can_be_pickled_with_its_languages():
 
 def test_the_gold_answer_is_worn_as_the_format_says():
     assert boxed("a\\b") == "<think></think><answer><|begin_of_box|>a\\b<|end_of_box|></answer>"
+
+
+@pytest.mark.parametrize("name", ["full", "nano"])
+def test_what_the_head_of_a_suite_says_can_be_overridden_can_be(name):
+    text = (Path(registry.__file__).parents[1] / f"configs/suites/{name}.yaml").read_text()
+    (line,) = re.findall(r"^# Override: (.*)$", text, re.M)
+    words = shlex.split(line)
+    given = {option: [b for a, b in pairwise(words) if a == option] for option in ("--set", "--swap")}
+    for option, least in (("--set", 1), ("--swap", name == "full")):
+        assert len(given[option]) >= least
+    sets = [text.removeprefix("data.suite.") for text in given["--set"]]
+    composed = compose(f"suites/{name}", sets=sets, swaps=given["--swap"])
+    check(composed, Suite, dry=False)
+    assert all(key.partition("=")[0].split(".")[0] in composed.root.value for key in sets)

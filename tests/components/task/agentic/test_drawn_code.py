@@ -47,3 +47,10 @@ def test_wrong_settings_are_one_line(world):
 
     with pytest.raises(SourceMissing, match=r"^task/plot_to_code: the world has no tables; "):
         PlotToCode(world=Bare())
+
+
+def test_no_chart_of_the_shift_split_is_drawn_in_the_colour_of_its_ground(world):
+    codes = [PlotToCode(world=world).plan("shift", index).answer for index in range(300)]
+    black = [code for code in codes if "'black'" in code]
+    assert black and not any("dark_background" in code for code in black)
+    assert any("dark_background" in code for code in codes)
