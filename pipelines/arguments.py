@@ -6,12 +6,11 @@ import argparse
 import math
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vlmloom.pipelines.scoring.line import SECONDS
 from vlmloom.registry import catalog
-from vlmloom.registry.errors import UserError
+from vlmloom.registry.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from vlmloom.components.contracts.suite import Suite
@@ -43,15 +42,7 @@ def add_composition(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scale", default="nano", help="the size that a name without one means (default: nano)"
     )
-    add_sets(parser, "give a leaf another value")
-    parser.add_argument(
-        "--swap",
-        dest="swaps",
-        action="append",
-        default=[],
-        metavar="PART=KIND/NAME[,KEY=VALUE]",
-        help="replace a part; nothing of the old one is inherited",
-    )
+    add_overrides(parser, "give a leaf another value")
 
 
 def add_verifiers(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +66,10 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     )
 
 
+DAY = 86_400
+"""Seconds, the most that an answer may take."""
+
+
 def read_limits(
     verb: str, args: argparse.Namespace, suite: Suite | None, verifiers: Iterable[str] = ()
 ) -> Limits:
@@ -85,8 +80,8 @@ def read_limits(
     """
     from vlmloom.pipelines.scoring.limited import Limits
 
-    if not 0 < args.seconds < math.inf:
-        raise UserError(f"{verb}: --seconds {args.seconds:g}: a number above 0 would be right")
+    if not 0 < args.seconds <= DAY:
+        raise UserError(f"{verb}: --seconds {args.seconds:g}: above 0, at most {DAY:,} would be right")
     tasks = {} if suite is None else suite.tasks
     known = sorted({*tasks, *verifiers, *(entry.name for entry in catalog().list("reward"))})
     limits = {}
@@ -96,19 +91,25 @@ def read_limits(
             limits[name] = float(value)
         except ValueError:
             limits[name] = math.nan
-        if not name or not 0 < limits[name] < math.inf:
-            raise UserError(f"{verb}: --limit {text}: NAME=SECONDS, above 0, would be right")
+        if not name or not 0 < limits[name] <= DAY:
+            raise UserError(f"{verb}: --limit {text}: NAME=SECONDS, above 0, at most {DAY:,}, would be right")
         if name not in known:
-            near = ", ".join(get_close_matches(name[:60], known) or known)
-            raise UserError(
-                f"{verb}: --limit {text}: no task or verifier {name!r:.60} is here; {near} would be right"
-            )
+            near = nearest(name[:60], known)
+            raise UserError(f"{verb}: --limit {text}: no task or verifier {name!r:.60} is here; {near}")
     return Limits(args.seconds, limits)
 
 
-def add_sets(parser: argparse.ArgumentParser, told: str) -> None:
-    """`--set`, any number of times, found as `args.sets`."""
+def add_overrides(parser: argparse.ArgumentParser, told: str) -> None:
+    """`--set` and `--swap`, any number of times, found as `args.sets` and `args.swaps`."""
     parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help=told)
+    parser.add_argument(
+        "--swap",
+        dest="swaps",
+        action="append",
+        default=[],
+        metavar="PART=KIND/NAME[,KEY=VALUE]",
+        help="replace a part; nothing of the old one is inherited",
+    )
 
 
 def add_shard_size(parser: argparse.ArgumentParser) -> None:

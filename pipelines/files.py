@@ -21,9 +21,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, flush it to disk, and only then give it its name.
 
     Raises:
-        UserError: the disk is full or the folder cannot be written; nothing is left behind.
+        UserError: the disk is full, the folder cannot be written, or `path` is something else than a file;
+            nothing is left behind.
     """
-    open_folder(path.parent)
+    path = open_file(path)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         write(part)
@@ -77,6 +78,19 @@ def held(folder: Path) -> Iterator[bool | None]:
         yield mine
     finally:
         os.close(handle)
+
+
+def open_file(path: Path) -> Path:
+    """Where a file that is to be written lies, behind links; its folder is made where there is none.
+
+    Raises:
+        UserError: it is a folder or a device, or its folder cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise UserError(f"{path}: is {what}; a file would be right")
+    open_folder(path.parent)
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def open_folder(folder: Path) -> Path:

@@ -115,8 +115,8 @@ def told(error: BaseException) -> list[str] | None:
             return [error.lines[0].strip().splitlines()[-1].partition(": ")[2]]
         return error.lines
     if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
-        name = f"{error.filename}: " if error.filename else ""
-        return [f"{name}cannot be used: {error.strerror}; another path or more room would be right"]
+        name = error.filename or "standard output"
+        return [f"{name}: cannot be used: {error.strerror}; another path or more room would be right"]
     return None
 
 

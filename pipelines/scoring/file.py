@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from vlmloom.registry.errors import UserError, one_line
 
 TOLD = 10
 """Bad lines that are told one by one."""
+LONGEST = 1 << 26
+"""Bytes of a line."""
 LINE = '{"task": "count", "split": "test", "index": 0, "response": "..."}'
 
 
@@ -83,14 +85,10 @@ def read(path: Path, scorer: Scorer, task: str = "") -> dict[int, Line]:
     Raises:
         UserError: the file cannot be read, or lines are not as they should be, each told.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; a file of JSON lines would be right") from None
     found: dict[int, Line] = {}
     wrong = []
-    for number, text in enumerate(lines, start=1):
-        if not text.strip():
+    for number, text in enumerate(map(bytes.strip, _lines(path)), start=1):
+        if not text:
             continue
         try:
             given = json.loads(text)
@@ -102,13 +100,28 @@ def read(path: Path, scorer: Scorer, task: str = "") -> dict[int, Line]:
             wrong.append(f"{path}:{number}: {one_line(error)}")
         except (ValueError, RecursionError) as error:
             shown = text[:60].decode(errors="replace")
-            wrong.append(f"{path}:{number}: found {shown}, no JSON ({one_line(error)})")
+            deep = ": too deep, or too long a number"
+            why = f" ({error})" if isinstance(error, json.JSONDecodeError) else deep
+            wrong.append(f"{path}:{number}: found {shown}, no JSON{why}")
     if wrong:
         more = [f"{path}: and {len(wrong) - TOLD} more lines"] if len(wrong) > TOLD else []
         raise UserError(*wrong[:TOLD], *more)
     if not found:
         raise UserError(f"{path}: holds no answers; a line such as {LINE} would be right")
     return found
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            for number, text in enumerate(iter(lambda: file.readline(LONGEST + 1), b""), start=1):
+                if len(text) > LONGEST:
+                    raise UserError(
+                        f"{path}:{number}: found over {LONGEST:,} bytes; JSON lines would be right"
+                    )
+                yield text
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; a file of JSON lines would be right") from None
 
 
 def score(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -59,14 +60,14 @@ class Line:
             UserError: one line that says what is wrong with it.
         """
         if not isinstance(found, Mapping):
-            raise UserError(f"found {type(found).__name__}; an object with `responses` would be right")
+            raise UserError(f"found {_told(found)}; an object with `responses` would be right")
         for key in found:
             if key not in KEYS:
                 raise UserError(f"{key!r:.40} is no key of a line; it has {', '.join(KEYS)}")
         given = _written_out(found)
         for key in ("task", "verifier", "split", "question", "source", "group"):
             if not isinstance(given.get(key, ""), str):
-                raise UserError(f"{key}: found {type(given[key]).__name__}; a text would be right")
+                raise UserError(f"{key}: found {_told(given[key])}; a text would be right")
         for key in ("source", "group"):
             if len(given.get(key, "")) > 200:
                 raise UserError(f"{key}: found {len(given[key])} characters; at most 200 would be right")
@@ -101,7 +102,7 @@ def _written_out(found: Mapping[str, Any]) -> dict[str, Any]:
             raise UserError("found response and responses; one of them would be right")
         if not isinstance(found["response"], str):
             raise UserError(
-                f"response: found {type(found['response']).__name__}; the answer as a text would be right"
+                f"response: found {_told(found['response'])}; the answer as a text would be right"
             )
         given["responses"] = [found["response"]]
     if "id" in found:
@@ -117,6 +118,12 @@ def _written_out(found: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
+def _told(value: object) -> str:
+    """What a value of JSON is called, or its beginning."""
+    known = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else ""
+    return known or json.dumps(value)[:40]
+
+
 def _see_texts(given: Mapping[str, Any]) -> None:
     """See that answers, numbers and lists are such."""
     texts, index, answer = given.get("responses"), given.get("index"), given.get("answer")
@@ -127,7 +134,7 @@ def _see_texts(given: Mapping[str, Any]) -> None:
     if index is not None and (isinstance(index, bool) or not isinstance(index, int) or index < 0):
         raise UserError(f"index: found {index!r:.40}; a whole number from 0 would be right")
     if answer is not None and not isinstance(answer, str):
-        raise UserError(f"answer: found {type(answer).__name__}; the gold answer as text would be right")
+        raise UserError(f"answer: found {_told(answer)}; the gold answer as text would be right")
     if not isinstance(given.get("truth", {}), dict):
         raise UserError("truth: an object would be right")
     choices = given.get("choices", [])

@@ -199,13 +199,15 @@ def declared(verb: str, texts: list[str]) -> dict[str, Any]:
     """Name -> YAML node of verifiers, from `NAME=KIND/NAME[,KEY=VALUE]` or `NAME={use: ...}`.
 
     Raises:
-        UserError: one is neither.
+        UserError: one is neither, or a name stands twice.
     """
     found: dict[str, Any] = {}
     for text in texts:
         name, _, node = text.partition("=")
         if not name or not node:
             raise UserError(f"{verb}: --verifier {text}: NAME=KIND/NAME[,KEY=VALUE] would be right")
+        if name in found:
+            raise UserError(f"{verb}: --verifier {text}: {name} stands twice; once would be right")
         try:
             if node.startswith("{"):
                 found[name] = yaml.safe_load(node)

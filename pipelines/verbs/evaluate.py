@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vlmloom.pipelines.arguments import add_limits, add_sets, read_limits, verb_parser
+from vlmloom.pipelines.arguments import DAY, add_limits, add_overrides, read_limits, verb_parser
 
 SUMMARY = "score a run, an import, an endpoint or another model by category"
 
@@ -83,7 +83,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--price", type=float, nargs=2, metavar=("IN", "OUT"), help="of a million tokens read and written"
     )
-    add_sets(parser, "give a setting of the suite another value")
+    add_overrides(parser, "give a setting of the suite another value")
     add_limits(parser)
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.set_defaults(run=run, plain={name: parser.get_default(name) for name in OF_SUITE})
@@ -99,8 +99,8 @@ def run(args: argparse.Namespace) -> int:
     for option, least in LEAST.items():
         if (value := getattr(args, option)) is not None and value < least:
             raise UserError(f"evaluate: --{option.replace('_', '-')} is {value}; 1 or more would be right")
-    if args.timeout <= 0:
-        raise UserError(f"evaluate: --timeout is {args.timeout:g}; more than 0 would be right")
+    if not 0 < args.timeout <= DAY:
+        raise UserError(f"evaluate: --timeout is {args.timeout:g}; above 0, at most {DAY:,} would be right")
     if args.price is not None and not all(0 <= price < math.inf for price in args.price):
         raise UserError(f"evaluate: --price is {args.price[0]:g} {args.price[1]:g}; 0 or more would be right")
     return _own_suite(args) if args.suite is None else _suite(args)
@@ -116,7 +116,7 @@ def _suite(args: argparse.Namespace) -> int:
     from vlmloom.pipelines.suites import open_suite
 
     texts = [*args.targets, *([args.against] if args.against and args.against not in args.targets else [])]
-    suite, composed = open_suite(args.suite, tuple(args.sets))
+    suite, composed = open_suite(args.suite, tuple(args.sets), tuple(args.swaps))
     limits = read_limits("evaluate", args, suite)
     name = Path(args.suite).stem
     shared = {key: getattr(args, key) for key in Settings.__dataclass_fields__}
@@ -148,6 +148,7 @@ def _own_suite(args: argparse.Namespace) -> int:
 
     from vlmloom.pipelines.answering import Answerer
     from vlmloom.pipelines.evaluate import Items, categories, evaluate
+    from vlmloom.pipelines.evaluate_suite.target import POLICIES
     from vlmloom.pipelines.loading import load_run
     from vlmloom.pipelines.report.document import build_document
     from vlmloom.pipelines.report.record import Comparison
@@ -157,10 +158,12 @@ def _own_suite(args: argparse.Namespace) -> int:
         raise UserError("evaluate: several targets need --suite NAME, which they are all asked")
     for option, plain in args.plain.items():
         if getattr(args, option) != plain:
-            name = {"sets": "set"}.get(option, option)
+            name = {"sets": "set", "swaps": "swap"}.get(option, option)
             raise UserError(
                 f"evaluate: --{name} needs --suite NAME; a run's own suite is asked as it was trained"
             )
+    if args.targets[0] in POLICIES:
+        raise UserError(f"evaluate: {args.targets[0]} needs --suite NAME, whose questions it answers")
     folder = Path(args.targets[0])
     experiment = load_run(folder)
     if args.oracle and not hasattr(experiment.assembly, "descriptions"):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from vlmloom.pipelines.arguments import add_sets, verb_parser
+from vlmloom.pipelines.arguments import add_overrides, verb_parser
 
 SUMMARY = "ask the same questions as text and as pictures of the text, in several fonts and sizes"
 
@@ -20,6 +20,9 @@ examples:
   vlmloom probe-reading http://localhost:8000/v1#qwen --set answers=boxed --items 200 --json > reading.json
 """
 FONTS = ("DejaVuSans", "DejaVuSerif", "STIXGeneral")
+
+LARGEST = 128
+"""Pixels of a letter."""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -34,7 +37,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("--fonts", nargs="+", default=FONTS, metavar="NAME", help="of source/page_fonts")
     parser.add_argument("--sizes", nargs="+", type=int, default=[12, 16, 24], help="of letters in pixels")
     parser.add_argument("--tokens", type=int, help="the longest answer in tokens")
-    add_sets(parser, "give a setting of the suite another value")
+    add_overrides(parser, "give a setting of the suite another value")
     parser.add_argument("--json", action="store_true", help="a list of rows, one a way of asking")
     parser.set_defaults(run=run)
     return parser
@@ -55,9 +58,13 @@ def run(args: argparse.Namespace) -> int:
     for option, value in (("items", args.items), ("sizes", min(args.sizes)), ("tokens", args.tokens)):
         if value is not None and value < 1:
             raise UserError(f"probe-reading: --{option} is {value}; 1 or more would be right")
+    if max(args.sizes) > LARGEST:
+        raise UserError(f"probe-reading: --sizes has {max(args.sizes)}; at most {LARGEST} would be right")
     faces = _faces(args.fonts)
     # What shows pictures is not asked: its sources need not be loaded.
-    suite, _ = open_suite(args.suite, (*["visual=false"] * (args.suite == "full"), *args.sets))
+    suite, _ = open_suite(
+        args.suite, (*["visual=false"] * (args.suite == "full"), *args.sets), tuple(args.swaps)
+    )
     tasks = {name: task for name, task in suite.tasks.items() if not task.visual and task.steps == 1}
     for name in args.tasks or ():
         if name not in tasks:

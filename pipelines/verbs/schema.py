@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
     from vlmloom.pipelines.ablate import Ablation
     from vlmloom.pipelines.alone import ComponentExperiment
     from vlmloom.pipelines.experiment import Experiment
+    from vlmloom.pipelines.files import write_text
     from vlmloom.registry.catalog import catalog
-    from vlmloom.registry.errors import UserError
     from vlmloom.registry.schema import schema, schema_text
 
     for plugin in args.plugin:
@@ -44,9 +44,5 @@ def run(args: argparse.Namespace) -> int:
     if args.out is None:
         print(text, end="")
         return 0
-    try:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{args.out}: cannot be written: {error.strerror}") from error
+    write_text(args.out, text)
     return 0

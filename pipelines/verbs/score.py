@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vlmloom.pipelines.arguments import add_limits, add_sets, add_verifiers, read_limits, verb_parser
+from vlmloom.pipelines.arguments import add_limits, add_overrides, add_verifiers, read_limits, verb_parser
 
 SUMMARY = "score a file of answers, of any model, by the tasks' verifiers"
 
@@ -41,7 +41,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         metavar="NAME|FILE|RUN",
         help="of configs/suites, a YAML, or a run's (default: full)",
     )
-    add_sets(parser, "give a setting of the suite another value")
+    add_overrides(parser, "give a setting of the suite another value")
     add_verifiers(parser)
     add_limits(parser)
     parser.add_argument(
@@ -57,23 +57,26 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from vlmloom.pipelines.files import write_text
+    from vlmloom.pipelines.files import open_file, write_text
     from vlmloom.pipelines.quiet import quiet
     from vlmloom.pipelines.scoring.file import read, score, summary
     from vlmloom.pipelines.scoring.limited import Limited
     from vlmloom.pipelines.scoring.scorer import Scorer, declared
     from vlmloom.pipelines.suites import open_suite
-    from vlmloom.registry.errors import UserError
+    from vlmloom.registry.errors import UserError, nearest
 
     quiet()
     if args.out is not None and args.out.resolve() == args.file.resolve():
         raise UserError(f"score: --out {args.out} is the file of the answers; another would be right")
-    suite, _ = open_suite(args.suite, tuple(args.sets))
+    suite, _ = open_suite(args.suite, tuple(args.sets), tuple(args.swaps))
     if args.task is not None and args.task not in suite.tasks:
-        raise UserError(f"score: --task {args.task} is not in the suite; it has {', '.join(suite.tasks)}")
+        near = nearest(args.task, suite.tasks)
+        raise UserError(f"score: --task {args.task} is not in the suite; {near}")
     scorer = Scorer(suite, declared("score", args.verifier))
     limits = read_limits("score", args, suite, scorer.nodes)
     asked = read(args.file, scorer, args.task or "")
+    if args.out is not None:
+        open_file(args.out)
     with Limited(scorer, limits) as judge, Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(args.file.name, total=sum(len(line.responses) for line in asked.values()))
         scored = score(judge, asked, lambda count: bar.advance(task, count))

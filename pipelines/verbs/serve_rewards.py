@@ -70,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(
                 f"serve-rewards: --{name} is {getattr(args, name)}; {least} or more would be right"
             )
+    if not args.host:
+        raise UserError("serve-rewards: --host is empty; 127.0.0.1, or 0.0.0.0 for all, would be right")
     # With its protocol, so that asyncio switches Nagle's algorithm off: it would cost 40 ms a reply.
     held = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vlmloom.pipelines.arguments import add_sets, verb_parser
+from vlmloom.pipelines.arguments import add_overrides, verb_parser
 
 SUMMARY = "draw items of every task on a page, with what their verifiers say"
 
@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("--task", nargs="+", metavar="NAME", help="these alone")
     parser.add_argument("--split", default="test", help="(default: test)")
     parser.add_argument("--items", type=int, default=4, help="of each category (default: 4)")
-    add_sets(parser, "give a setting of the suite another value")
+    add_overrides(parser, "give a setting of the suite another value")
     parser.set_defaults(run=run)
     return parser
 
@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Write the page."""
     from vlmloom.pipelines.evaluate_suite.preview import preview
-    from vlmloom.pipelines.files import open_folder, write_text
+    from vlmloom.pipelines.files import open_file, write_text
     from vlmloom.pipelines.quiet import plain_console, quiet
     from vlmloom.pipelines.suites import open_suite
     from vlmloom.registry.errors import UserError
@@ -47,11 +47,11 @@ def run(args: argparse.Namespace) -> int:
     quiet()
     if args.items < 1:
         raise UserError(f"tasks preview: --items is {args.items}; 1 or more would be right")
-    suite, _ = open_suite(args.suite, tuple(args.sets))
+    suite, _ = open_suite(args.suite, tuple(args.sets), tuple(args.swaps))
+    path = open_file(args.out / "preview.html")
     console = plain_console()
     with console.status("") as status:
         page = preview(suite, Path(args.suite).stem, args.split, args.items, args.task, status.update)
-    path = open_folder(args.out) / "preview.html"
     write_text(path, page)
     print(path)
     return 0

@@ -31,8 +31,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--all", action="store_true", help="those too that run code or open a Chromium: some minutes"
     )
-    parser.add_argument("--json", action="store_true", help="every number, and every answer that went wrong")
-    parser.add_argument("--markdown", action="store_true", help="the table as it stands in docs/rewards.md")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="every number, and every answer that went wrong")
+    form.add_argument("--markdown", action="store_true", help="the table as it stands in docs/rewards.md")
     parser.set_defaults(run=run)
     return parser
 
@@ -43,17 +44,17 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from vlmloom.pipelines.trust.table import NEITHER, SLOW, labelled, measure
-    from vlmloom.registry.errors import UserError
+    from vlmloom.registry.errors import UserError, nearest
 
     sets = labelled(slow=[name for name in SLOW if args.all or name in args.verifiers])
     for name in args.verifiers:
         if name not in sets:
             why = f" ({NEITHER[name]})" if name in NEITHER else ""
-            known = ", ".join((*sets, *(slow for slow in SLOW if slow not in sets)))
-            raise UserError(f"trust: {name} has no labelled answers{why}; those that have are {known}")
+            near = nearest(name, {*sets, *SLOW})
+            raise UserError(f"trust: {name or 'an empty name'} has no labelled answers{why}; {near}")
     rows = []
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        for name in args.verifiers or sets:
+        for name in dict.fromkeys(args.verifiers) or sets:
             task = bar.add_task(name, total=len(sets[name]))
             rows.append(measure(name, sets[name], lambda task=task: bar.advance(task)))  # type: ignore[misc]
             bar.remove_task(task)

@@ -1,12 +1,14 @@
 """Answers of any model, scored from a file through the command line."""
 
 import json
+import os
 import time
 
 import pytest
 
 from vlmloom.components.reward.exact import Exact
 from vlmloom.pipelines.cli import main
+from vlmloom.pipelines.scoring.limited import Limited
 from vlmloom.pipelines.scoring.line import Line
 from vlmloom.pipelines.scoring.pool import Pool
 from vlmloom.registry import build, compose
@@ -105,14 +107,14 @@ def test_a_scorer_that_cannot_be_made_is_an_error_of_its_lines(monkeypatch, capf
     ("line", "told"),
     [
         ("{", "found {, no JSON"),
-        ("[1]", "found list; an object with `responses` would be right"),
+        ("[1]", "found a list; an object with `responses` would be right"),
         (
             {"split": "test", "index": 0},
             "responses: a list of one text or more would be right",
         ),
         (
             {"split": "test", "index": 0, "response": 7},
-            "response: found int; the answer as a text",
+            "response: found 7; the answer as a text",
         ),
         (
             {"split": "tst", "index": 0, "response": ""},
@@ -149,6 +151,9 @@ def test_bad_lines_are_told_once_and_counted(tmp_path, capsys):
     assert len(lines) == 11 and lines[-1] == f"{file}: and 15 more lines"
 
 
+GOOD = '{"id": "count/test/0", "response": "1"}\n'
+
+
 @pytest.mark.parametrize(
     ("content", "more", "told"),
     [
@@ -160,19 +165,39 @@ def test_bad_lines_are_told_once_and_counted(tmp_path, capsys):
             "task or verifier: one of them is needed",
         ),
         ('{"id": "cont/test/0", "response": "1"}\n', [], "task: 'cont' is not known; known are name"),
-        ("{}\n", ["--task", "cont"], "--task cont is not in the suite; it has name"),
+        ("{}\n", ["--task", "cont"], "--task cont is not in the suite; did you mean count"),
         ("{}\n", ["--verifier", "a=reward/number,relative=-1"], "verifier a: reward/number: relative is -1"),
         ("{}\n", ["--verifier", "a=reward/exactly"], "verifier a: use: 'reward/exactly' is no component"),
-        ("{}\n", ["--limit", "count=0"], "score: --limit count=0: NAME=SECONDS, above 0, would be right"),
-        ("{}\n", ["--limit", "cont=5"], "score: --limit cont=5: no task or verifier 'cont' is here; count"),
-        ("{}\n", ["--seconds", "-1"], "score: --seconds -1: a number above 0 would be right"),
+        (
+            "{}\n",
+            ["--limit", "count=0"],
+            "score: --limit count=0: NAME=SECONDS, above 0, at most 86,400, would",
+        ),
+        (
+            "{}\n",
+            ["--limit", "cont=5"],
+            "score: --limit cont=5: no task or verifier 'cont' is here; did you",
+        ),
+        ("{}\n", ["--seconds", "-1"], "score: --seconds -1: above 0, at most 86,400 would be right"),
+        ("{}\n", ["--seconds", "1e300"], "score: --seconds 1e+300: above 0, at most 86,400 would be right"),
+        (f"{'[' * 100_000}\n", [], "no JSON: too deep, or too long a number"),
+        (GOOD, ["--out", "."], ".: is a folder; a file would be right"),
+        (GOOD, ["--out", "pipe"], "pipe: is no regular file; a file would be right"),
+        ("{}\n", ["--suite", "a.jsonl"], "a.jsonl: ends in neither .yaml nor .yml; a suite's YAML would"),
         ("{}\n", ["--out", "a.jsonl"], "--out a.jsonl is the file of the answers"),
     ],
 )
 def test_other_mistakes_are_told(content, more, told, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Limited, "rewards", None)  # nothing is judged before it is told
+    os.mkfifo("pipe")
     if content is not None:
         (tmp_path / "a.jsonl").write_text(content)
     assert main(["score", "a.jsonl", "--suite", "nano", *more]) == 2
     err = capsys.readouterr().err
     assert told in err and len(err.splitlines()) == 1
+
+
+def test_a_line_without_end_is_told(tmp_path, capsys):
+    assert main(["score", "/dev/zero", "--task", "count", "--suite", "nano"]) == 2
+    assert capsys.readouterr().err == "/dev/zero:1: found over 67,108,864 bytes; JSON lines would be right\n"

@@ -232,7 +232,7 @@ def test_a_killed_evaluation_goes_on_where_it_was(tmp_path):
             "suite sums has no shift split here; one of train",
         ),
         (["oracle", "--items", "0"], "--items is 0; 1 or more would be right"),
-        (["oracle", "--timeout", "0"], "--timeout is 0; more than 0 would be right"),
+        (["oracle", "--timeout", "0"], "--timeout is 0; above 0, at most 86,400 would"),
         (["oracle", "--price", "-1", "nan"], "--price is -1 nan; 0 or more would be right"),
     ],
 )
