@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
@@ -38,9 +39,8 @@ LARGE = {"M": 10**6, "B": 10**9}
 """Right behind the digits and in capitals; else a unit."""
 BEYOND = 10**300
 SAID = re.compile(
-    r"(?:(?:there (?:are|is)|the (?:value|number|digit|sum|total|count|result) is|an?|the)"
-    r"\s+(?=[-+\u2212.\d]|minus))?"
-    r"(minus\s+(?=[.\d]))?",
+    r"(?:(?:there (?:are|is)|the (?:value|number|digit|sum|total|count|result) is|an?|the|es (?:sind|gibt)"
+    r"|hay)\s+|有\s*)?(minus\s+)?",
     re.I,
 )
 """Words before a number that add nothing to it, and a minus in words."""
@@ -51,6 +51,16 @@ LATEX = (
     (re.compile(r"\\[,;: ]|(?<=\d)\{,\}(?=\d)"), ""),
 )
 """How LaTeX writes a unit, and groups of digits."""
+NUMERALS = {
+    "en": "zero one two three four five six seven eight nine ten eleven twelve",
+    "de": "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf",
+    "es": "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce",
+    "zh": "零 一 二 三 四 五 六 七 八 九 十 十一 十二",
+}
+"""Small numbers in words, from 0."""
+OTHERWISE = {"ein": 1, "eine": 1, "un": 1, "una": 1, "两": 2}
+MEASURE = "[个只朵张条辆头本件位颗棵]"
+"""What stands behind a number of things in Chinese."""
 YEAR = re.compile(
     r"(?:it (?:is|was)\s+)?(?:in\s+)?(?:the\s+year\s+)?(?:AD\s+)?([12][0-9]{3})"
     r"(?:\s*(?:AD|CE|A\.D\.?|C\.E\.?))?",
@@ -166,7 +176,7 @@ class Number(Parsed):
 
     def read(self, text: str, sample: Sample) -> Quantity:
         """The number."""
-        return read_quantity(text, str(sample.truth.get("unit") or ""))
+        return read_quantity(text, str(sample.truth.get("unit") or ""), sample.truth.get("language", "en"))
 
     def compare(self, found: Quantity, gold: Quantity, sample: Sample) -> Reward:
         """1 or 0."""
@@ -234,8 +244,19 @@ def usual(unit: str) -> str:
     return SAME.get(unit, SAME.get(unit + "s", unit))
 
 
-def read_quantity(text: str, expected: str = "") -> Quantity:
+@cache
+def _numerals(language: str) -> tuple[re.Pattern[str], dict[str, int]]:
+    """What begins with a number in words, or with digits before a measure word, and the words' numbers."""
+    words = NUMERALS["en"].split(), NUMERALS.get(language, "").split()
+    known = {word: number for several in words for number, word in enumerate(several)} | OTHERWISE
+    either = "|".join(sorted(known, key=len, reverse=True))
+    return re.compile(rf"({either}|[0-9]{{1,3}}(?={MEASURE})){MEASURE}?(?![^\W\d_]|[-/])", re.I), known
+
+
+def read_quantity(text: str, expected: str = "", language: str = "en") -> Quantity:
     """The one number that a text is; a unit that is expected is no thousand, as the K of a thermometer.
+
+    A small one may be in words, in English or in the language that is asked in.
 
     Raises:
         Unreadable: it is none, several, a range, or has words around it.
@@ -246,13 +267,20 @@ def read_quantity(text: str, expected: str = "") -> Quantity:
     (1250.0, 2000000.0, 1200000.0)
     >>> read_quantity("There are 4.").value, read_quantity("minus 3").value, read_quantity("in 1996 AD").year
     (4.0, -3.0, True)
+    >>> read_quantity("Two dogs"), read_quantity("zwei", language="de").value
+    (Quantity(value=2.0, unit='dogs', year=False, fraction=False), 2.0)
     """
     short = unwrapped(folded(text[:300].replace("\u00ba", "\u00b0")))
     for written, meant in LATEX if "\\" in short or "{" in short else ():
         short = written.sub(meant, short).strip()
     if era := YEAR.fullmatch(short):
         short = era[1]
-    short = SAID.sub(lambda said: "-" if said[1] else "", short, count=1)
+    said = SAID.match(short)
+    short = short[said.end() :] if said else short
+    numeral, known = _numerals(language)
+    if word := numeral.match(short):
+        short = f"{known.get(word[1].lower(), word[1])} {short[word.end() :]}"
+    short = f"-{short}" if said and said[1] else short
     match = QUANTITY.fullmatch(short) if len(text) <= 300 else None
     if match is None:
         raise Unreadable(f"no single number in {shown(text)}")

@@ -197,7 +197,7 @@ def leads(text: str) -> bool:
     """
     lead = text.lower().translate(PLAIN)
     words = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", lead)
-    plain = re.fullmatch(r"[^\W\d]*(?:[\s':.,!*#]+[^\W\d]*)*", lead)
+    plain = re.fullmatch(r"[^\W\d]*(?:[\s':.,!*#][^\W\d]*)*", lead)
     return plain is not None and NEUTRAL.issuperset(words)
 
 

@@ -30,6 +30,7 @@ FENCED = frozenset(
         *("fence, denied in Chinese", "fence, denied in German", "fence, denied in Spanish"),
         *("fence and another answer", "two fences", "two fences, turned round", "two fences, one denied"),
         *("fence with a title", "fence, asked", "open fence, denied", "tildes, denied", "fence in a fence"),
+        "fence behind many signs",
     }
 )
 """Attacks by what stands around the gold answer in a code fence."""
@@ -171,6 +172,7 @@ def fenced(gold: str, other: str) -> dict[str, str]:
         "fence with a title": f"```wrong\n{gold}\n```",
         "open fence, denied": f"Not this one:\n```\n{gold}",
         "tildes, denied": f"That is wrong:\n~~~\n{gold}\n~~~",
+        "fence behind many signs": f"{'!' * 60}1:\n{fence}",
         "fence in a fence": f"````\n{other}\n{fence}\n````",
         "fence, asked": f"Is this the answer?\n{fence}",
     }

@@ -33,6 +33,15 @@ UNITS = (
 """A unit, how it may be said, and other units."""
 
 
+NUMERALS = (
+    ("en", ("two", "Two.", "There are two.", "**Two**"), ("three", "twelve", "minus two", "dos", "zwei")),
+    ("de", ("zwei", "Zwei.", "Es sind zwei.", "two"), ("drei", "zweihundert", "zwölf", "nicht zwei")),
+    ("es", ("dos", "Hay dos.", "Dos", "two"), ("tres", "doscientos", "dos o tres", "doce")),
+    ("zh", ("两", "两个", "2个", "二", "有两个。"), ("三个", "十二", "两百", "不是两个", "两三个")),
+)
+"""Two in words: the language, right and wrong answers."""
+
+
 def number(dice: random.Random) -> Iterator[Labelled]:
     """`reward/number`: counts, decimals, amounts with units, tolerances, years."""
     for _ in range(12):
@@ -75,6 +84,16 @@ def number(dice: random.Random) -> Iterator[Labelled]:
             ),
             fair=DIGITS,
             worse=(str(gold), str(gold + 1), str(gold + 50)),
+        )
+    for language, right, wrong in NUMERALS:
+        yield Labelled(
+            {"use": "reward/number"},
+            "2",
+            {"language": language},
+            right=right,
+            wrong=(*wrong, "one or two", "two-thirds", "two dozen", "two hundred", "no two", "twofold"),
+            fair=DIGITS,
+            worse=(right[0], wrong[0]),
         )
     for _ in range(6):
         gold = dice.randint(1100, 990_000) * 10
