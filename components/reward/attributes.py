@@ -121,7 +121,7 @@ SYNONYMS = (
     # Turned round: the place first, then what is there.
     (
         re.compile(
-            rf"(?:^|(?<=[.;\n]))\s*(?:(?:to|on) the )?(?:(?:directly|just|right) )?({BESIDE}) "
+            rf"(?:^|(?<=[.,;\n])|(?<=\band))\s*(?:(?:to|on) the )?(?:(?:directly|just|right) )?({BESIDE}) "
             r"((?:the|an?) [^.,;\n]+?),? (?:there )?(?:is|are|stands|sits) (an? [^.,;\n]+)"
         ),
         r" \3 \1 \2",

@@ -30,6 +30,7 @@ RIGHT = {
         "There is a red hat, which is to the left of a blue sofa.",
         "There is a red hat. To the right of the hat is a blue sofa.",
         "A red hat and a blue sofa; left of the sofa there is a red hat.",
+        "A red hat, and to the left of the sofa there is a red hat, and right of the red hat is a blue sofa.",
     ),
     "es": (
         "Un sombrero de color rojo a la izquierda de un sofá de color azul.",
