@@ -7,8 +7,12 @@ from typing import Any
 
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, unwrapped
-from vlmloom.components.reward.wording import normal
+from vlmloom.components.reward.wording import beside, normal
 from vlmloom.registry import register
+
+LETTER = re.compile(r"(?!-\S)\W{0,3}([A-Za-z])(\W{0,3})(?:\s+(\S.*))?", re.S)
+GLUED = re.compile(r"\(?([A-Za-z])\s?([.):|\u3001\uff0e\uff1a]\s?)(\S.*)", re.S)
+"""The letter of an option, then its words, apart from it or not."""
 
 
 @register("reward/choice")
@@ -35,19 +39,23 @@ class Choice(Parsed):
             words = {normal(choice, language): normal(choice, language) for choice in sample.choices}
             if not words and re.fullmatch("[A-Z]", sample.answer.strip()):
                 words = {letter: "" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
-        text = unwrapped(folded(text))
+        whole, text = folded(text), unwrapped(folded(text))
         said = normal(text, language)
-        match = re.fullmatch(r"(?!-\S)\W{0,3}([A-Za-z])(\W{0,3})(?:\s+(\S.*))?", text, re.S)
+        match = LETTER.fullmatch(text) or GLUED.fullmatch(text)
         # "A dog" has an article, "A. dog" a letter, as "A" on a line of its own is.
         apart = re.search(r"[\n\t]", text)
         if match and match[1].upper() in words and (match[2].strip() or not match[3] or apart):
             letter, rest = match[1].upper(), normal(match[3] or "", language)
             alone = normal(text[: match.end(2)], language) == letter.lower()
-            if alone and (not rest or rest == words[letter]):
+            others = [one for key, one in words.items() if key != letter]
+            if alone and (not rest or rest == words[letter]) and not beside(whole, text, others, language):
                 return letter
             raise Unreadable(f"the letter of one option with other words in {shown(text)}")
         named = [letter for letter, one in words.items() if one and one == said]
         if len(named) == 1:
+            others = [one for letter, one in words.items() if letter != named[0] and one not in said]
+            if other := beside(whole, text, others, language):
+                raise Unreadable(f"{other!r} beside the option in {shown(whole)}")
             return named[0]
         raise Unreadable(f"no single option in {shown(text)}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.parsed import Unreadable, unwrapped
-from vlmloom.components.reward.wording import normal
+from vlmloom.components.reward.wording import beside, normal
 from vlmloom.registry import register
 
 
@@ -42,7 +42,11 @@ class Exact(Verifier):
         except Unreadable as error:
             return Reward(0.0, reason=str(error))
         right = gold in (found, response.strip())
+        others = [one for one in sample.choices if normal(one, language) not in normal(gold, language)]
+        other = beside(response, found, others, language)
         if not self.literal:
             found, gold = normal(found, language), normal(unwrapped(gold), language)
             right = right or (bool(gold) and found == gold)
+        if other:
+            return Reward(0.0, reason=f"{other!r} beside the answer {found!r}")
         return Reward(float(right), reason=f"answered {found!r}, right is {gold!r}")

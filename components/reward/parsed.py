@@ -91,18 +91,23 @@ def folded(text: str) -> str:
 
 
 NEUTRAL = frozenset(
-    "here is are the this these my a an it here's as in of for you go sure ok okay certainly course "
-    "absolutely so thus therefore hence there based on from according to requested final correct right "
-    "best answer answers result results output solution reply response json html latex fen smiles "
-    "markdown python table grid list box boxes bounding point points coordinates objects detections "
-    "action formula equation page position format form version information below follows following "
-    "detected found extracted image picture all each every chart data object representing representation "
-    "array value content contents transcription converted conversion code receipt order time interval "
-    "summary caption question hier ist sind die der das antwort ergebnis lösung aquí está esta es la el "
-    "las los respuesta resultado "
-    "答案 答案是 答案为 结果 结果是 结果如下 答案如下 如下 以下是答案 这是答案".split()
+    "here is are the this these my it here's as in of for you go sure ok okay certainly course absolutely "
+    "so thus therefore hence there based on from according to requested final correct right best answer "
+    "answers result results output solution reply response json html latex fen smiles markdown python "
+    "table grid list box boxes bounding point points coordinates objects detections action formula "
+    "equation page position format form version information below follows following detected found "
+    "extracted image picture chart data object representing representation array value content contents "
+    "transcription converted conversion code receipt order time interval summary caption question hier "
+    "ist sind die der das antwort ergebnis lösung aquí está esta es la el las los respuesta resultado "
+    "答案 答案是 答案为 结果 结果是 结果如下 答案如下 如下 以下是答案 这是答案 "
+    "richtige correcta lautet 正确答案 正确答案是 正确答案为".split()
 )
 """Words that may lead to an answer: together they can neither deny it nor say something else."""
+COUNTING = re.compile(
+    r"\b(?:an?|(?:all|each|every)(?: of)?(?: the)?) (?=(?i:json|html|markdown|table|list|grid|box|bounding"
+    r"|detected|python|formula|page|object|detection|value|chart|point|summary|caption|array)s?\b)"
+)
+"""What may stand before a noun in such words, and by itself would be an answer: A, or all of them."""
 FENCE = re.compile(
     r"(?<![`~])(?P<fence>`{3,}+|(?<![^\n])~{3,}+)[ \t]*(?P<format>[^\n`]*)\n"
     r"(?P<inner>.*?)(?:(?P=fence)[`~]*|\Z)",
@@ -118,10 +123,11 @@ SEEN = r"(?:image|picture|photo|chart|figure|diagram|graph|plot|table|text|page|
 LEAD = re.compile(
     rf"(?:(?:so|thus|therefore|hence|(?:based\s+on|according\s+to|from|in|looking\s+at)\s+(?:the|this|these)"
     rf"\s+{SEEN})\b(?:\s*,)?\s*(?=\S))?"
-    r"(?:(\*\*)?(?:the\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice|order)\b\s*(?:is\b)?"
-    r"\s*[:=]?(?(1)\s*\*\*\s*:?)\s*(?=\S)"
-    r"|(?:(?:it|this|that)(?:\s+is|['\u2019]s)|(?:es|das|dies|die\s+antwort)\s+ist|(?:est[eao]?|la\s+respuesta)"
-    r"\s+es|这是|它是|答案[是为])\s*:?\s*(?=\S))?",
+    r"(?:(\*\*)?(?:(?:the|my)\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice|order)\b\s*(?:is\b)?"
+    r"\s*[:=]?(?(1)\s*\*\*\s*:?)\s*(?:(?:option|choice)\s+(?=\(?[A-Z]\b))?(?=\S)"
+    r"|(?:(?:it|this|that)(?:\s+is|['\u2019]s)|i\s+(?:choose|pick)|(?:es|das|dies|die\s+(?:richtige\s+)?antwort)\s+ist"
+    r"|die\s+(?:richtige\s+)?antwort\s+lautet|(?:est[eao]?|la\s+respuesta(?:\s+correcta)?)\s+es|这是|它是"
+    r"|(?:正确)?答案[是为]|选[项择]?(?=[A-Z]))\s*:?\s*(?=\S))?",
     re.I,
 )
 """What may stand before an answer and adds nothing to it."""
@@ -195,7 +201,7 @@ def leads(text: str) -> bool:
     >>> leads("Sure! Here's the page:"), leads(""), leads("This is wrong:")
     (True, True, False)
     """
-    lead = text.lower().translate(PLAIN)
+    lead = COUNTING.sub("", text.translate(PLAIN)).lower()
     words = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", lead)
     plain = re.fullmatch(r"[^\W\d]*(?:[\s':.,!*#][^\W\d]*)*", lead)
     return plain is not None and NEUTRAL.issuperset(words)
@@ -218,9 +224,13 @@ def unled(text: str) -> str:
 LAYERS = 8
 """Of delimiters that are taken off an answer."""
 WRAPS = re.compile(
-    r"""\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\{(.*)\}|\*\*(.*)\*\*|\*(.*)\*|`(.*)`|"(.*)"|“(.*)”""",
+    r"""\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\{(.*)\}|\*\*(.*)\*\*|\*(.*)\*|`(.*)`|__(.*)__|\\text\{(.*)\}|"(.*)"|“(.*)”""",
     re.S,
 )
+
+
+MARKED = re.compile(r"^(?:#{1,6}|[*\u2022])[ \t]+(?=[^\n]+\Z)")
+"""What makes one line a heading or an entry of a list."""
 
 
 def unwrapped(text: str, stop: bool = True) -> str:
@@ -238,7 +248,7 @@ def unwrapped(text: str, stop: bool = True) -> str:
     """
     text = unfenced(text)
     for _ in range(LAYERS):
-        text = unled(text)
+        text = MARKED.sub("", unled(text))
         if stop and text.endswith(("。", ".")) and not text.endswith(".."):
             text = text[:-1].rstrip()
         match = WRAPS.fullmatch(text)

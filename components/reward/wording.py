@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 ARTICLES = {
     "en": "an?|the",
@@ -62,6 +63,19 @@ def normal(text: str, language: str = "en") -> str:
     text = re.sub(r"(?<=\d)\s*-\s*(?=\d)", " \u2212 ", re.sub(r"^\s*-\s+(?=\d)", "-", text))
     text = re.sub(r"(?<!\w)\.(?!\d)|\.(?!\w)|-(?![\d.])|(?<=\w)-", " ", text)
     return " ".join(text.translate(MEANT).split())
+
+
+def beside(response: str, answer: str, names: Iterable[str], language: str = "en") -> str:
+    r"""Which other answer stands beside the one that was read, such as in a heading; empty where none does.
+
+    >>> beside("### Chart\ntable", "table", ["chart", "box"]), beside("A table", "table", ["box"])
+    ('chart', '')
+    """
+    rest = normal(response.replace(answer, " ", 1), language) if response.strip() != answer else ""
+    for name in names if rest else ():
+        if (same := normal(name, language)) and re.search(rf"(?<!\w){re.escape(same)}(?!\w)", rest):
+            return name
+    return ""
 
 
 class _Meant(dict[int, str]):

@@ -102,6 +102,34 @@ def exact(dice: random.Random) -> Iterator[Labelled]:
         )
 
 
+LETTERED = (
+    *(
+        "La respuesta correcta es {}",
+        "Die richtige Antwort ist {}",
+        "Die Antwort lautet: {}",
+        "My answer is {}",
+    ),
+    *("\u6b63\u786e\u7b54\u6848\u662f{}", "\u6b63\u786e\u7b54\u6848\uff1a{}", "\u9009{}", "\u9009\u9879{}"),
+    *("The correct answer is option {}.", "The answer is option ({}).", "### {}", "__{}__", "* {}", "- {}"),
+    *("\\boxed{{\\text{{{}}}}}", "I choose {}", "So the answer is <|begin_of_box|>{}<|end_of_box|>."),
+)
+"""An option's letter as it is told."""
+
+
+def headed(gold: str, other: str) -> dict[str, str]:
+    """The right answer below, behind or in a box or a fence after another one."""
+    box = f"<|begin_of_box|>{gold}<|end_of_box|>"
+    forms = {
+        "heading": f"### {other}\n{gold}",
+        "bold heading": f"**{other}**\n\n{gold}",
+        "fence": f"{other}.\n```\n{gold}\n```",
+        "box": f"The answer is {other}. {box}",
+        "colon": f"{other}: {box}",
+        "sentence": f"{other} is the correct answer:\n{gold}",
+    }
+    return {f"{other}, then the right one: {form}": text for form, text in forms.items()}
+
+
 def choice(dice: random.Random) -> Iterator[Labelled]:
     """`reward/choice`, with letters and without."""
     for _ in range(16):
@@ -125,6 +153,10 @@ def choice(dice: random.Random) -> Iterator[Labelled]:
                 f"{letter}: {word.upper()}",
                 f"It is {letter}.",
                 f"the {word}",
+                *(form.format(letter) for form in LETTERED),
+                f"{letter}.{word}",
+                f"({letter}){word}",
+                f"{letter}\u3001{word}",
             ),
             wrong=(
                 other,
@@ -138,7 +170,10 @@ def choice(dice: random.Random) -> Iterator[Labelled]:
                 "all of them",
                 f"{letter}. {letters[other]}",
             ),
-            attacks={"every option": " ".join("ABCD"), "options in a list": ", ".join(words)},
+            attacks={"every option": " ".join("ABCD"), "options in a list": ", ".join(words)}
+            | headed(letter, other)
+            | headed(letter, letters[other])
+            | {"all of them": f"All of these are correct: {letter}", "each": f"Each is correct: {letter}"},
             worse=(letter, other, ""),
         )
         yield Labelled(
@@ -147,6 +182,7 @@ def choice(dice: random.Random) -> Iterator[Labelled]:
             choices=tuple(words),
             right=(word.upper(), f"the {word}", f"{word}.", f"Answer: {word}", f"It is a {word}."),
             wrong=(letters[other], f"{word} or {letters[other]}", "A", "B", "C", "D", ""),
+            attacks=headed(word, letters[other]),
             worse=(word, letters[other]),
         )
 
