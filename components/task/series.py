@@ -106,18 +106,40 @@ def split_up(table: Sequence[Series]) -> Iterator[tuple[str, Series]]:
         A split and a stretch, over and over.
     """
     stretches = [
-        cut(series, rows.tolist(), list(series.values))
-        for series in table
-        for rows in np.array_split(np.arange(len(series.labels)), max(1, len(series.labels) // STRETCH))
+        cut(series, rows, list(series.values)) for series in table for rows in stretched(len(series.labels))
     ]
     for one in stretches:
-        splits: dict[str, dict[str, tuple[float, ...]]] = {}
-        for column, values in one.values.items():
-            alone = column if len(stretches) < FEW else ""
-            digest = stable_hash("stretch", one.table, one.group, one.labels[0], alone)
-            splits.setdefault(split_of(digest), {})[column] = values
-        for split, columns in splits.items():
-            yield split, replace(one, values=columns)
+        name = (one.table, one.group, one.labels[0])
+        for split, columns in by_split(name, list(one.values), len(stretches)).items():
+            yield split, replace(one, values={column: one.values[column] for column in columns})
+
+
+def stretched(rows: int) -> list[list[int]]:
+    """Numbers of rows in stretches of at least `STRETCH`, where there are as many."""
+    return [piece.tolist() for piece in np.array_split(np.arange(rows), max(1, rows // STRETCH))]
+
+
+def by_split(name: tuple[str, ...], columns: Sequence[str], stretches: int) -> dict[str, list[str]]:
+    """The splits that columns of a stretch are in: one, but where its table has few stretches."""
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        digest = stable_hash("stretch", *name, column if stretches < FEW else "")
+        found.setdefault(split_of(digest), []).append(column)
+    return found
+
+
+def rows_of(table: Table, split: str) -> list[Table]:
+    """The stretches of a whole table that are in a split, without labels; shift has those of test.
+
+    As `split_up`, for tables whose rows nothing tells apart.
+    """
+    pieces = stretched(len(next(iter(table.columns.values()))))
+    found = []
+    for rows in pieces:
+        own = by_split((table.name, str(rows[0])), list(table.columns), len(pieces))
+        if columns := own.get("test" if split == "shift" else split):
+            found.append(Table(table.name, {name: table.columns[name][rows] for name in columns}))
+    return found
 
 
 def cut_from(draw: Draw, series: Series, rows: int, columns: int = 1) -> Series | None:

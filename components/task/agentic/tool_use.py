@@ -16,6 +16,7 @@ from vlmloom.components.task.base import Item, cells, placed
 from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import Drawing
+from vlmloom.components.task.series import rows_of
 from vlmloom.components.task.sheet import Sheet
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
@@ -102,8 +103,11 @@ class ToolUse(ContentTask):
 
     def _table(self, draw: Draw, split: str) -> Item | None:
         assert self.world.tables is not None
-        tables = [table for table in self.world.tables.load() if len(table.columns) >= 2]
-        table = draw.choice(tables)
+        whole = draw.choice([table for table in self.world.tables.load() if len(table.columns) >= 2])
+        stretches = [one for one in rows_of(whole, split) if len(one.columns) >= 2]
+        if not stretches:
+            return None
+        table = draw.choice(stretches)
         key, other = draw.sample(list(table.columns), 2)
         rows = draw.sample(range(len(table.columns[key])), min(20, len(table.columns[key])))
         columns = {

@@ -62,7 +62,7 @@ class Formula(ContentTask):
         font = draw.choice(SHIFTED if split == "shift" else FONTS)
         width = 224 + 96 * len(terms)
         picture = Rendered(paint, width, 112, text, font, draw.between(16, 24), slow="matplotlib")
-        return Item("Write the formula as LaTeX.", text, (), (picture,), source="formula", content=text)
+        return Item("Write the formula as LaTeX.", text, (), (picture,), source="formula", content=right)
 
 
 def _term(draw: Draw, depth: int) -> str:
