@@ -12,6 +12,8 @@ from vlmloom.registry.errors import UserError
 
 BONUS = 0.1
 """What a pair gains, times the likeness of its neighbours, in the matching alone."""
+NEAR = 0.15
+"""How far a block may be from its partner to count half, as a share of the page."""
 LEAST = 0.5
 """Pairs less alike than this do not count."""
 
@@ -66,13 +68,13 @@ def covered(boxes: Sequence[Box], others: Sequence[Box]) -> tuple[float, float]:
 def shared(one: Joint, other: Joint) -> float:
     """The area that two joints have in common, as a share of the page.
 
-    It is the lesser of theirs where both are one block: a paragraph may be broken into lines anywhere. What
-    is joined of several has a layout. There it counts as far as the lines of both, one laid upon the other,
-    middle on middle, cover more of the same than not. A paragraph in two spans is the paragraph, and a list
-    with line breaks the list; a whole page whose blocks are joined, since the other page has all its words in
-    one heap, lies otherwise.
+    It is the lesser of theirs, by how near they are: `NEAR` of the page off is half as much. Where both are
+    one block that is all: a paragraph may be broken into lines anywhere. What is joined of several has a
+    layout. There it counts as far as the lines of both, one laid upon the other, middle on middle, cover more
+    of the same than not. A paragraph in two spans is the paragraph, and a list with line breaks the list; a
+    whole page whose blocks are joined, since the other page has all its words in one heap, lies otherwise.
     """
-    area = min(one.area, other.area)
+    area = min(one.area, other.area) / (1 + (apart(one, other) / NEAR) ** 2)
     if len(one.parts) == len(other.parts) == 1:
         return area
     (a, b, c, d), (e, f, g, h) = one.box, other.box

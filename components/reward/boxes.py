@@ -10,7 +10,7 @@ from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.json_text import read_json
 from vlmloom.components.reward.overlap import fewer, matched, threshold
-from vlmloom.components.reward.parsed import NOWHERE, Corners, Parsed, Unreadable, corners, shown
+from vlmloom.components.reward.parsed import BOXED, NOWHERE, Corners, Parsed, Unreadable, corners, shown
 from vlmloom.components.reward.wording import normal
 from vlmloom.registry import register
 
@@ -47,8 +47,8 @@ class Boxes(Parsed):
         if not isinstance(value, list):
             raise Unreadable(f"no list of boxes: {shown(text)}")
         fewer(len(value))
-        single = len(value) == 4 and not any(isinstance(one, list) for one in value)
-        return [corners(box) for box in ([value] if single else value)]
+        single = len(value) == 4 and not any(isinstance(one, (list, dict)) for one in value)
+        return [corners(_box(one)) for one in ([value] if single else value)]
 
     def compare(self, found: list[Corners], gold: list[Corners], sample: Sample) -> Reward:
         """The share."""
@@ -103,12 +103,20 @@ def read_detections(value: Any, language: str = "en") -> Labelled:
     for item in value:
         if (
             not isinstance(item, dict)
-            or set(item) - {"score", "confidence"} != {"label", "bbox_2d"}
+            or len(set(item) & set(BOXED)) != 1
+            or set(item) - {"score", "confidence", *BOXED} != {"label"}
             or not isinstance(item["label"], str)
         ):
             raise Unreadable(f'found {shown(item)}; {{"label": ..., "bbox_2d": [...]}} would be right')
-        found[normal(item["label"], language)].append(corners(item["bbox_2d"]))
+        found[normal(item["label"], language)].append(corners(_box(item)))
     return dict(found)
+
+
+def _box(item: Any) -> Any:
+    """What stands for a box in an object of JSON under one of its usual keys; anything else as it is."""
+    keys = [key for key in BOXED if key in item] if isinstance(item, dict) else []
+    named = isinstance(item, dict) and set(item) - {"label", "score", "confidence"} == set(keys)
+    return item[keys[0]] if len(keys) == 1 and named else item
 
 
 def placed(gold: list[Corners]) -> None:

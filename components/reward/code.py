@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import textwrap
 from typing import Any
 
 from vlmloom.components.contracts.reward import OnError, Verifier
@@ -61,7 +62,7 @@ def fenced(text: str, language: str) -> str:
     """
     fences = [(fence["format"].strip().lower(), fence["inner"]) for fence in FENCE.finditer(text)]
     found = [inner for form, inner in fences if form == language] or [inner for _, inner in fences]
-    return "".join(found) or text
+    return "".join(map(textwrap.dedent, found)) or text
 
 
 def read_assert(line: str) -> tuple[str, Any]:

@@ -44,6 +44,7 @@ RETRACTS = re.compile(
     r"|\b(?:not|n't|nicht|no es|pas) (?:at all )?(?:true|so|correct|accurate|the case|this|these|that|those"
     r"|what|it|sure|certain|real|the (?:answer|description|caption)|wahr|richtig|korrekt|cierto|verdad|así"
     r"|correcto|est[aeo]|vrai|ça)\b|\b(?:none|nothing|nada|nichts) (?:of|de|von|davon)\b"
+    r"|\bused to be\b|\b(?:was|were|been) (?:removed|taken away)\b|\bimagine\b"
     r"|\bwhich (?:it|this|that) is not\b|\bnot really\b|\ba myth\b|\bi wish\b|\bimaginary\b"
     r"|\bfails? to show\b|\b(?:absence|devoid|free) of\b|\b(?:no|any) (?:sign|trace|hint)s? of\b"
     r"|\b(?:the opposite|the contrary|lo contrario|das gegenteil) (?:is|es|ist|holds)\b"

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.parsed import Unreadable, unwrapped
+from vlmloom.components.reward.parsed import Unreadable, peeled
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError
 
@@ -31,7 +31,7 @@ class Edit(Verifier):
         """From 0 to 1."""
         value = similarity(spaced(response), gold := spaced(sample.answer))
         with suppress(Unreadable):
-            value = max(value, similarity(spaced(unwrapped(response, stop=False)), gold))
+            value = max(value, *(similarity(spaced(text), gold) for text in peeled(response, stop=False)))
         return Reward(value, reason=f"{value:.1%} of the text")
 
 

@@ -38,6 +38,9 @@ class Grid(Parsed):
     def read(self, text: str, sample: Sample) -> Rows:
         """The rows."""
         text = unwrapped(text)
+        if re.fullmatch(r"\[[\d\s.,]*\](?:\s*\n\s*\[[\d\s.,]*\])+", text) or "," not in text:
+            # A list a row, or as NumPy prints an array.
+            text = re.sub(r"[\[\]]", " ", text)
         if text.startswith("["):
             rows = read_json(text)
             if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):

@@ -30,8 +30,9 @@ class Html(Verifier):
     The part `design2code` is the mean of the five, else as published, a fifth of the last where no block is
     matched. One word that resembles one word of the gold page brings that above a half, and all words as one
     heap to nine tenths. So in the value the first four count by the share that both pages have of the area
-    of text that either has, to which joined blocks add as far as they lie like what they resemble
-    (`blocks.shared`). The right words as dust are worth little, and as a heap what a page without words is.
+    of text that either has, to which blocks add as far as they are near to what they resemble, and joined
+    ones as far as they lie like it (`blocks.shared`). The right words as dust or on one spot are worth
+    little, and as a heap what a page without words is.
 
     The last term is the likeness of the pictures by a model whose weights are given: `image_clip` among the
     parts for one of open_clip's, as published, `image_timm` for one of timm's. Without weights it is SSIM,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
+from typing import Any
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
@@ -58,7 +60,7 @@ def read_items(text: str, language: str = "en", ordered: bool = False) -> list[s
     """
     text = unwrapped(text)
     if text.startswith(("[", "{")):
-        items = read_json(text)
+        items = literal(text) if "'" in text and '"' not in text else read_json(text)
         if not isinstance(items, list) or not all(isinstance(item, (str, int, float)) for item in items):
             raise Unreadable(f"no list of texts: {shown(text)}")
     else:
@@ -75,8 +77,23 @@ def read_items(text: str, language: str = "en", ordered: bool = False) -> list[s
     return [item for item in found if item]
 
 
-JOINED = r" ?[,;]? ?(?:[-=]*>|→|&|\b(?:and\s+then|and|then|y|luego|und|dann)\b|然后|和) ?"
+JOINED = r" ?[,;]? ?(?:(?<![-=])[-=]*+>|→|&|\b(?:and\s+then|and|then|y|luego|und|dann)\b|然后|和) ?"
 """What stands between the items of a list in a sentence."""
+
+
+def literal(text: str) -> Any:
+    """A list as Python writes it.
+
+    Raises:
+        Unreadable: it is none.
+
+    >>> literal("['cat', 'dog']")
+    ['cat', 'dog']
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        raise Unreadable(f"no list: {shown(text)}") from None
 
 
 def parted(text: str, known: list[str]) -> str:
@@ -87,7 +104,9 @@ def parted(text: str, known: list[str]) -> str:
     """
     if "```" in text or text.lstrip().startswith(("[", "{")) or len(text.strip().splitlines()) > 1:
         return text
-    text = re.sub(r"^first,? ", "", " ".join(text.split()), flags=re.IGNORECASE)
+    text = " ".join(text.split())
+    if not any(name.startswith("first") for name in known):
+        text = re.sub(r"^first,? ", "", text, flags=re.IGNORECASE)
     whole = "|".join(rf"\b{re.escape(name)}\b" for name in sorted(known, key=len, reverse=True))
     return re.sub(rf"({whole or '(?!)'})|{JOINED}", lambda found: found[1] or ", ", text, flags=re.IGNORECASE)
 

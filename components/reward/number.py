@@ -39,8 +39,9 @@ LARGE = {"M": 10**6, "B": 10**9}
 """Right behind the digits and in capitals; else a unit."""
 BEYOND = 10**300
 SAID = re.compile(
-    r"(?:(?:there (?:are|is)|the (?:value|number|digit|sum|total|count|result) is|an?|the|es (?:sind|gibt)"
-    r"|hay)\s+|有\s*)?(minus\s+)?",
+    r"(?:(?:there (?:are|is)(?: a total of)?|the (?:value|number|digit|sum|total|count|result) is|an?|the"
+    r"|es (?:sind|gibt)|hay|(?:total|count|number|sum|value)\s*[:=])\s+|(?:一?共)?有\s*|一?共\s*)?"
+    r"(minus\s+|[\u2013\u2012](?=\s?\d))?",
     re.I,
 )
 """Words before a number that add nothing to it, and a minus in words."""
@@ -96,7 +97,8 @@ SAME = {
     **dict.fromkeys(("kilogram", "kilo"), "kg"),
     **dict.fromkeys(("unit", "squareunit", "cubicunit", "squnit", "unit2", "unit3"), "unit"),
     "volt": "v",
-    "percent": "%",
+    **dict.fromkeys(("percent", "prozent", "porciento"), "%"),
+    **dict.fromkeys(("公斤", "千克"), "kg"),
 }
 """Other words for a unit, as `singular` leaves them."""
 LESS = {"°c": "°", "°f": "°"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from abc import abstractmethod
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
@@ -90,44 +91,62 @@ def folded(text: str) -> str:
     ).strip()
 
 
-NEUTRAL = frozenset(
-    "here is are the this these my it here's as in of for you go sure ok okay certainly course absolutely "
-    "so thus therefore hence there based on from according to requested final correct right best answer "
-    "answers result results output solution reply response json html latex fen smiles markdown python "
-    "table grid list box boxes bounding point points coordinates objects detections action formula "
-    "equation page position format form version information below follows following detected found "
-    "extracted image picture chart data object representing representation array value content contents "
-    "transcription converted conversion code receipt order time interval summary caption question hier "
-    "ist sind die der das antwort ergebnis lösung aquí está esta es la el las los respuesta resultado "
-    "答案 答案是 答案为 结果 结果是 结果如下 答案如下 如下 以下是答案 这是答案 "
-    "richtige correcta lautet 正确答案 正确答案是 正确答案为".split()
+TELLING = frozenset(
+    "answer answers result results output solution response reply here here's information "
+    "requested json html latex fen smiles markdown python csv svg formula equation coordinates "
+    "bounding transcription caption summary action time interval code receipt text reads says "
+    "antwort ergebnis lösung hier aquí respuesta resultado 答案 答案是 答案为 结果 结果是 结果如下 答案如下 "
+    "以下是答案 这是答案 正确答案 正确答案是 正确答案为 以下是结果 最终答案 最终答案是".split()
 )
-"""Words that may lead to an answer: together they can neither deny it nor say something else."""
+"""Words that tell that an answer follows, and that are hardly one."""
+NEUTRAL = TELLING | frozenset(
+    "is are the this these my it as in of for you so thus therefore hence there based on from "
+    "according to provided asked given shown extracted final correct right best table grid list "
+    "box boxes point points objects detections page position format form version below follows "
+    "following detected found image picture chart data object representing representation array "
+    "value content contents converted conversion order question solved board "
+    "structured ist sind die der das está esta es la el las los richtige correcta lautet 如下".split()
+)
+"""Words that may stand with them: together they can neither deny an answer nor say something else."""
+COURTEOUS = frozenset("sure ok okay certainly of course absolutely go you there".split())
+"""Words of a sentence of its own before that."""
 COUNTING = re.compile(
     r"\b(?:an?|(?:all|each|every)(?: of)?(?: the)?) (?=(?i:json|html|markdown|table|list|grid|box|bounding"
     r"|detected|python|formula|page|object|detection|value|chart|point|summary|caption|array)s?\b)"
 )
 """What may stand before a noun in such words, and by itself would be an answer: A, or all of them."""
+GIVES = re.compile(
+    r"\b(?:answers?|results?|output|solution|response|reply|antwort|ergebnis|lösung|respuesta|resultado)\b.*"
+    r"\b(?:is|are|ist|sind|es|lautet)\s+(?!(?:as )?follows$|the following$)\S"
+)
+"""A sentence that has an answer of its own: the answer is right."""
 FENCE = re.compile(
-    r"(?<![`~])(?P<fence>`{3,}+|(?<![^\n])~{3,}+)[ \t]*(?P<format>[^\n`]*)\n"
-    r"(?P<inner>.*?)(?:(?P=fence)[`~]*|\Z)",
+    r"(?<![`~])(?P<fence>`{3,}+|(?<![^\n])~{3,}+)(?P<format>[^\n`]*)\n"
+    r"(?P<inner>.*?)(?:(?<=\n)[ \t]*(?P=fence)[`~]*(?=[ \t.]*(?:\n|\Z))|(?P=fence)[ \t.]*\n?\Z|\Z)",
     re.S,
 )
 """A code fence; the last one may be left open."""
+QUOTED = re.compile(r"\s*`([^`]+)`[\s.]*")
 FORMATS = frozenset(
     "json jsonc json5 html xml latex tex math text txt plain plaintext markdown md csv yaml python py js "
     "javascript fen smiles".split()
 ) | {""}
 BEGIN, END = "<|begin_of_box|>", "<|end_of_box|>"
-SEEN = r"(?:image|picture|photo|chart|figure|diagram|graph|plot|table|text|page|document|video|clip|board)s?"
+SEEN = r"(?:image|picture|photo|chart|figure|diagram|graph|plot|table|text|page|document|video|clip)s?"
+NOUN = (
+    r"(?:(?:the|my)\s+)?(?:(?:final|correct|right|best)\s+)?"
+    r"(?:answer|option|choice|order|result|output|solution)"
+)
 LEAD = re.compile(
+    r"(?:(?:sure|certainly|of\s+course|absolutely|okay|ok)[,!.]\s*(?=(?:the|my|it|this|that|so|based)\s))?"
     rf"(?:(?:so|thus|therefore|hence|(?:based\s+on|according\s+to|from|in|looking\s+at)\s+(?:the|this|these)"
     rf"\s+{SEEN})\b(?:\s*,)?\s*(?=\S))?"
-    r"(?:(\*\*)?(?:(?:the|my)\s+)?(?:(?:final|correct|right|best)\s+)?(?:answer|option|choice|order)\b\s*(?:is\b)?"
-    r"\s*[:=]?(?(1)\s*\*\*\s*:?)\s*(?:(?:option|choice)\s+(?=\(?[A-Z]\b))?(?=\S)"
-    r"|(?:(?:it|this|that)(?:\s+is|['\u2019]s)|i\s+(?:choose|pick)|(?:es|das|dies|die\s+(?:richtige\s+)?antwort)\s+ist"
-    r"|die\s+(?:richtige\s+)?antwort\s+lautet|(?:est[eao]?|la\s+respuesta(?:\s+correcta)?)\s+es|这是|它是"
-    r"|(?:正确)?答案[是为]|选[项择]?(?=[A-Z]))\s*:?\s*(?=\S))?",
+    rf"(?:\*\*{NOUN}\s*(?:is\b|[:=])?\s*\*\*\s*[:=]?\s*(?=\S)"
+    rf"|{NOUN}\s*(?:is\b|[:=])\s*[:=]?\s*(?:(?:option|choice)\s+(?=\(?[A-Z]\b))?(?=\S)"
+    r"|(?:option|choice|answer)\s+(?=\(?[A-Z]\)?[\s.]*\Z)"
+    r"|(?:(?:it|this|that)(?:\s+is|['\u2019]s)|i\s+(?:choose|pick)"
+    r"|(?:es|das|dies|die\s+(?:richtige\s+)?antwort)\s+ist|die\s+(?:richtige\s+)?antwort\s+lautet|(?:est[eao]?|la\s+respuesta(?:\s+correcta)?)\s+es|这是|它是"
+    r"|(?:正确|最终)?答案[是为]|选[项择]?(?=[A-Z]))\s*:?\s*(?=\S))?",
     re.I,
 )
 """What may stand before an answer and adds nothing to it."""
@@ -155,6 +174,8 @@ def unfenced(text: str) -> str:
     vlmloom.components.reward.parsed.Unreadable: words around a code fence: 'This is wrong:'
     """
     text = unboxed(text)
+    if (quoted := QUOTED.fullmatch(text)) and (quoted[1].lstrip()[:1] in "[{<" or "\n" in quoted[1]):
+        text = quoted[1]
     fences = list(FENCE.finditer(text))
     if not fences:
         return text.strip()
@@ -162,7 +183,7 @@ def unfenced(text: str) -> str:
         raise Unreadable(f"{len(fences)} code fences; one would be right")
     (fence,) = fences
     before, behind = text[: fence.start()], text[fence.end() :]
-    if behind.strip() or not leads(before):
+    if behind.strip(" \t\n.") or not leads(before, courteous=True):
         raise Unreadable(f"words around a code fence: {shown(f'{before.strip()} {behind.strip()}'.strip())}")
     if fence["format"].strip().lower() not in FORMATS:
         raise Unreadable(f"a code fence of {shown(fence['format'])}")
@@ -187,7 +208,7 @@ def unboxed(text: str) -> str:
         raise Unreadable(
             f"{boxes[0]} times {BEGIN} and {boxes[1]} times {END}; once each, in this order, would be right"
         )
-    if not (leads(before) and re.fullmatch(r"[\s.!*。]*", behind)):
+    if not ((leads(before) or unled(f"{before} X") == "X") and re.fullmatch(r"[\s.!*。]*", behind)):
         raise Unreadable(f"words around the box: {shown(f'{before.strip()} {behind.strip()}'.strip())}")
     return inner.strip()
 
@@ -195,16 +216,28 @@ def unboxed(text: str) -> str:
 PLAIN = str.maketrans("\u2019\uff1a\uff0c\u3002", "':,.")
 
 
-def leads(text: str) -> bool:
+def leads(text: str, courteous: bool = False) -> bool:
     """Whether the words before an answer only lead to it, or there are none.
 
-    >>> leads("Sure! Here's the page:"), leads(""), leads("This is wrong:")
-    (True, True, False)
+    Args:
+        text: the words.
+        courteous: whether a courtesy alone leads to it too, as before a code fence.
+
+    >>> leads("Sure! Here's the page:"), leads(""), leads("This is wrong:"), leads("### Right")
+    (True, True, False, False)
+    >>> leads("The answer is right."), leads("The right answer:"), leads("Certainly!"), leads("Sure!", True)
+    (False, True, False, True)
     """
     lead = COUNTING.sub("", text.translate(PLAIN)).lower()
-    words = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", lead)
-    plain = re.fullmatch(r"[^\W\d]*(?:[\s':.,!*#][^\W\d]*)*", lead)
-    return plain is not None and NEUTRAL.issuperset(words)
+    if not re.fullmatch(r"[^\W\d]*(?:[\s':.,!*#][^\W\d]*)*", lead):
+        return False
+    sentences = [re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", part) for part in re.split(r"[.,!:\n]", lead)]
+    told = [words for words in sentences if words and not COURTEOUS.issuperset(words)]
+    if any(not NEUTRAL.issuperset(words) or GIVES.search(" ".join(words)) for words in told):
+        return False
+    return not TELLING.isdisjoint(word for words in told for word in words) or not (
+        told or (any(sentences) and not courteous)
+    )
 
 
 def unled(text: str) -> str:
@@ -215,10 +248,14 @@ def unled(text: str) -> str:
     >>> unled("So, the answer is 7"), unled("### Answer\n7"), unled("Output: 7"), unled("A: 7")
     ('7', '7', '7', 'A: 7')
     """
+    return LEAD.sub("", unheaded(text), count=1).strip()
+
+
+def unheaded(text: str) -> str:
+    """An answer without words up to a colon, or a heading, that only lead to it."""
     text = text.strip()
-    if (line := LINE.match(text)) and leads(line["words"] or line["heading"]):
-        text = text[line.end() :]
-    return LEAD.sub("", text, count=1).strip()
+    line = LINE.match(text)
+    return text[line.end() :].strip() if line and leads(line["words"] or line["heading"]) else text
 
 
 LAYERS = 8
@@ -246,17 +283,31 @@ def unwrapped(text: str, stop: bool = True) -> str:
     >>> unwrapped("The answer is **7**."), unwrapped(r"\(\boxed{\frac{1}{2}}\)"), unwrapped("$a$ and $b$")
     ('7', '\\frac{1}{2}', '$a$ and $b$')
     """
+    *_, last = peeled(text, stop)
+    return last
+
+
+def peeled(text: str, stop: bool = True) -> Iterator[str]:
+    """An answer as `unwrapped` takes one thing after another off it, from without its fence to the last.
+
+    Raises:
+        Unreadable: see `unfenced`.
+
+    >>> list(dict.fromkeys(peeled("The answer is **7**.")))
+    ['The answer is **7**.', '**7**.', '**7**', '7']
+    """
     text = unfenced(text)
+    yield text
     for _ in range(LAYERS):
-        text = MARKED.sub("", unled(text))
+        yield (text := unheaded(text))
+        yield (text := MARKED.sub("", unled(text)))
         if stop and text.endswith(("。", ".")) and not text.endswith(".."):
-            text = text[:-1].rstrip()
+            yield (text := text[:-1].rstrip())
         match = WRAPS.fullmatch(text)
         inner = "" if match is None else next(one for one in match.groups() if one is not None)
         if not inner.strip() or not _whole(inner, text[0]):
             break
-        text = inner.strip()
-    return text
+        yield (text := inner.strip())
 
 
 def _whole(inner: str, sign: str) -> bool:
@@ -302,6 +353,10 @@ def numbers(text: str, count: int) -> tuple[float, ...]:
 
 NOWHERE: Corners = (0.0, 0.0, 0.0, 0.0)
 """A box that overlaps nothing."""
+
+
+BOXED = ("bbox_2d", "bbox", "box_2d", "box")
+"""The keys under which models give a box."""
 
 
 def corners(value: Any) -> Corners:

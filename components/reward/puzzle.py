@@ -122,10 +122,12 @@ def likened(text: str, gold: str) -> str:
     """
     lines = [line.rstrip() for line in text.splitlines()]
     if BOARD.fullmatch(gold):
-        lines = [" ".join(re.split(r"[\s,|]+", line.strip(" \t,|"))) for line in lines if line]
+        lines = re.sub(r"\]\s*,?\s*\[", "\n", "\n".join(lines)).splitlines()
+        lines = [" ".join(re.findall(r"[^\s,|\[\]'\"]+", line)) for line in lines]
+        lines = [line for line in lines if line]
     text = "\n".join(lines)
-    if re.fullmatch(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", text) and "," not in gold:
-        text = text.replace(",", "")
+    if re.fullmatch(r"(?:= ?)?[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.0+)?", text) and gold.lstrip("-").isdigit():
+        text = re.sub(r"\.0+$", "", text.lstrip("= ").replace(",", ""))
     if "\u00d7" in gold:
         text = re.sub(r"\s*(?:\\times|\*)\s*", " \u00d7 ", text)
     return gold if gold.isalpha() and text.lower() == gold.lower() else text

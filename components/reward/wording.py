@@ -49,7 +49,8 @@ def normal(text: str, language: str = "en") -> str:
     >>> normal("\u22123"), normal("C++"), normal("~~dog~~"), normal("5!"), normal("Hello!")
     ('-3', 'c + +', '¬ dog ¬', '5 ¬', 'hello')
     """
-    text = MINUS.sub("-", unicodedata.normalize("NFC", text.lower()))
+    text = re.sub(r"[^\S\n]+", " ", MINUS.sub("-", unicodedata.normalize("NFC", text.lower())))
+    text = re.sub(r"\n\s+", "\n", text)
     if not re.search(r"[^\W\d_]", text):
         text = re.sub(r"(?<=[\d)])\s*!", " \u00ac! ", text)
     text = DENIED.sub("¬", MARKED.sub(r"\2", text))
@@ -65,6 +66,13 @@ def normal(text: str, language: str = "en") -> str:
     return " ".join(text.translate(MEANT).split())
 
 
+PHRASES = re.compile(
+    r"\b(?:final|correct|right|best) (?:answer|option|choice)|\b(?:in|on|from|at|to) (?:the|this) "
+    r"(?:image|picture|photo|chart|table|figure)\b"
+)
+"""Words of a lead that are names elsewhere."""
+
+
 def beside(response: str, answer: str, names: Iterable[str], language: str = "en") -> str:
     r"""Which other answer stands beside the one that was read, such as in a heading; empty where none does.
 
@@ -72,6 +80,7 @@ def beside(response: str, answer: str, names: Iterable[str], language: str = "en
     ('chart', '')
     """
     rest = normal(response.replace(answer, " ", 1), language) if response.strip() != answer else ""
+    rest = PHRASES.sub(" ", rest)
     for name in names if rest else ():
         if (same := normal(name, language)) and re.search(rf"(?<!\w){re.escape(same)}(?!\w)", rest):
             return name

@@ -154,13 +154,15 @@ def test_a_joint_counts_as_far_as_it_lies_like_its_partner():
     assert gaps == sorted(gaps, reverse=True) and gaps[1] > 0.8 * gaps[0] and gaps[3] < 0.4 * gaps[0]
 
 
-def test_a_list_lies_like_its_lines_wherever_it_stands():
+def test_a_list_lies_like_its_lines_the_more_the_nearer_it_stands():
     lines = tuple((0.0, 0.1 * row, 0.1 + 0.1 * row, 0.1 * row + 0.05) for row in range(4))
     moved = tuple((x1 + 0.3, y1 + 0.2, x2 + 0.3, y2 + 0.2) for x1, y1, x2, y2 in lines)
     items = Joint(tuple(Block(str(row), (line,), (0, 0, 0)) for row, line in enumerate(lines)))
     broken = Joint((Block("0 1 2 3", moved, (0, 0, 0)),))
     filled = Joint((Block("0 1 2 3", ((0.0, 0.0, 0.4, 0.35),), (0, 0, 0)),))
-    assert blocks.shared(items, broken) == pytest.approx(items.area)
+    here = Joint((Block("0 1 2 3", lines, (0, 0, 0)),))
+    assert blocks.shared(items, here) == pytest.approx(items.area)
+    assert blocks.shared(items, broken) == pytest.approx(items.area / (1 + (0.3 / blocks.NEAR) ** 2))
     assert blocks.shared(items, filled) == 0
     assert blocks.shared(broken, broken) == broken.area
 

@@ -77,8 +77,13 @@ def test_the_more_of_a_layout_the_better(worth, index):
     gold = page(index)
     sections = "".join(f"<p>{' '.join(texts(line))}</p>" for line in gold.split("\n")[1:-1])
     lines = "".join(f"<div>{text}</div>" for text in texts(gold))
-    whole, bare, lined, heaps = worth(index, gold, STYLE.sub("", gold), lines, sections)
-    assert whole == 1 and 0.4 < bare < 0.75 and 0.4 < lined < 0.75 and heaps < 0.3
+    spot = "".join(f"<div style='position:absolute;top:240px'>{text}</div>" for text in texts(gold))
+    larger = re.sub(r"font-size:(\d+)px", lambda size: f"font-size:{1.4 * int(size[1]):.0f}px", gold)
+    whole, large, bare, lined, heap, piled = worth(
+        index, gold, larger, STYLE.sub("", gold), lines, sections, spot
+    )
+    assert whole == 1 and 0.5 < large < 0.8 and piled < large
+    assert heap < min(bare, lined) and max(bare, lined) < 0.55 and heap < 0.3
 
 
 @pytest.mark.browser
@@ -92,7 +97,7 @@ def test_less_of_a_page_is_worth_less(worth, index):
         for style in reversed(styles[-count:]):
             html = html[: style.start()] + html[style.end() :]
         plainer.append(html)
-    for pages in (fewer(gold, 5), plainer, fewer(STYLE.sub("", gold), 5)):
+    for pages in (fewer(gold, 5), plainer):
         values = worth(index, *pages)
         assert values == sorted(values, reverse=True) and len(set(values)) == len(pages)
 
