@@ -115,11 +115,15 @@ COUNTING = re.compile(
     r"|detected|python|formula|page|object|detection|value|chart|point|summary|caption|array)s?\b)"
 )
 """What may stand before a noun in such words, and by itself would be an answer: A, or all of them."""
-GIVES = re.compile(
-    r"\b(?:answers?|results?|output|solution|response|reply|antwort|ergebnis|lösung|respuesta|resultado)\b.*"
-    r"\b(?:is|are|ist|sind|es|lautet)\s+(?!(?:as )?follows$|the following$)\S"
+ANSWER = (
+    r"\b(?:answers?|results?|output|solution|response|reply|antwort|ergebnis|lösung|respuesta|resultado)\b"
 )
-"""A sentence that has an answer of its own: the answer is right."""
+GIVES = re.compile(
+    rf"{ANSWER}.*\b(?:is|are|ist|sind|es|lautet)\s+(?!(?:as )?follows$|the following$)\S"
+    r"|^(?:the )?(?!(?:this|that|these|here|it|below|following|das|dies|hier|aquí|est[ea])\b)\S+ "
+    rf"(?:is|are|ist|sind|es)\b.*{ANSWER}"
+)
+"""A sentence that has an answer of its own: the answer is right, right is the answer."""
 FENCE = re.compile(
     r"(?<![`~])(?P<fence>`{3,}+|(?<![^\n])~{3,}+)(?P<format>[^\n`]*)\n"
     r"(?P<inner>.*?)(?:(?<=\n)[ \t]*(?P=fence)[`~]*(?=[ \t.]*(?:\n|\Z))|(?P=fence)[ \t.]*\n?\Z|\Z)",

@@ -48,6 +48,14 @@ CODES = (
 )
 
 
+OPPOSED = {
+    "left": ("right", "first", "table"),
+    "no": ("correct", "yes", "all"),
+    "above": ("beneath", "chart"),
+}
+"""Answers, and words that speak of an answer elsewhere and are wrong answers here."""
+
+
 def exact(dice: random.Random) -> Iterator[Labelled]:
     """`reward/exact`, of words, of signs, and letter by letter."""
     for gold, same, other in SIGNED:
@@ -71,6 +79,16 @@ def exact(dice: random.Random) -> Iterator[Labelled]:
                 *(f"{gold}.", f"{gold} or {CODES[0]}", gold.replace(letter, "", 1), f"not {gold}"),
             ),
             attacked=gold == CODES[1],
+        )
+    for gold, others in OPPOSED.items():
+        told = ("The right answer is {}.", "So it is {}", "Certainly! The answer is {}", "### Answer\n{}")
+        yield Labelled(
+            {"use": "reward/exact"},
+            gold,
+            right=tuple(form.format(gold) for form in told),
+            wrong=others,
+            attacks={kind: text for other in others for kind, text in headed(gold, other).items()},
+            attacked=False,
         )
     for word in WORDS:
         others = dice.sample([one for one in WORDS if one != word], 3)

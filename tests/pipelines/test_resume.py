@@ -61,7 +61,10 @@ def test_what_a_kill_left_half_written_is_gone_at_the_next_start(tmp_path):
         assert len(list(tmp_path.rglob(".*.part"))) == left
 
 
-@pytest.mark.parametrize(("file", "steps"), [("two_towers.yaml", [5]), ("siglip2.yaml", [4, 7])])
+@pytest.mark.parametrize(
+    ("file", "steps"),
+    [("two_towers.yaml", [5]), pytest.param("siglip2.yaml", [4, 7], marks=pytest.mark.slow)],
+)
 def test_a_contrastive_stage_that_was_killed_equals_one_that_was_not(file, steps, tmp_path):
     """Languages and numbers of tokens are drawn again, and a late teacher goes on, as they were."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
