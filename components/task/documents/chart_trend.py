@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from vlmloom.components.task.base import Item
@@ -18,16 +18,19 @@ TRENDS = ("rises", "falls", "rises, then falls", "falls, then rises")
 STEP = 0.06
 """The smallest step from one value to the next that counts, in parts of what the axis spans."""
 
-LEAST = 8
-"""Windows of a column that go each way."""
+LEAST = 4
+"""Windows of a column, in a split, that go each way."""
+
+Windows = dict[str, list[tuple[Series, str, range]]]
+"""The windows of a column by the way that they go: the stretch, the column, the rows."""
 
 
 @register("task/chart_trend")
 class ChartTrend(ChartTask):
     """Say whether a series of a real table rises, falls, or turns once.
 
-    Each is as frequent as the others in every column that is shown, so that its name does not tell. No window
-    is in two splits; windows of different splits may overlap, since few columns go all ways often.
+    Each is as frequent as the others in every column that is shown, so that its name does not tell. A window
+    lies within a stretch of its split, and a split shows the columns that go all ways often there.
 
     Args:
         world: what is shared by the tasks of a suite.
@@ -43,30 +46,28 @@ class ChartTrend(ChartTask):
         return {"use": "reward/choice"}
 
     @cached_property
-    def _columns(self) -> list[tuple[Series, str, dict[str, list[range]]]]:
-        """The columns that go all ways in several windows each, and these windows by the way."""
-        found = []
-        for series in filter(lambda one: one.ordered, self.series.all):
-            for column, values in series.values.items():
-                windows: dict[str | None, list[range]] = {}
+    def _columns(self) -> dict[str, list[Windows]]:
+        """The columns that go all ways in several windows of a split, by the split."""
+        return {split: self._shown(split) for split in ("train", "validation", "test")}
+
+    def _shown(self, split: str) -> list[Windows]:
+        found: dict[tuple[str, str, str], Windows] = {}
+        for part in chain.from_iterable(self.series.tables(split).values()):
+            for column, values in part.values.items() if part.ordered else ():
+                windows = found.setdefault((part.table, part.group, column), {way: [] for way in TRENDS})
                 for length in range(4, self.points + 1):
                     for start in range(len(values) - length + 1):
-                        rows = range(start, start + length)
-                        windows.setdefault(trend(values[rows.start : rows.stop]), []).append(rows)
-                ways = {way: windows.get(way, []) for way in TRENDS}
-                if min(map(len, ways.values())) >= LEAST:
-                    found.append((series, column, ways))
-        return found
-
-    def admits(self, split: str, item: Item) -> bool:
-        """By a digest of the window."""
-        return self.belongs(split, item.content)
+                        way = trend(values[start : start + length])
+                        if way is not None:
+                            windows[way].append((part, column, range(start, start + length)))
+        return [windows for windows in found.values() if min(map(len, windows.values())) >= LEAST]
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """Neighbouring rows of an ordered table that go the way that was drawn."""
-        whole, column, windows = draw.choice(self._columns)
+        windows = draw.choice(self._columns["test" if split == "shift" else split])
         wanted = draw.choice(TRENDS)
-        series = cut(whole, draw.choice(windows[wanted]), [column])
+        part, column, rows = draw.choice(windows[wanted])
+        series = cut(part, rows, [column])
         # Bars stand on nothing, where a line fills its axis: small steps between them cannot be seen.
         values = series.values[column]
         kind = kind_of(draw, series, self.kinds if seen(values, max(values)) else ("line", "scatter"))

@@ -79,7 +79,7 @@ def test_no_number_of_a_table_is_in_two_splits_and_all_are_in_one(kind):
     assert len(cells["train"]) > len(cells["test"]) > 0.15 * len(cells["train"])
 
 
-@pytest.mark.parametrize("task", [ChartValue, ChartYear, ChartTable, ComparePictures])
+@pytest.mark.parametrize("task", [ChartValue, ChartYear, ChartTable, ChartTrend, ComparePictures])
 def test_no_number_of_a_chart_in_test_is_shown_in_training(world, task):
     shown = []
     for split in ("train", "test", "shift"):
