@@ -165,9 +165,8 @@ def _goods() -> dict[str, Any]:
 
 
 def _crossed(written: list[tuple[str, tuple[float, float, float, float]]]) -> bool:
-    """Whether a word at the left runs into the one at the right of its row."""
+    """Whether the label of a row runs into its value, or the value begins left of it."""
     boxes = [box for _, box in written]
     return any(
-        one[2] + 6 > other[0] and one[1] < other[3] and other[1] < one[3] and one[0] < other[0]
-        for one, other in pairwise(boxes)
+        one[2] + 6 > other[0] and one[1] < other[3] and other[1] < one[3] for one, other in pairwise(boxes)
     )

@@ -13,7 +13,7 @@ from vlmloom.components.task.documents.chart_table import ChartTable
 from vlmloom.components.task.documents.chart_trend import TRENDS, ChartTrend
 from vlmloom.components.task.documents.chart_value import ChartValue
 from vlmloom.components.task.documents.chart_year import ChartYear, told
-from vlmloom.components.task.documents.key_value import KeyValue
+from vlmloom.components.task.documents.key_value import KeyValue, _crossed
 from vlmloom.components.task.documents.table_html import TableHTML
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.reasoning.arc import ARCGrid
@@ -185,6 +185,12 @@ def test_tables_are_whole_and_say_what_is_drawn(world):
         assert cells.covered % rows == 0, "every cell of the grid is covered once"
         spanning += "span" in sample.answer
     assert 15 < spanning < 45
+
+
+@pytest.mark.parametrize(("begins", "crossed"), [(130, False), (100, True), (12, True)])
+def test_a_value_that_runs_into_its_label_is_seen(begins, crossed):
+    assert _crossed([("Occupation:", (24, 84, 110, 99)), ("actor", (begins, 86, 316, 99))]) == crossed
+    assert not _crossed([("actor", (begins, 60, 316, 75)), ("Occupation:", (24, 84, 110, 99))])
 
 
 def test_fields_are_printed_on_the_sheet(world):
