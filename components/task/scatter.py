@@ -9,6 +9,7 @@ from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.task.base import placed
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import Backdrop, Drawing
+from vlmloom.components.task.silhouette import covered
 from vlmloom.components.task.vocabulary import Entry
 from vlmloom.components.task.world import Style, World
 
@@ -134,17 +135,16 @@ def drawn(
     return picture, tuple(thing for _, thing in pairs)
 
 
-def area(thing: Thing) -> int:
-    """Of its box, in square thousandths."""
-    return (thing.box[2] - thing.box[0]) * (thing.box[3] - thing.box[1])
+def clearly_larger(style: Style, one: Spot, other: Spot, ratio: float) -> bool:
+    """Whether nobody would say otherwise: longer by a ratio, and larger by it in box and in pixels."""
+    pairs = zip(_measures(style, one), _measures(style, other), strict=True)
+    return all(more >= ratio * less for more, less in pairs)
 
 
-def longest(thing: Thing, picture: Drawing) -> float:
-    """The longer side of its box in pixels."""
-    x1, y1, x2, y2 = thing.box
-    return max((x2 - x1) * picture.width, (y2 - y1) * picture.height) / 1000
-
-
-def clearly_larger(one: Thing, other: Thing, picture: Drawing, ratio: float) -> bool:
-    """Whether nobody would say otherwise: longer by a ratio, and larger in area by as much."""
-    return longest(one, picture) >= ratio * longest(other, picture) and area(one) >= ratio * area(other)
+def _measures(style: Style, spot: Spot) -> tuple[float, float, float]:
+    """The longer side of its box, the area of its box, and the area that it covers, in pixels."""
+    row = style.rows[spot.entry.name]
+    left, top, right, bottom = style.sprites.extents[row]
+    scale = spot.size / style.sprites.size
+    width, height = (right - left) * scale, (bottom - top) * scale
+    return max(width, height), width * height, covered(style.sprites, row) * spot.size**2

@@ -21,6 +21,12 @@ def silhouette(sprites: Sprites, row: int, size: int, flip: bool) -> np.ndarray:
 
 
 @lru_cache(maxsize=4096)
+def covered(sprites: Sprites, row: int) -> float:
+    """How much of its square a sprite covers: the share of opaque pixels."""
+    return float((sprites.pixels[row][..., 3] > OPAQUE).mean())
+
+
+@lru_cache(maxsize=4096)
 def colours(sprites: Sprites, row: int, size: int, flip: bool) -> np.ndarray:
     """Its own colours, int16 `[size, size, 3]`; read-only."""
     pixels = _nearest(sprites.pixels[row][..., :3], size)

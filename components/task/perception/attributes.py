@@ -76,9 +76,9 @@ class Attributes(ScatteredTask):
         backdrop = self.world.backdrop(draw, grid.width, grid.height)
         picture, things = drawn(self.world, style, spots, grid.width, grid.height, backdrop)
         if form == SIZE:
-            great = [thing for thing, big in zip(things, sizes, strict=True) if big]
-            little = [thing for thing, big in zip(things, sizes, strict=True) if not big]
-            if not all(clearly_larger(one, other, picture, RATIO) for one in great for other in little):
+            great = [spot for spot, big in zip(spots, sizes, strict=True) if big]
+            little = [spot for spot, big in zip(spots, sizes, strict=True) if not big]
+            if not all(clearly_larger(style, one, other, RATIO) for one in great for other in little):
                 return None
         question = self.either(choices, entries[0].name, form=form)
         truth = {"form": form}

@@ -19,7 +19,8 @@ class CompareSize(PerceptionTask):
 
     Args:
         world: what is shared by the tasks of a suite.
-        ratio: of their longer sides, and of their areas at the least; nearer to 1 is harder.
+        ratio: of their longer sides, and of their boxes and visible pixels at the least; nearer
+            to 1 is harder.
         others: how many other things there are.
         language: see `PerceptionTask`.
     """
@@ -66,7 +67,7 @@ class CompareSize(PerceptionTask):
         ]
         backdrop = self.world.backdrop(draw, grid.width, grid.height)
         picture, things = drawn(self.world, style, spots, grid.width, grid.height, backdrop)
-        if not clearly_larger(things[0], things[1], picture, self.ratio):
+        if not clearly_larger(style, spots[0], spots[1], self.ratio):
             return None
         form = draw.below(2)
         names = tuple(draw.sample([entry.name for entry in entries[:2]], 2))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.corrupt import SIZES_STAY
 from vlmloom.components.task.draw import Draw
-from vlmloom.components.task.drawing import Drawing
 from vlmloom.components.task.perception.scattered import ScatteredTask
 from vlmloom.components.task.scatter import Lattice, Spot, clearly_larger, drawn, hues, lattice, team
 from vlmloom.components.task.world import Style
@@ -18,6 +16,8 @@ from vlmloom.registry import register
 LEFT, RIGHT, ABOVE, BELOW, SMALLER, LARGER, COLOUR, NAMED = range(8)
 SMALL, MIDDLE, LARGE = 0.5, 0.72, 1.0
 RATIO = 1.25
+TEAMS = 8
+"""Things that are tried for a question about sizes, before another question is asked."""
 
 
 @register("task/count_where")
@@ -25,7 +25,7 @@ class CountWhere(ScatteredTask):
     """Count the things that are on one side of a thing, smaller or larger than it, or of a colour.
 
     Every count from 0 to `things` is asked for equally. Nothing stands in the column (or row) of the thing
-    that is measured from, and sizes differ by a quarter and more in length and in area.
+    that is measured from, and sizes differ by a quarter and more in length, in box and in visible pixels.
 
     Args:
         world: what is shared by the tasks of a suite.
@@ -98,8 +98,6 @@ class CountWhere(ScatteredTask):
         spots, grid, words = found
         backdrop = self.world.backdrop(draw, grid.width, grid.height)
         picture, things = drawn(self.world, style, spots, grid.width, grid.height, backdrop)
-        if form in (SMALLER, LARGER) and not _sizes_are_clear(things, picture, count, form):
-            return None
         choices = tuple(str(number) for number in range(self.things + 1))
         truth = {"form": form, "words": words}
         question = self.ask(*words, form=form)
@@ -137,18 +135,22 @@ class CountWhere(ScatteredTask):
         self, draw: Draw, style: Style, count: int, form: int
     ) -> tuple[list[Spot], Lattice, tuple[str, ...]] | None:
         """The anchor of middle size, so many things smaller (or larger), the others the other way."""
-        entries = team(self.world, draw, style, self.things + 1)
-        if entries is None:
-            return None
         grid = lattice(self.world, draw, self.things + 1, 3)
         meets, other = (SMALL, LARGE) if form == SMALLER else (LARGE, SMALL)
         shares = [MIDDLE] + [meets] * count + [other] * (self.things - count)
         places = draw.sample(grid.cells, self.things + 1)
-        spots = [
-            grid.spot(draw, at, entry, share)
-            for at, entry, share in zip(places, entries, shares, strict=True)
-        ]
-        return spots, grid, (entries[0].name,)
+        # Many teams have a thing too thin or too full for its size: one is not enough.
+        for _ in range(TEAMS):
+            entries = team(self.world, draw, style, self.things + 1)
+            if entries is None:
+                continue
+            spots = [
+                grid.spot(draw, at, entry, share)
+                for at, entry, share in zip(places, entries, shares, strict=True)
+            ]
+            if _sizes_are_clear(style, spots, count, form):
+                return spots, grid, (entries[0].name,)
+        return None
 
     def _coloured(
         self, draw: Draw, style: Style, count: int, form: int
@@ -181,10 +183,10 @@ class CountWhere(ScatteredTask):
         return spots, grid, (colour,) if form == COLOUR else (asked.name, colour)
 
 
-def _sizes_are_clear(things: Sequence[Thing], picture: Drawing, count: int, form: int) -> bool:
-    anchor, *others = things
+def _sizes_are_clear(style: Style, spots: Sequence[Spot], count: int, form: int) -> bool:
+    anchor, *others = spots
     meets, rest = others[:count], others[count:]
     smaller, larger = (meets, rest) if form == SMALLER else (rest, meets)
-    return all(clearly_larger(anchor, one, picture, RATIO) for one in smaller) and all(
-        clearly_larger(one, anchor, picture, RATIO) for one in larger
+    return all(clearly_larger(style, anchor, one, RATIO) for one in smaller) and all(
+        clearly_larger(style, one, anchor, RATIO) for one in larger
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from vlmloom.components.contracts.sample import Thing
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.corrupt import SIZES_STAY
 from vlmloom.components.task.draw import Draw
-from vlmloom.components.task.drawing import Drawing
 from vlmloom.components.task.perception.scattered import ScatteredTask
-from vlmloom.components.task.scatter import Lattice, clearly_larger, drawn, hues, lattice, team
+from vlmloom.components.task.scatter import Lattice, Spot, clearly_larger, drawn, hues, lattice, team
+from vlmloom.components.task.world import Style
 from vlmloom.registry import register
 
 COLOURED, LARGEST, SMALLEST, LEFTMOST, RIGHTMOST, TOPMOST, LOWEST, LEFT, RIGHT, ABOVE, BELOW = range(11)
@@ -123,7 +122,7 @@ class Referring(ScatteredTask):
         ]
         backdrop = self.world.backdrop(draw, grid.width, grid.height)
         picture, things = drawn(self.world, style, spots, grid.width, grid.height, backdrop)
-        if form in (LARGEST, SMALLEST) and not _clear(things[:copies], form, picture):
+        if form in (LARGEST, SMALLEST) and not _clear(style, spots[:copies], form):
             return None
         second = colours[0] if form == COLOURED else others[0].name
         truth = {"form": form, "words": (asked.name, second)}
@@ -164,8 +163,8 @@ def _places(draw: Draw, grid: Lattice, form: int, copies: int, others: int) -> l
     return [*named, *draw.sample([at for at in cells if at not in named], others)]
 
 
-def _clear(named: Sequence[Thing], form: int, picture: Drawing) -> bool:
+def _clear(style: Style, named: Sequence[Spot], form: int) -> bool:
     one, *rest = named
     if form == LARGEST:
-        return all(clearly_larger(one, other, picture, RATIO) for other in rest)
-    return all(clearly_larger(other, one, picture, RATIO) for other in rest)
+        return all(clearly_larger(style, one, other, RATIO) for other in rest)
+    return all(clearly_larger(style, other, one, RATIO) for other in rest)
