@@ -63,16 +63,16 @@ _KEYS = (
 
 _WORDS = {
     "zh": "红色 绿色 蓝色 黄色 紫色 橙色 粉色 棕色 "
-    "文字 数字 单元格 柱 第一 第二 第三 第四 第五 第六 第七 第八 空 "
+    "文字 数字 单元格 柱 第一张 第二张 第三张 第四张 第五张 第六张 第七张 第八张 空 "
     "动物 食物 交通工具 服饰 工具 音乐 植物 天空 "
-    "左 右 上方 下方 上 下 大 小 是 否 左上 右上 左下 右下",
+    "左边 右边 上方 下方 上 下 大 小 是 否 左上角 右上角 左下角 右下角",
     "es": "rojo verde azul amarillo morado naranja rosado marrón "
     "palabra dígito celda barra primera segunda tercera cuarta quinta sexta séptima octava nada "
     "animal comida vehículo ropa herramienta música planta cielo "
     "izquierda derecha encima debajo arriba abajo grande pequeño sí no "
     "arriba_a_la_izquierda arriba_a_la_derecha abajo_a_la_izquierda abajo_a_la_derecha",
     "de": "rot grün blau gelb lila orange rosa braun "
-    "Wort Ziffer Zelle Balken erstes zweites drittes viertes fünftes sechstes siebtes achtes nichts "
+    "Wort Ziffer Zelle Balken erste zweite dritte vierte fünfte sechste siebte achte nichts "
     "Tier Essen Fahrzeug Kleidung Werkzeug Musik Pflanze Himmel "
     "links rechts darüber darunter oben unten groß klein ja nein "
     "oben_links oben_rechts unten_links unten_rechts",
