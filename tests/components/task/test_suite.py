@@ -83,7 +83,7 @@ def test_a_task_twice_under_two_names_draws_two_streams():
         ({"things": 99}, "things is 99, but the vocabulary takes 4 to 64"),
         ({"colours": 1}, "colours is 1, but there are 2 to 8"),
         ({"held_out": 1}, "held_out is 1, but at least every second pair"),
-        ({"side": 50}, "side is 50, but pictures are a multiple of 16 pixels wide, at least 48"),
+        ({"side": 50}, "side is 50, but pictures are 48 to 4096 pixels wide, a multiple of 16"),
         ({"weights": {"nam": 1}}, "weights has 'nam', but tasks are name, category"),
         ({"weights": {"name": -1}}, "weights.name is -1, but a share is 0 or more"),
         ({"tasks": {"name": Name}, "weights": {"name": 0}}, "all weights are 0"),
