@@ -24,6 +24,17 @@ KINDS = ("line", "bar", "barh", "scatter", "pie")
 MARKS = 1000
 """Of a figure with more nothing counts, so that what is not looked at is no place to hide in."""
 
+REMEMBER = """
+_figures_closed = []
+
+def _figures_remembered():
+    from matplotlib.backend_bases import FigureManagerBase
+    FigureManagerBase.destroy = lambda manager: _figures_closed.append(manager.canvas.figure)
+
+_figures_remembered()
+"""
+"""Run before the code: figures are closed one after the other, the active one last."""
+
 DESCRIBE = f"""
 def _figure_described():
     import json
@@ -134,7 +145,7 @@ def _figure_described():
             if own.any() and 2 * (own & seen[mark[-1]]).sum() >= own.sum():
                 yield mark
 
-    figure = plt.gcf()
+    figure = plt.gcf() if plt.get_fignums() or not _figures_closed else _figures_closed[-1]
     figure.set_size_inches{INCHES}
     figure.set_layout_engine('constrained')
     figure.savefig('out.png', dpi={DPI})
@@ -223,13 +234,13 @@ def runner() -> CodeRunner:
 
 
 def plotted(code: str) -> Figure:
-    """Run plotting code and look at the figure that it leaves.
+    """Run plotting code and look at the figure that it leaves open, else at the last one that it closes.
 
     Raises:
         NotPlotted: the code raises, takes too long, or draws nothing.
         SandboxRefused: this machine cannot lock it in.
     """
-    run = runner().run([code, DESCRIBE], ["_figure_described()"], ["out.png"])
+    run = runner().run([REMEMBER, code, DESCRIBE], ["_figure_described()"], ["out.png"])
     if run.error:
         raise NotPlotted(run.error)
     try:

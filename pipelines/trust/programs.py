@@ -88,6 +88,8 @@ def plot(dice: random.Random) -> Iterator[Labelled]:
             right=(
                 f"```python\n{gold}```",
                 f"{gold}plt.show()",
+                f"{gold}plt.savefig('x.png')\nplt.close()",
+                f"{gold}plt.close(fig)\nplt.show()",
                 gold.replace("fig, ax = plt.subplots()", "ax = plt.figure(figsize=(9, 2)).add_subplot()"),
                 gold.replace(f"[{one}, {two}, 2]", f"[{one}.0, {two}, 4 / 2]"),
                 gold.replace("ax.bar(", "for word, value in zip(")
@@ -126,6 +128,9 @@ def plot(dice: random.Random) -> Iterator[Labelled]:
                 "invisible": gold.replace("color=", "alpha=0, color=")
                 + "ax.set_axis_off()\nax.set_title('')",
                 "cleared": f"{gold}plt.clf()\n",
+                "cleared and closed": f"{gold}plt.clf()\nplt.close('all')\n",
+                "closed before another": f"{gold}plt.close()\nplt.plot([9, 1])\n",
+                "closed behind another": f"{gold}plt.figure()\nplt.plot([9, 1])\nplt.close('all')\n",
                 "white sheet": f"{gold}ax.add_patch(plt.Rectangle((-1, -9), 9, 99, color='white', zorder=9))",
                 "white sheet over the ends": f"{gold}ax.axhspan(1.5, 99, color='white', zorder=9)",
                 "white picture": f"{gold}fig.add_axes((0, 0, 1, 1)).imshow([[[1.0] * 3]], aspect='auto')",

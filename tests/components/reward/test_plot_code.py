@@ -25,6 +25,14 @@ def test_gold_is_one_and_so_is_other_code_of_the_same_chart(verifier):
     assert values == [1, 1, 1, 1]
 
 
+def test_of_closed_figures_the_last_one_counts(verifier):
+    whole = ["plt.savefig('x.png')\nplt.close()", "plt.show()\nplt.close('all')", "plt.close(fig)"]
+    assert [r.value for r in verifier.judge(SAMPLE, [GOLD + end for end in whole])] == [1, 1, 1]
+    none = ["plt.clf()\nplt.close()", "plt.close()\nplt.figure()", "plt.figure()\nplt.close('all')"]
+    none += ["plt.close()\n_figures_closed[:] = [1]", "plt.close()\nplt.get_fignums = None"]
+    assert [r.value for r in verifier.judge(SAMPLE, [GOLD + end for end in none])] == [0] * 5
+
+
 CORRUPTIONS = {
     "data": [GOLD.replace("5, 2", "4.6, 2"), GOLD.replace("5, 2", "3, 2"), GOLD.replace("ax.bar", "ax.barh")],
     "text": [
