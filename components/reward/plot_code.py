@@ -17,6 +17,9 @@ from vlmloom.registry import register
 
 WEIGHTS = {"data": 0.6, "text": 0.15, "colour": 0.1, "picture": 0.15}
 
+MISNAMED = 1 / 3
+"""What the data of a mark counts that the legend calls by another word than the gold one."""
+
 
 @register("reward/plot_code")
 class PlotCode(Verifier):
@@ -24,7 +27,8 @@ class PlotCode(Verifier):
 
     `data` pairs what is seen, by kind, and takes for each mark how near its value is, on the scale of the
     largest gold one, times how near its place is, where words have to be the same; all of that counts as far
-    as the values differ from each other like the gold ones (`told`), which values all alike never do. `text`
+    as the values differ from each other like the gold ones (`told`), which values all alike never do. A mark
+    that the legend calls otherwise counts a third of that. `text`
     is the F1 of words in titles, labels, ticks and legend; `colour` the nearness of the pairs' colours, times
     that of their data; `picture` structural similarity, counted from what an empty sheet gets, and worth the
     share of data that is right: bars under each other's words look alike. The gold code is `sample.answer`.
@@ -96,6 +100,8 @@ def near(found: Series, gold: Series) -> tuple[float, float]:
         largest = max(float(np.abs(values).max()), 1e-12)
         error = np.clip(np.array(ours, float)[rows] / largest, -1e9, 1e9) - values[columns] / largest
         right, differences = right * off(error), differences * told(error, values / largest)
+    names, theirs = np.array(found.labels)[rows], np.array(gold.labels)[columns]
+    right = right * np.where((names != theirs) & (names != "") & (theirs != ""), MISNAMED, 1.0)
     hues = np.abs(np.array(found.colours)[rows] - np.array(gold.colours)[columns])
     return float(right.sum()) / max(len(found.y), len(gold.y)) * differences, 1 - float(hues.mean())
 

@@ -41,12 +41,12 @@ def _figure_described():
     import matplotlib.pyplot as plt
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.collections import PathCollection
-    from matplotlib.colors import to_hex
+    from matplotlib.collections import Collection, PathCollection
+    from matplotlib.colors import to_hex, to_rgb
     from matplotlib.container import BarContainer
     from matplotlib.category import StrCategoryFormatter
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Wedge
+    from matplotlib.patches import Patch, Wedge
     from matplotlib.ticker import FixedFormatter, FuncFormatter
 
     def numbers(axis, values):
@@ -59,6 +59,29 @@ def _figure_described():
             ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels())
             words = {{round(float(place), 6): word.get_text()[:200] for place, word in ticks}}
         return [words.get(round(value, 6)) or number for value, number in zip(values, numbers(axis, values))]
+
+    def colour_of(one):
+        # A line's, or its markers' where there is none; of what has a face that, else its edge.
+        if not isinstance(one, Line2D):
+            face, edge = (np.reshape(part, (-1, 4)) for part in (one.get_facecolor(), one.get_edgecolor()))
+            return (*(face if face[:, 3:].any() else edge), 'none')[0]
+        if one.get_linestyle() not in ('None', ' ', ''):
+            return one.get_color()
+        hollow = str(one.get_markerfacecolor()) == 'none'
+        return one.get_markeredgecolor() if hollow else one.get_markerfacecolor()
+
+    def named(axes):
+        # What the legend calls a colour: the words whose handles are nearest to it.
+        own = axes.get_legend()
+        entries = [entry for legend in ([own] if own else legends)
+                   for entry in zip(legend.get_texts(), legend.legend_handles)
+                   if isinstance(entry[1], (Collection, Line2D, Patch))]
+        words = np.array([word.get_text()[:200] for word, _ in entries])
+        colours = np.reshape([to_rgb(colour_of(handle)) for _, handle in entries], (-1, 3))
+        def name(colour):
+            far = abs(colours - to_rgb(colour)).sum(1).round(6)
+            return ' '.join(sorted({{*words[far == far.min()]}})) if len(far) else ''
+        return name
 
     def inside(axes, x, y):
         (left, right), (low, high) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
@@ -80,9 +103,7 @@ def _figure_described():
             if drawn and 2 * sum(inside(axes, *xy.T)) >= len(xy):
                 yield axes, 'line', line, *xy.T, line.get_color(), everywhere
             elif not drawn and line.get_marker() not in ('None', ' ', '', None):
-                hollow = str(line.get_markerfacecolor()) == 'none'
-                colour = line.get_markeredgecolor() if hollow else line.get_markerfacecolor()
-                yield from points(axes, line, xy, [colour] * len(xy))
+                yield from points(axes, line, xy, [colour_of(line)] * len(xy))
         for one in axes.containers:
             for bar in one.patches if isinstance(one, BarContainer) else ():
                 box, flat = bar.get_bbox(), one.orientation == 'horizontal'
@@ -157,8 +178,8 @@ def _figure_described():
         for axis in (axes.xaxis, axes.yaxis):
             words = [one.get_text() for one in axis.get_ticklabels()[:50]]
             texts += [word for word in words if not word[-1:].isdigit()]
-        if axes.get_legend():
-            texts += [one.get_text() for one in axes.get_legend().get_texts()]
+    legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in sheets))]
+    texts += [one.get_text() for legend in legends for one in legend.get_texts()]
     figure.set_layout_engine('none')
     figure.dpi = {DPI}
     canvas, everywhere = FigureCanvasAgg(figure), (slice(None), slice(None))
@@ -166,24 +187,27 @@ def _figure_described():
     if len(drawings) > {MARKS}:
         raise ValueError('more than {MARKS} marks')
     uncovered = list(shown(drawings))
-    found = {{}}
+    found, names = {{}}, {{axes: named(axes) for axes in sheets}}
     for axes, kind, one, x, y, colour, _ in uncovered or drawings:
-        series = found.setdefault((axes, kind, one if kind == 'line' else None), ([], [], []))
-        series[0].extend(x)
+        series = found.setdefault((axes, kind, one if kind == 'line' else None), ([], [], [], []))
+        name = names[axes](colour)
+        # The legend of a pie stands for the words beside it.
+        series[0].extend([x[0] or name] if kind == 'pie' else x)
         series[1].extend(y)
         series[2].extend([to_hex(colour)] * len(y))
+        series[3].extend([name] * len(y))
     series = []
-    for (axes, kind, _), (x, y, colours) in found.items():
+    for (axes, kind, _), (x, y, colours, labels) in found.items():
         if kind == 'barh':
             x, y = places(axes.yaxis, y), numbers(axes.xaxis, x)
         elif kind != 'pie':
             x, y = places(axes.xaxis, x), numbers(axes.yaxis, y)
-        series.append([sheets.index(axes), kind, x, y, colours])
+        series.append([sheets.index(axes), kind, x, y, colours, labels])
     return json.dumps([series, [text for text in texts if text], not uncovered])
 """
 
 
-Mark: TypeAlias = tuple[float | str, float, tuple[float, float, float]]
+Mark: TypeAlias = tuple[float | str, float, tuple[float, float, float], str]
 
 
 @dataclass(frozen=True)
@@ -198,12 +222,14 @@ class Series:
             pie, the words beside it.
         y: values, `[marks]`, in units of the axis, of bars where they end; degrees of a pie.
         colours: red, green and blue of each mark from 0 to 1, `[marks][3]`.
+        labels: what the legend calls each mark, `[marks]`; empty without a legend.
     """
 
     kind: str
     x: tuple[float | str, ...]
     y: tuple[float, ...]
     colours: tuple[tuple[float, float, float], ...]
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -265,10 +291,13 @@ def read_series(text: str) -> tuple[tuple[Series, ...], tuple[str, ...], bool]:
     if len(found) > MARKS or len(texts) > 5 * MARKS:
         raise ValueError("too much")
     sheets: dict[int, list[Series]] = {}
-    for axes, kind, x, y, colours in found:
+    for axes, kind, x, y, colours, labels in found:
         if kind not in KINDS:
             raise ValueError(f"no kind: {kind!r}")
-        marks = [(_place(one), float(other), _colour(c)) for one, other, c in zip(x, y, colours, strict=True)]
+        marks = [
+            (_place(one), float(value), _colour(colour), str(label))
+            for one, value, colour, label in zip(x, y, colours, labels, strict=True)
+        ]
         series = _series(kind, [mark for mark in marks if math.isfinite(mark[1])])
         sheets.setdefault(int(axes), []).append(series)
     seen = tuple(one for series in sheets.values() for one in joined(series))
@@ -282,13 +311,13 @@ def joined(series: Sequence[Series]) -> list[Series]:
     their markers and no points.
 
     >>> red = (1.0, 0.0, 0.0)
-    >>> line, more = (Series("line", (n, n + 1.0), (n, n + 1.0), (red, red)) for n in (0.0, 1.0))
-    >>> [one.x for one in joined([line, more, Series("scatter", (1.0,), (1.0,), (red,))])]
+    >>> line, more = (Series("line", (n, n + 1.0), (n, n + 1.0), (red, red), ("", "")) for n in (0.0, 1.0))
+    >>> [one.x for one in joined([line, more, Series("scatter", (1.0,), (1.0,), (red,), ("",))])]
     [(0.0, 1.0, 2.0)]
     """
     found: list[tuple[str, list[Mark]]] = [("", [])]
     for one in series:
-        (kind, before), marks = found[-1], list(zip(one.x, one.y, one.colours, strict=True))
+        (kind, before), marks = found[-1], list(zip(one.x, one.y, one.colours, one.labels, strict=True))
         if marks and one.kind == kind == "line" and before[-1][:2] == marks[0][:2]:
             before.extend(marks[1:])
         else:
@@ -302,8 +331,8 @@ def joined(series: Sequence[Series]) -> list[Series]:
 
 def _series(kind: str, marks: Sequence[Mark]) -> Series:
     """Marks as columns."""
-    x, y, colours = zip(*marks, strict=True) if marks else ((), (), ())
-    return Series(kind, tuple(x), tuple(y), tuple(colours))
+    x, y, colours, labels = zip(*marks, strict=True) if marks else ((), (), (), ())
+    return Series(kind, tuple(x), tuple(y), tuple(colours), tuple(labels))
 
 
 def _colour(code: str) -> tuple[float, float, float]:

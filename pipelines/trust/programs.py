@@ -156,6 +156,7 @@ def plot(dice: random.Random) -> Iterator[Labelled]:
             ),
         )
     yield from _lines_and_points()
+    yield from _legends()
 
 
 def _lines_and_points() -> Iterator[Labelled]:
@@ -199,6 +200,47 @@ def _lines_and_points() -> Iterator[Labelled]:
                 chart.format([62, 62, 62]),
             ),
         )
+
+
+def _legends() -> Iterator[Labelled]:
+    """Two series that a legend tells apart."""
+    start = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.set_title('rain')\n"
+    first, second = (
+        f"ax.plot({values}, color='{colour}', label={{!r}})\n"
+        for values, colour in (([3, 7, 4], "red"), ([5, 2, 6], "blue"))
+    )
+    north, south, end = first.format("north"), second.format("south"), "ax.legend()\n"
+    bare = start + first.format(None) + second.format(None)
+    lines = "lines = [plt.Line2D([], [], color=one) for one in {}]\n"
+    lines = f"{bare}{lines}ax.legend(lines, ['north', 'south'])\n"
+    turned = "words of the legend turned round"
+    yield Labelled(
+        {"use": "reward/plot_code"},
+        f"{start}{north}{south}{end}",
+        wrapped=False,
+        attacked=False,
+        right=(
+            f"{bare}ax.legend(['north', 'south'])\n",
+            lines.format(["red", "blue"]),
+        ),
+        attacks={
+            turned: start + first.format("south") + second.format("north") + end,
+            "lines of the legend turned round": f"{bare}ax.legend(ax.lines[::-1], ['north', 'south'])\n",
+            "nearly the colours turned round": lines.format(["#0011ee", "#ee1100"]),
+        },
+    )
+    bars = (
+        "for place, (word, values) in enumerate(zip({}, ([3, 7, 4], [5, 2, 6]))):\n"
+        "    ax.bar([n + place / 4 for n in range(3)], values, 0.2, label=word)\n"
+    )
+    yield Labelled(
+        {"use": "reward/plot_code"},
+        start + bars.format(["north", "south"]) + end,
+        wrapped=False,
+        attacked=False,
+        right=(start + bars.format([None, None]) + "ax.legend(['north', 'south'])\n",),
+        attacks={turned: start + bars.format(["south", "north"]) + end},
+    )
 
 
 def call(dice: random.Random) -> Iterator[Labelled]:

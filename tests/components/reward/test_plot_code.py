@@ -64,8 +64,8 @@ def test_more_of_each_corruption_is_worth_less(verifier, part):
         GOLD.replace("[3, 5, 2]", "[float('nan')] * 3"),
         GOLD + "import os, matplotlib.figure as f\nf.Figure.savefig = lambda *a, **k: os.mkdir('out.png')",
         *(f"{GOLD}import json\njson.dumps = lambda *a: {text}" for text in (
-            "'[' * 5000", "'[[[0, \"bar\", [0], [1' + '0' * 400 + '], [\"#000000\"]]], [], false]'",
-            *(f"""'[[[0, "bar", {x}, {y}, {colours}]], ["Sales of hats"], false]'""" for x, y, colours in (
+            "'[' * 5000", "'[[[0, \"bar\", [0], [1' + '0' * 400 + '], [\"#000000\"], [\"\"]]], [], false]'",
+            *(f"""'[[[0, "bar", {x}, {y}, {c}, ["", "", ""]]], ["Sales of hats"], false]'""" for x, y, c in (
                 ("[0, 1, 2]", "[3, 5, 2]", "[[-1e308, 1e308, 1e308]]"), ("[0, 1, 2]", "[3, 5, 2]", "[]"),
                 ("[]", "[3, 5, 2]", '["#0000ff"]'), ("[0, 1, 2]", "[3, 5, 2]", "[NaN, NaN, NaN]"))),
         )),
@@ -176,6 +176,26 @@ def test_bars_of_other_colours_lose_their_colours_alone(verifier):
 )
 def test_what_cannot_be_seen_or_is_one_of_many_guesses_is_not_paid(verifier, gold, more):
     assert worth(verifier, gold, f"{gold}\n{more}")[0] < 0.3
+
+
+TWO = "for y, c, word in zip(([3, 7, 4], [5, 2, 6]), ('red', 'blue'), {}):\n    ax.{}, color=c, label=word)\n"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "plot(y",
+        "plot(y, marker='o', ls=''",
+        "scatter(range(3), y",
+        "bar([n + (c == 'red') / 4 for n in range(3)], y, 0.2",
+    ],
+)
+def test_words_of_the_legend_belong_to_their_series(verifier, call):
+    gold, turned = (TWO.format(words, call) + "ax.legend()" for words in (["n", "s"], ["s", "n"]))
+    none = TWO.format([None, None], call)
+    other = f"{none}ax.legend([plt.Line2D([0], [0], color=c) for c in ('blue', 'red')], 'sn')"
+    swapped, handles, without = worth(verifier, gold, turned, other, none)
+    assert swapped < 0.5 and handles > 0.97 and 0.8 < without < 0.95
 
 
 def test_bars_in_another_order_and_with_numbers_on_them_are_seen(verifier):
