@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.code import fenced
 from vlmloom.components.reward.pictures import gained, structure
-from vlmloom.components.sandbox.figure import HEIGHT, Figure, NotPlotted, Series, plotted
+from vlmloom.components.sandbox.figure import HEIGHT, VERTICES, Figure, NotPlotted, Series, plotted
 from vlmloom.registry import register
 
 WEIGHTS = {"data": 0.6, "text": 0.15, "colour": 0.1, "picture": 0.15}
@@ -26,12 +27,12 @@ class PlotCode(Verifier):
     """Matplotlib code run in the sandbox: its data, words, colours and picture beside those of the gold code.
 
     `data` pairs what is seen, by kind, and takes for each mark how near its value is, on the scale of the
-    largest gold one, times how near its place is, where words have to be the same; all of that counts as far
-    as the values differ from each other like the gold ones (`told`), which values all alike never do. A mark
-    that the legend calls otherwise counts a third of that. `text`
-    is the F1 of words in titles, labels, ticks and legend; `colour` the nearness of the pairs' colours, times
-    that of their data; `picture` structural similarity, counted from what an empty sheet gets, and worth the
-    share of data that is right: bars under each other's words look alike. The gold code is `sample.answer`.
+    largest gold one, as of bars where they begin, times how near its place is, where words have to be the
+    same; a mark that the legend calls by another word counts a third. All of that counts as far as the values
+    differ from each other like the gold ones (`told`), which values all alike never do. `text` is the F1 of
+    words in titles, labels, ticks and legend; `colour` the nearness of the pairs' colours, times that of
+    their data; `picture` structural similarity, counted from what an empty sheet gets, and worth the share
+    of data that is right: bars under each other's words look alike. The gold code is `sample.answer`.
 
     The weights are ours. ChartMimic's low-level scores (arXiv 2406.09961) compare words, kinds, colours and
     layout, and no values; pairing a value with its words and taking its error relative to the gold one follow
@@ -86,22 +87,69 @@ def near(found: Series, gold: Series) -> tuple[float, float]:
 
     Marks of one word, or of the nearest places, are pairs. Of points both coordinates are values.
     """
+    if found.kind != gold.kind:
+        return 0.0, 0.0
+    if gold.kind == "line" and len(gold.x) < len(found.x) and rising(found) and rising(gold):
+        # Points between the gold ones are no marks of their own: each line is asked where the other has its.
+        there, back = beside(at(found, gold.x), gold), beside(found, at(gold, found.x))
+        return min(there[0], back[0]), min(there[1], back[1])
+    return beside(found, gold)
+
+
+def rising(line: Series) -> bool:
+    """Whether it goes one way along numbers and was looked at whole, so that each place has one height."""
+    if len(line.x) >= VERTICES or not all(isinstance(one, float) for one in line.x):
+        return False
+    steps = np.diff(np.array(line.x, float))
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
+def at(line: Series, places: Sequence[float | str]) -> Series:
+    """The line at other places, but for those where it is not.
+
+    >>> red, none = (1.0, 0.0, 0.0), ("", "")
+    >>> at(Series("line", (0.0, 4.0), (1.0, 3.0), (red, red), none, (0.0, 0.0)), (2.0, 4.0, 5.0)).y
+    (2.0, 3.0)
+    """
+    own = np.array(line.x, float)
+    order = np.argsort(own)
+    wanted = np.array(places, float)
+    wanted = wanted[np.abs(wanted - (own.min() + own.max()) / 2) <= np.ptp(own) * 0.501]
+    heights = np.nan_to_num(np.interp(wanted, own[order], np.array(line.y)[order]))
+    nearest = np.abs(np.subtract.outer(wanted, own)).argmin(1)
+    return Series(
+        "line",
+        tuple(wanted.tolist()),
+        tuple(heights.tolist()),
+        tuple(line.colours[n] for n in nearest),
+        tuple(line.labels[n] for n in nearest),
+        (0.0,) * len(wanted),
+    )
+
+
+def beside(found: Series, gold: Series) -> tuple[float, float]:
+    """`near` of two series of one kind, by their marks."""
     from scipy.optimize import linear_sum_assignment
 
-    if found.kind != gold.kind:
+    if not found.y or not gold.y:
         return 0.0, 0.0
     places, heights = apart(found.x, gold.x), apart(found.y, gold.y)
     points = gold.kind == "scatter" and all(isinstance(one, float) for one in (*found.x, *gold.x))
     rows, columns = linear_sum_assignment(places**2 + (1 if points else 1e-3) * heights**2)
+
+    def error(ours: Sequence[Any], theirs: Sequence[Any], largest: float) -> np.ndarray:
+        wrong = np.clip(np.array(ours, float)[rows] / largest, -1e9, 1e9)
+        return wrong - np.array(theirs, float)[columns] / largest
+
     right = np.ones(len(rows)) if points else off(places[rows, columns])
     differences = 1.0
     for ours, theirs in ((found.y, gold.y), (found.x, gold.x))[: 1 + points]:
-        values = np.array(theirs, float)
-        largest = max(float(np.abs(values).max()), 1e-12)
-        error = np.clip(np.array(ours, float)[rows] / largest, -1e9, 1e9) - values[columns] / largest
-        right, differences = right * off(error), differences * told(error, values / largest)
-    names, theirs = np.array(found.labels)[rows], np.array(gold.labels)[columns]
-    right = right * np.where((names != theirs) & (names != "") & (theirs != ""), MISNAMED, 1.0)
+        largest = max(float(np.abs(np.array(theirs, float)).max()), 1e-12)
+        wrong = error(ours, theirs, largest)
+        right, differences = right * off(wrong), differences * told(wrong, np.array(theirs, float) / largest)
+    right = right * off(error(found.starts, gold.starts, max(float(np.abs(gold.y).max()), 1e-12)))
+    names, called = np.array(found.labels)[rows], np.array(gold.labels)[columns]
+    right = right * np.where((names != called) & (names != "") & (called != ""), MISNAMED, 1.0)
     hues = np.abs(np.array(found.colours)[rows] - np.array(gold.colours)[columns])
     return float(right.sum()) / max(len(found.y), len(gold.y)) * differences, 1 - float(hues.mean())
 

@@ -6,7 +6,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
@@ -23,13 +23,19 @@ WIDTH, HEIGHT = INCHES[0] * DPI, INCHES[1] * DPI
 KINDS = ("line", "bar", "barh", "scatter", "pie")
 MARKS = 1000
 """Of a figure with more nothing counts, so that what is not looked at is no place to hide in."""
+VERTICES = 500
+"""Of a line or a cloud; more are not looked at."""
 
 REMEMBER = """
 _figures_closed = []
 
 def _figures_remembered():
     from matplotlib.backend_bases import FigureManagerBase
-    FigureManagerBase.destroy = lambda manager: _figures_closed.append(manager.canvas.figure)
+
+    def destroy(manager):
+        _figures_closed[:] = [manager.canvas.figure]
+
+    FigureManagerBase.destroy = destroy
 
 _figures_remembered()
 """
@@ -42,7 +48,7 @@ def _figure_described():
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import Collection, PathCollection
-    from matplotlib.colors import to_hex, to_rgb
+    from matplotlib.colors import to_hex
     from matplotlib.container import BarContainer
     from matplotlib.category import StrCategoryFormatter
     from matplotlib.lines import Line2D
@@ -70,40 +76,38 @@ def _figure_described():
         hollow = str(one.get_markerfacecolor()) == 'none'
         return one.get_markeredgecolor() if hollow else one.get_markerfacecolor()
 
-    def named(axes):
-        # What the legend calls a colour: the words whose handles are nearest to it.
-        own = axes.get_legend()
-        entries = [entry for legend in ([own] if own else legends)
-                   for entry in zip(legend.get_texts(), legend.legend_handles)
-                   if isinstance(entry[1], (Collection, Line2D, Patch))]
-        words = np.array([word.get_text()[:200] for word, _ in entries])
-        colours = np.reshape([to_rgb(colour_of(handle)) for _, handle in entries], (-1, 3))
-        def name(colour):
-            far = abs(colours - to_rgb(colour)).sum(1).round(6)
-            return ' '.join(sorted({{*words[far == far.min()]}})) if len(far) else ''
-        return name
+    def entries(legend, place):
+        return [[place, word.get_text()[:200], to_hex(colour_of(handle))]
+                for word, handle in zip(legend.get_texts()[:50], legend.legend_handles)
+                if isinstance(handle, (Collection, Line2D, Patch))]
 
     def inside(axes, x, y):
         (left, right), (low, high) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
         return [left <= one <= right and low <= other <= high for one, other in zip(x, y)]
 
-    def near(axes, x, y):
+    def near(axes, x, y, size=0):
+        # 7 x 7 pixels or the whole mark, but none so large that others would be taken for it.
         column, row = axes.transData.transform((x, y))
         column, row = int(column), {HEIGHT} - 1 - int(row)
-        return slice(max(row - 3, 0), row + 4), slice(max(column - 3, 0), column + 4)
+        reach = size / 2 * {DPI} / 72 + 2
+        reach = int(reach) if 3 < reach < {HEIGHT} / 8 else 3
+        return (slice(max(row - reach, 0), max(row + reach + 1, 0)),
+                slice(max(column - reach, 0), max(column + reach + 1, 0)))
 
-    def points(axes, one, xy, colours):
-        return [(axes, 'scatter', one, [x], [y], colour, near(axes, x, y))
-                for (x, y), colour, kept in zip(xy, colours, inside(axes, *xy.T)) if kept]
+    def points(axes, one, xy, colours, sizes):
+        # Sizes are of a whole mark, in points.
+        return [(axes, 'scatter', one, [x], [y], colour, near(axes, x, y, size))
+                for (x, y), colour, size, kept in zip(xy, colours, sizes, inside(axes, *xy.T)) if kept]
 
     def marks(axes):
         for line in axes.lines:
-            xy = np.asarray(line.get_xydata(), float)[:500]
+            xy = np.asarray(line.get_xydata(), float)[:{VERTICES}]
             drawn = line.get_linestyle() not in ('None', ' ', '') and line.get_linewidth() > 0 and len(xy) > 1
             if drawn and 2 * sum(inside(axes, *xy.T)) >= len(xy):
                 yield axes, 'line', line, *xy.T, line.get_color(), everywhere
             elif not drawn and line.get_marker() not in ('None', ' ', '', None):
-                yield from points(axes, line, xy, [colour_of(line)] * len(xy))
+                colours, sizes = [colour_of(line)] * len(xy), [line.get_markersize()] * len(xy)
+                yield from points(axes, line, xy, colours, sizes)
         for one in axes.containers:
             for bar in one.patches if isinstance(one, BarContainer) else ():
                 box, flat = bar.get_bbox(), one.orientation == 'horizontal'
@@ -114,8 +118,9 @@ def _figure_described():
         for one in axes.collections:
             if isinstance(one, PathCollection) and len(one.get_offsets()):
                 colours = one.get_facecolor() if len(one.get_facecolor()) else one.get_edgecolor()
-                xy = np.ma.filled(one.get_offsets().astype(float), np.nan)[:500]
-                yield from points(axes, one, xy, np.resize(colours, (len(xy), 4)))
+                xy = np.ma.filled(one.get_offsets().astype(float), np.nan)[:{VERTICES}]
+                sizes = np.sqrt(np.resize(one.get_sizes(), len(xy)))
+                yield from points(axes, one, xy, np.resize(colours, (len(xy), 4)), sizes)
         for one in axes.patches:
             if isinstance(one, Wedge):
                 yield axes, 'pie', one, [str(one.get_label())[:200]], [one.theta2 - one.theta1], \
@@ -135,6 +140,9 @@ def _figure_described():
         if isinstance(one, Line2D):
             hollow = str(one.get_markerfacecolor()) == 'none'
             one.set(color=colour, markeredgecolor=colour, markerfacecolor='none' if hollow else colour)
+            if hollow:
+                # Edges of markers are smoothed all the same, and thin ones have nowhere the whole colour.
+                one.set_markeredgewidth(one.get_markeredgewidth() + 2)
             return
         if isinstance(one, PathCollection):
             one.set_array(None)
@@ -178,8 +186,10 @@ def _figure_described():
         for axis in (axes.xaxis, axes.yaxis):
             words = [one.get_text() for one in axis.get_ticklabels()[:50]]
             texts += [word for word in words if not word[-1:].isdigit()]
-    legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in sheets))]
-    texts += [one.get_text() for legend in legends for one in legend.get_texts()]
+    legends = [(axes.get_legend(), place) for place, axes in enumerate(sheets)]
+    legends = [one for one in legends if one[0]] + [(legend, -1) for legend in figure.legends]
+    texts += [one.get_text() for legend, _ in legends for one in legend.get_texts()]
+    called = [entry for one in legends for entry in entries(*one)]
     figure.set_layout_engine('none')
     figure.dpi = {DPI}
     canvas, everywhere = FigureCanvasAgg(figure), (slice(None), slice(None))
@@ -187,27 +197,26 @@ def _figure_described():
     if len(drawings) > {MARKS}:
         raise ValueError('more than {MARKS} marks')
     uncovered = list(shown(drawings))
-    found, names = {{}}, {{axes: named(axes) for axes in sheets}}
+    found = {{}}
     for axes, kind, one, x, y, colour, _ in uncovered or drawings:
         series = found.setdefault((axes, kind, one if kind == 'line' else None), ([], [], [], []))
-        name = names[axes](colour)
-        # The legend of a pie stands for the words beside it.
-        series[0].extend([x[0] or name] if kind == 'pie' else x)
+        series[0].extend(x)
         series[1].extend(y)
         series[2].extend([to_hex(colour)] * len(y))
-        series[3].extend([name] * len(y))
+        series[3].extend([one.get_x() if kind == 'barh' else one.get_y() if kind == 'bar' else 0] * len(y))
     series = []
-    for (axes, kind, _), (x, y, colours, labels) in found.items():
+    for (axes, kind, _), (x, y, colours, starts) in found.items():
         if kind == 'barh':
-            x, y = places(axes.yaxis, y), numbers(axes.xaxis, x)
+            x, y, starts = places(axes.yaxis, y), numbers(axes.xaxis, x), numbers(axes.xaxis, starts)
         elif kind != 'pie':
-            x, y = places(axes.xaxis, x), numbers(axes.yaxis, y)
-        series.append([sheets.index(axes), kind, x, y, colours, labels])
-    return json.dumps([series, [text for text in texts if text], not uncovered])
+            x, y, starts = places(axes.xaxis, x), numbers(axes.yaxis, y), numbers(axes.yaxis, starts)
+        series.append([sheets.index(axes), kind, x, y, colours, starts])
+    return json.dumps([series, [text for text in texts if text], not uncovered, called])
 """
 
 
-Mark: TypeAlias = tuple[float | str, float, tuple[float, float, float], str]
+Colour: TypeAlias = tuple[float, float, float]
+Mark: TypeAlias = tuple[float | str, float, Colour, str, float]
 
 
 @dataclass(frozen=True)
@@ -223,13 +232,19 @@ class Series:
         y: values, `[marks]`, in units of the axis, of bars where they end; degrees of a pie.
         colours: red, green and blue of each mark from 0 to 1, `[marks][3]`.
         labels: what the legend calls each mark, `[marks]`; empty without a legend.
+        starts: where bars begin, `[marks]`, in units of the axis; of other marks 0.
     """
 
     kind: str
     x: tuple[float | str, ...]
     y: tuple[float, ...]
-    colours: tuple[tuple[float, float, float], ...]
+    colours: tuple[Colour, ...]
     labels: tuple[str, ...]
+    starts: tuple[float, ...]
+
+    def marks(self) -> Iterator[Mark]:
+        """One after the other."""
+        return zip(self.x, self.y, self.colours, self.labels, self.starts, strict=True)
 
 
 @dataclass(frozen=True)
@@ -287,21 +302,35 @@ def read_series(text: str) -> tuple[tuple[Series, ...], tuple[str, ...], bool]:
     Raises:
         ValueError: it has another form; other errors of JSON, of unpacking and of numbers too.
     """
-    found, texts, hidden = json.loads(text)
-    if len(found) > MARKS or len(texts) > 5 * MARKS:
+    found, texts, hidden, legends = json.loads(text)
+    if len(found) > MARKS or len(texts) > 5 * MARKS or len(legends) > MARKS:
         raise ValueError("too much")
     sheets: dict[int, list[Series]] = {}
-    for axes, kind, x, y, colours, labels in found:
+    entries = [(int(axes), str(word), _colour(colour)) for axes, word, colour in legends]
+    for axes, kind, x, y, colours, starts in found:
         if kind not in KINDS:
             raise ValueError(f"no kind: {kind!r}")
-        marks = [
-            (_place(one), float(value), _colour(colour), str(label))
-            for one, value, colour, label in zip(x, y, colours, labels, strict=True)
-        ]
-        series = _series(kind, [mark for mark in marks if math.isfinite(mark[1])])
+        own = [entry for entry in entries if entry[0] == axes] or entries
+        words = {code: called(_colour(code), [entry[1:] for entry in own]) for code in set(colours)}
+        marks: list[Mark] = []
+        for one, value, code, start in zip(x, y, colours, starts, strict=True):
+            # The legend of a pie stands for the words beside it.
+            place = words[code] if kind == "pie" and not one else _place(one)
+            marks.append((place, float(value), _colour(code), words[code], float(start)))
+        series = _series(kind, [mark for mark in marks if math.isfinite(mark[1]) and math.isfinite(mark[4])])
         sheets.setdefault(int(axes), []).append(series)
     seen = tuple(one for series in sheets.values() for one in joined(series))
     return seen, tuple(map(str, texts)), bool(hidden)
+
+
+def called(colour: Colour, legend: Sequence[tuple[str, Colour]]) -> str:
+    """What a legend calls a colour: the word, or the words, beside the colour nearest to it.
+
+    >>> called((0.9, 0.0, 0.0), [("north", (1.0, 0.0, 0.0)), ("south", (0.0, 0.0, 1.0))])
+    'north'
+    """
+    far = [round(sum(abs(a - b) for a, b in zip(colour, one, strict=True)), 6) for _, one in legend]
+    return " ".join(sorted({word for (word, _), one in zip(legend, far, strict=True) if one == min(far)}))
 
 
 def joined(series: Sequence[Series]) -> list[Series]:
@@ -310,14 +339,15 @@ def joined(series: Sequence[Series]) -> list[Series]:
     A line that begins where the one before it has ended goes on, and points on the vertices of lines are
     their markers and no points.
 
-    >>> red = (1.0, 0.0, 0.0)
-    >>> line, more = (Series("line", (n, n + 1.0), (n, n + 1.0), (red, red), ("", "")) for n in (0.0, 1.0))
-    >>> [one.x for one in joined([line, more, Series("scatter", (1.0,), (1.0,), (red,), ("",))])]
+    >>> rest = ((1.0, 0.0, 0.0),) * 2, ("", ""), (0.0, 0.0)
+    >>> line, more = (Series("line", (n, n + 1.0), (n, n + 1.0), *rest) for n in (0.0, 1.0))
+    >>> point = Series("scatter", (1.0,), (1.0,), *(one[:1] for one in rest))
+    >>> [one.x for one in joined([line, more, point])]
     [(0.0, 1.0, 2.0)]
     """
     found: list[tuple[str, list[Mark]]] = [("", [])]
     for one in series:
-        (kind, before), marks = found[-1], list(zip(one.x, one.y, one.colours, one.labels, strict=True))
+        (kind, before), marks = found[-1], list(one.marks())
         if marks and one.kind == kind == "line" and before[-1][:2] == marks[0][:2]:
             before.extend(marks[1:])
         else:
@@ -331,11 +361,11 @@ def joined(series: Sequence[Series]) -> list[Series]:
 
 def _series(kind: str, marks: Sequence[Mark]) -> Series:
     """Marks as columns."""
-    x, y, colours, labels = zip(*marks, strict=True) if marks else ((), (), (), ())
-    return Series(kind, tuple(x), tuple(y), tuple(colours), tuple(labels))
+    columns = zip(*marks, strict=True) if marks else [()] * 5
+    return Series(kind, *map(tuple, columns))
 
 
-def _colour(code: str) -> tuple[float, float, float]:
+def _colour(code: str) -> Colour:
     """Of `#008080`, from 0 to 1."""
     if not re.fullmatch("#[0-9a-f]{6}", code):
         raise ValueError(f"no colour: {code!r}")

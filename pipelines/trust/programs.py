@@ -118,6 +118,7 @@ def plot(dice: random.Random) -> Iterator[Labelled]:
                 "words on no bars": gold.replace(f"[{one}, {two}, 2]", "[float('nan')] * 3"),
                 "words on other bars": gold.replace(f"[{one}, {two}, 2]", "[99, 98, -97]"),
                 "words turned round": gold.replace("'a', 'b', 'c'", "'b', 'c', 'a'"),
+                "floating bars": gold.replace(f"[{one}, {two}, 2]", f"1, bottom=[{one - 1}, {two - 1}, 1]"),
                 "all bars alike": gold.replace(f"[{one}, {two}, 2]", "[4, 4, 4]"),
                 "forged colours": f"{gold}import json\njson.dumps = lambda *a: "
                 f"""'[[["bar", ["a", "b", "c"], [{one}, {two}, 2], [-1e308, 1e308, 1]]], []]'""",
@@ -164,6 +165,9 @@ def _lines_and_points() -> Iterator[Labelled]:
     start = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.set_title('iris')\n"
     x, y = [1.5, 2.3, 2], [64, 61.4, 59.9]
     points, line = (f"{start}ax.scatter({x}, {{}}, color='black')\n", f"{start}ax.plot({{}}, color='teal')\n")
+    hollow = f"{start}ax.scatter({x}, {{}}, s=200, facecolors='none', edgecolors='black')\n"
+    dense = "import numpy as np\nat = np.linspace(0, 2, 101)\n"
+    dense += "ax.plot(at, {}np.interp(at, range(3), {}), color='teal')\n"
     same = {
         points: (
             f"ax.plot({x}, {y}, 'o', color='black')\n",
@@ -173,6 +177,7 @@ def _lines_and_points() -> Iterator[Labelled]:
             f"ax.plot([2, 1, 0], {y[::-1]}, color='teal')\n",
             f"ax.errorbar(range(3), {y}, color='teal')\n",
         ),
+        hollow: (f"for x, y in zip({x}, {y}): ax.scatter(x, y, 200, 'none', edgecolors='black')\n",),
     }
     for chart, forms in same.items():
         gold = chart.format(y)
@@ -186,6 +191,8 @@ def _lines_and_points() -> Iterator[Labelled]:
                 chart.format([62, 62, 62]),
                 chart.format([59.9, 64, 61.4]),
                 points.format(y) if chart == line else line.format(y),
+                start + dense.format("(np.arange(101) % 2) * 9 + ", y),
+                start + dense.format("", [62, 62, 62]),
             ),
             attacks={
                 "a thousand series": f"{gold}for n in range(1000): ax.plot([n % 9 + 58] * 3)",
@@ -196,6 +203,7 @@ def _lines_and_points() -> Iterator[Labelled]:
             },
             worse=(
                 gold,
+                *([start + dense.format("", y)] if chart == line else []),  # some pixels differ by little
                 *(chart.format([value * factor for value in y]) for factor in (1.01, 1.03, 1.1, 1.3)),
                 chart.format([62, 62, 62]),
             ),

@@ -64,8 +64,8 @@ def test_more_of_each_corruption_is_worth_less(verifier, part):
         GOLD.replace("[3, 5, 2]", "[float('nan')] * 3"),
         GOLD + "import os, matplotlib.figure as f\nf.Figure.savefig = lambda *a, **k: os.mkdir('out.png')",
         *(f"{GOLD}import json\njson.dumps = lambda *a: {text}" for text in (
-            "'[' * 5000", "'[[[0, \"bar\", [0], [1' + '0' * 400 + '], [\"#000000\"], [\"\"]]], [], false]'",
-            *(f"""'[[[0, "bar", {x}, {y}, {c}, ["", "", ""]]], ["Sales of hats"], false]'""" for x, y, c in (
+            "'[' * 5000", "'[[[0, \"bar\", [0], [1' + '0' * 400 + '], [\"#000000\"], [0]]], [], false, []]'",
+            *(f"""'[[[0, "bar", {x}, {y}, {c}, [0, 0, 0]]], ["Sales of hats"], false, []]'""" for x, y, c in (
                 ("[0, 1, 2]", "[3, 5, 2]", "[[-1e308, 1e308, 1e308]]"), ("[0, 1, 2]", "[3, 5, 2]", "[]"),
                 ("[]", "[3, 5, 2]", '["#0000ff"]'), ("[0, 1, 2]", "[3, 5, 2]", "[NaN, NaN, NaN]"))),
         )),
@@ -196,6 +196,46 @@ def test_words_of_the_legend_belong_to_their_series(verifier, call):
     other = f"{none}ax.legend([plt.Line2D([0], [0], color=c) for c in ('blue', 'red')], 'sn')"
     swapped, handles, without = worth(verifier, gold, turned, other, none)
     assert swapped < 0.5 and handles > 0.97 and 0.8 < without < 0.95
+
+
+@pytest.mark.parametrize("values", [[3, 8, 5, 6], [-3, 8, 5, -6]])
+def test_bars_that_float_are_worth_less_than_half(verifier, values):
+    gold = f"ax.barh(['a', 'b', 'c', 'd'], {values})"
+    floating = f"ax.barh(['a', 'b', 'c', 'd'], 1, left={[value - 1 for value in values]})"
+    none = f"{gold[:-1]}, left=0)"
+    assert worth(verifier, gold, none)[0] == 1 and worth(verifier, gold, floating)[0] < 0.3
+    assert worth(verifier, floating, gold)[0] < 0.3
+    upright = [form.replace("barh", "bar").replace("left", "bottom") for form in (gold, floating)]
+    assert worth(verifier, *upright)[0] < 0.3
+
+
+@pytest.mark.parametrize("form", ["ax.scatter({}, s=200", "ax.plot({}, ls='', marker='o', ms=15"])
+def test_large_hollow_marks_are_seen_and_nothing_else_in_their_place(verifier, form):
+    hollow = ", {}='none', {}='black')".format(
+        *("mfc", "mec") if "ms" in form else ("facecolors", "edgecolors")
+    )
+    gold = form.format("[1, 2, 3], [5, 9, 4]") + hollow
+    filled, white = gold.replace("'none'", "'black'"), gold.replace("'black'", "'white'")
+    hidden = f"{gold}\nax.axhspan(0, 99, color='white', zorder=9)"
+    vast = gold.replace("s=200", "s=90000").replace("ms=15", "ms=300")
+    assert worth(verifier, gold, filled)[0] > 0.9
+    assert max(worth(verifier, gold, white, hidden, vast)) < 0.2
+
+
+def test_points_between_those_of_a_line_are_no_marks_but_other_ways_are(verifier):
+    dense = "import numpy as np\nx = np.linspace(0, 3, {})\ny = np.interp(x, range(4), {})\n"
+    dense += "ax.plot(x, y{}, color='crimson')"
+    values = [64, 52, 59.9, 50.4]
+    gold = f"ax.plot({values}, color='crimson')"
+    right = [dense.format(many, values, "") for many in (31, 100, 301)]
+    assert min(worth(verifier, gold, *right)) > 0.97
+    wild = [dense.format(many, values, " + 9 * (np.arange(len(x)) % 2)") for many in (5, 301)]
+    wild += ["y = [64, 50, 52, 64, 59.9, 50, 50.4]\nax.plot([0, .5, 1, 1.5, 2, 2.5, 3], y, color='crimson')"]
+    wild += [dense.format(100, shuffled, "") for shuffled in (values[::-1], [57] * 4)]
+    half = dense.format(100, values, "").replace("0, 3,", "0, 1.4,")
+    wild += [half, gold.replace(str(values), f"[0, .001, .002, 3], [{values[0]}, 52, 59.9, 50.4]")]
+    found = worth(verifier, gold, *wild)
+    assert max(found) < 0.6, found
 
 
 def test_bars_in_another_order_and_with_numbers_on_them_are_seen(verifier):
