@@ -53,7 +53,9 @@ class Choice(Parsed):
             raise Unreadable(f"the letter of one option with other words in {shown(text)}")
         named = [letter for letter, one in words.items() if one and one == said]
         if len(named) == 1:
-            others = [one for letter, one in words.items() if letter != named[0] and one not in said]
+            others = [
+                one for letter, one in words.items() if letter != named[0] and f" {one} " not in f" {said} "
+            ]
             if other := beside(whole, text, others, language):
                 raise Unreadable(f"{other!r} beside the option in {shown(whole)}")
             return named[0]

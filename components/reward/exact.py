@@ -42,7 +42,8 @@ class Exact(Verifier):
         except Unreadable as error:
             return Reward(0.0, reason=str(error))
         right = gold in (found, response.strip())
-        others = [one for one in sample.choices if normal(one, language) not in normal(gold, language)]
+        right_words = normal(gold, language)
+        others = (one for one in sample.choices if f" {normal(one, language)} " not in f" {right_words} ")
         other = beside(response, found, others, language)
         if not self.literal:
             found, gold = normal(found, language), normal(unwrapped(gold), language)

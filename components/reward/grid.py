@@ -38,7 +38,7 @@ class Grid(Parsed):
     def read(self, text: str, sample: Sample) -> Rows:
         """The rows."""
         text = unwrapped(text)
-        if re.fullmatch(r"\[[\d\s.,]*\](?:\s*\n\s*\[[\d\s.,]*\])+", text) or "," not in text:
+        if re.fullmatch(r"\[[\d\s.,]*\](?:[^\S\n]*+\n\s*+\[[\d\s.,]*\])+", text) or "," not in text:
             # A list a row, or as NumPy prints an array.
             text = re.sub(r"[\[\]]", " ", text)
         if text.startswith("["):

@@ -108,6 +108,8 @@ NEUTRAL = TELLING | frozenset(
     "structured ist sind die der das está esta es la el las los richtige correcta lautet 如下".split()
 )
 """Words that may stand with them: together they can neither deny an answer nor say something else."""
+OPENING = frozenset("based according from in so thus therefore hence".split())
+"""How a sentence may begin that tells of no answer, before one that does."""
 COURTEOUS = frozenset("sure ok okay certainly of course absolutely go you there".split())
 """Words of a sentence of its own before that."""
 COUNTING = re.compile(
@@ -138,19 +140,19 @@ FORMATS = frozenset(
 BEGIN, END = "<|begin_of_box|>", "<|end_of_box|>"
 SEEN = r"(?:image|picture|photo|chart|figure|diagram|graph|plot|table|text|page|document|video|clip)s?"
 NOUN = (
-    r"(?:(?:the|my)\s+)?(?:(?:final|correct|right|best)\s+)?"
+    r"(?:(?:the|my)[^\S\n]++)?(?:(?:final|correct|right|best)[^\S\n]++)?"
     r"(?:answer|option|choice|order|result|output|solution)"
 )
 LEAD = re.compile(
-    r"(?:(?:sure|certainly|of\s+course|absolutely|okay|ok)[,!.]\s*(?=(?:the|my|it|this|that|so|based)\s))?"
-    rf"(?:(?:so|thus|therefore|hence|(?:based\s+on|according\s+to|from|in|looking\s+at)\s+(?:the|this|these)"
-    rf"\s+{SEEN})\b(?:\s*,)?\s*(?=\S))?"
-    rf"(?:\*\*{NOUN}\s*(?:is\b|[:=])?\s*\*\*\s*[:=]?\s*(?=\S)"
-    rf"|{NOUN}\s*(?:is\b|[:=])\s*[:=]?\s*(?:(?:option|choice)\s+(?=\(?[A-Z]\b))?(?=\S)"
-    r"|(?:option|choice|answer)\s+(?=\(?[A-Z]\)?[\s.]*\Z)"
-    r"|(?:(?:it|this|that)(?:\s+is|['\u2019]s)|i\s+(?:choose|pick)"
-    r"|(?:es|das|dies|die\s+(?:richtige\s+)?antwort)\s+ist|die\s+(?:richtige\s+)?antwort\s+lautet|(?:est[eao]?|la\s+respuesta(?:\s+correcta)?)\s+es|这是|它是"
-    r"|(?:正确|最终)?答案[是为]|选[项择]?(?=[A-Z]))\s*:?\s*(?=\S))?",
+    r"(?:(?:sure|certainly|of\s++course|absolutely|okay|ok)[,!.]\s*+(?=(?:the|my|it|this|that|so|based)\s))?"
+    rf"(?:(?:so|thus|therefore|hence|(?:based\s++on|according\s++to|from|in|looking\s++at)\s++(?:the|this|these)"
+    rf"\s++{SEEN})\b(?:\s*+,)?\s*+(?=\S))?"
+    rf"(?:\*\*{NOUN}\s*+(?:is\b|[:=])?\s*+\*\*\s*+[:=]?\s*+(?=\S)"
+    rf"|{NOUN}\s*+(?:is\b|[:=])\s*+[:=]?\s*+(?:(?:option|choice)\s++(?=\(?[A-Z]\b))?(?=\S)"
+    r"|(?:option|choice|answer)\s++(?=\(?[A-Z]\)?[\s.]*\Z)"
+    r"|(?:(?:it|this|that)(?:\s++is|['\u2019]s)|i\s++(?:choose|pick)"
+    r"|(?:es|das|dies|die\s++(?:richtige\s++)?antwort)\s++ist|die\s++(?:richtige\s++)?antwort\s++lautet|(?:est[eao]?|la\s++respuesta(?:\s++correcta)?)\s++es|这是|它是"
+    r"|(?:正确|最终)?答案[是为]|选[项择]?(?=[A-Z]))\s*+:?\s*+(?=\S))?",
     re.I,
 )
 """What may stand before an answer and adds nothing to it."""
@@ -217,6 +219,8 @@ def unboxed(text: str) -> str:
     return inner.strip()
 
 
+LONGEST = 400
+"""Characters of a lead."""
 PLAIN = str.maketrans("\u2019\uff1a\uff0c\u3002", "':,.")
 
 
@@ -232,6 +236,8 @@ def leads(text: str, courteous: bool = False) -> bool:
     >>> leads("The answer is right."), leads("The right answer:"), leads("Certainly!"), leads("Sure!", True)
     (False, True, False, True)
     """
+    if len(text) > LONGEST:
+        return False
     lead = COUNTING.sub("", text.translate(PLAIN)).lower()
     if not re.fullmatch(r"[^\W\d]*(?:[\s':.,!*#][^\W\d]*)*", lead):
         return False
@@ -239,8 +245,11 @@ def leads(text: str, courteous: bool = False) -> bool:
     told = [words for words in sentences if words and not COURTEOUS.issuperset(words)]
     if any(not NEUTRAL.issuperset(words) or GIVES.search(" ".join(words)) for words in told):
         return False
-    return not TELLING.isdisjoint(word for words in told for word in words) or not (
-        told or (any(sentences) and not courteous)
+    if not told:
+        return courteous or not any(sentences)
+    telling = [not TELLING.isdisjoint(words) for words in told]
+    return any(telling) and all(
+        tells or words[0] in OPENING for tells, words in zip(telling, told, strict=True)
     )
 
 
@@ -270,7 +279,7 @@ WRAPS = re.compile(
 )
 
 
-MARKED = re.compile(r"^(?:#{1,6}|[*\u2022])[ \t]+(?=[^\n]+\Z)")
+MARKED = re.compile(r"^(?:#{1,6}|[*\u2022])[ \t]++(?=[^\n]+\Z)")
 """What makes one line a heading or an entry of a list."""
 
 

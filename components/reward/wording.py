@@ -68,7 +68,7 @@ def normal(text: str, language: str = "en") -> str:
 
 PHRASES = re.compile(
     r"\b(?:final|correct|right|best) (?:answer|option|choice)|\b(?:in|on|from|at|to) (?:the|this) "
-    r"(?:image|picture|photo|chart|table|figure)\b"
+    r"(?:image|picture|photo|chart|figure|diagram|graph|plot|table|text|page|document|video|clip)s?\b"
 )
 """Words of a lead that are names elsewhere."""
 

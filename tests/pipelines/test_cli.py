@@ -142,7 +142,7 @@ def test_schema_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert json.loads((tmp_path / "made" / "schema.json").read_text())["$defs"]
     (tmp_path / "file").touch()
     assert main(["schema", "--out", str(tmp_path / "file" / "schema.json")]) == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert "file: cannot be a folder (File exists)" in capsys.readouterr().err
 
 
 def test_a_constructor_tells_all_that_it_refuses_each_at_its_override(tmp_path, capsys) -> None:

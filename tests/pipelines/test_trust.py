@@ -104,7 +104,7 @@ def test_the_verb_tells_a_wrong_name(capsys):
     assert main(["trust", "reward/model"]) == 2
     assert "reward/model has no labelled answers (learned: measured on" in capsys.readouterr().err
     assert main(["trust", "reward/exakt"]) == 2
-    assert "reward/exakt has no labelled answers; those that have are reward/exact" in capsys.readouterr().err
+    assert "reward/exakt has no labelled answers; did you mean reward/exact" in capsys.readouterr().err
 
 
 def test_the_documented_table_names_every_set():
