@@ -80,14 +80,14 @@ def exact(dice: random.Random) -> Iterator[Labelled]:
             ),
             attacked=gold == CODES[1],
         )
-    for gold, others in OPPOSED.items():
+    for gold, opposed in OPPOSED.items():
         told = ("The right answer is {}.", "So it is {}", "Certainly! The answer is {}", "### Answer\n{}")
         yield Labelled(
             {"use": "reward/exact"},
             gold,
             right=tuple(form.format(gold) for form in told),
-            wrong=others,
-            attacks={kind: text for other in others for kind, text in headed(gold, other).items()},
+            wrong=opposed,
+            attacks={kind: text for other in opposed for kind, text in headed(gold, other).items()},
             attacked=False,
         )
     for word in WORDS:
