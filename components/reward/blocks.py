@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,22 +29,22 @@ class Joint:
 
     parts: tuple[Block, ...]
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The texts of the parts, with single spaces."""
         return " ".join(part.text for part in self.parts)
 
-    @property
+    @cached_property
     def lines(self) -> tuple[Box, ...]:
         """Those of the parts."""
         return tuple(line for part in self.parts for line in part.lines)
 
-    @property
+    @cached_property
     def box(self) -> Box:
         """The box round all lines."""
         return around(self.lines)
 
-    @property
+    @cached_property
     def area(self) -> float:
         """What its lines cover, as a share of the page."""
         return covered(self.lines, self.lines)[0]

@@ -10,11 +10,14 @@ from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.json_text import read_json
 from vlmloom.components.reward.overlap import fewer, matched, threshold
-from vlmloom.components.reward.parsed import BOXED, NOWHERE, Corners, Parsed, Unreadable, corners, shown
+from vlmloom.components.reward.parsed import NOWHERE, Corners, Parsed, Unreadable, corners, shown
 from vlmloom.components.reward.wording import normal
 from vlmloom.registry import register
 
 Labelled = dict[str, list[Corners]]
+
+KEYS = ("bbox_2d", "bbox", "box_2d", "box")
+"""The keys under which models give a box."""
 
 
 @register("reward/boxes")
@@ -103,20 +106,20 @@ def read_detections(value: Any, language: str = "en") -> Labelled:
     for item in value:
         if (
             not isinstance(item, dict)
-            or len(set(item) & set(BOXED)) != 1
-            or set(item) - {"score", "confidence", *BOXED} != {"label"}
-            or not isinstance(item["label"], str)
+            or not isinstance(item.get("label"), str)
+            or (box := _box(item)) is item
         ):
             raise Unreadable(f'found {shown(item)}; {{"label": ..., "bbox_2d": [...]}} would be right')
-        found[normal(item["label"], language)].append(corners(_box(item)))
+        found[normal(item["label"], language)].append(corners(box))
     return dict(found)
 
 
 def _box(item: Any) -> Any:
     """What stands for a box in an object of JSON under one of its usual keys; anything else as it is."""
-    keys = [key for key in BOXED if key in item] if isinstance(item, dict) else []
-    named = isinstance(item, dict) and set(item) - {"label", "score", "confidence"} == set(keys)
-    return item[keys[0]] if len(keys) == 1 and named else item
+    if not isinstance(item, dict):
+        return item
+    keys = [*(item.keys() - {"label", "score", "confidence"})]
+    return item[keys[0]] if len(keys) == 1 and keys[0] in KEYS else item
 
 
 def placed(gold: list[Corners]) -> None:

@@ -39,7 +39,8 @@ class Choice(Parsed):
             words = {normal(choice, language): normal(choice, language) for choice in sample.choices}
             if not words and re.fullmatch("[A-Z]", sample.answer.strip()):
                 words = {letter: "" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
-        whole, text = folded(text), unwrapped(folded(text))
+        whole = folded(text)
+        text = unwrapped(whole)
         said = normal(text, language)
         match = LETTER.fullmatch(text) or GLUED.fullmatch(text)
         # "A dog" has an article, "A. dog" a letter, as "A" on a line of its own is.

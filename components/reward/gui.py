@@ -10,8 +10,9 @@ from typing import Any
 from vlmloom.components.contracts.boxes import GUI
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.json_text import read_json
+from vlmloom.components.reward.leads import unled
 from vlmloom.components.reward.overlap import overlaps
-from vlmloom.components.reward.parsed import Corners, Parsed, Unreadable, shown, unfenced, unled
+from vlmloom.components.reward.parsed import Corners, Parsed, Unreadable, shown, unfenced
 from vlmloom.components.reward.typed import typed
 from vlmloom.registry import register
 

@@ -6,7 +6,8 @@ import json
 import math
 from typing import Any
 
-from vlmloom.components.reward.parsed import Unreadable, shown, unfenced, unled
+from vlmloom.components.reward.leads import unled
+from vlmloom.components.reward.parsed import Unreadable, shown, unfenced
 
 DEEPEST = 32
 """Levels of a JSON answer."""

@@ -11,8 +11,9 @@ from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
 from vlmloom.components.reward.edit import similarity, spaced
+from vlmloom.components.reward.leads import leads
 from vlmloom.components.reward.lists import common
-from vlmloom.components.reward.parsed import Unreadable, leads
+from vlmloom.components.reward.parsed import Unreadable
 from vlmloom.components.reward.styles import shows
 from vlmloom.components.reward.table import Cells, read_table, teds
 from vlmloom.registry import register

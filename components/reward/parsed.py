@@ -13,6 +13,7 @@ from vlmloom.components.contracts.boxes import THOUSAND
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.denial import denies
+from vlmloom.components.reward.leads import leads, unheaded, unled
 
 Corners = tuple[float, float, float, float]
 """x1, y1, x2, y2 as somebody wrote them."""
@@ -91,41 +92,6 @@ def folded(text: str) -> str:
     ).strip()
 
 
-TELLING = frozenset(
-    "answer answers result results output solution response reply here here's information "
-    "requested json html latex fen smiles markdown python csv svg formula equation coordinates "
-    "bounding transcription caption summary action time interval code receipt text reads says "
-    "antwort ergebnis lösung hier aquí respuesta resultado 答案 答案是 答案为 结果 结果是 结果如下 答案如下 "
-    "以下是答案 这是答案 正确答案 正确答案是 正确答案为 以下是结果 最终答案 最终答案是".split()
-)
-"""Words that tell that an answer follows, and that are hardly one."""
-NEUTRAL = TELLING | frozenset(
-    "is are the this these my it as in of for you so thus therefore hence there based on from "
-    "according to provided asked given shown extracted final correct right best table grid list "
-    "box boxes point points objects detections page position format form version below follows "
-    "following detected found image picture chart data object representing representation array "
-    "value content contents converted conversion order question solved board "
-    "structured ist sind die der das está esta es la el las los richtige correcta lautet 如下".split()
-)
-"""Words that may stand with them: together they can neither deny an answer nor say something else."""
-OPENING = frozenset("based according from in so thus therefore hence".split())
-"""How a sentence may begin that tells of no answer, before one that does."""
-COURTEOUS = frozenset("sure ok okay certainly of course absolutely go you there".split())
-"""Words of a sentence of its own before that."""
-COUNTING = re.compile(
-    r"\b(?:an?|(?:all|each|every)(?: of)?(?: the)?) (?=(?i:json|html|markdown|table|list|grid|box|bounding"
-    r"|detected|python|formula|page|object|detection|value|chart|point|summary|caption|array)s?\b)"
-)
-"""What may stand before a noun in such words, and by itself would be an answer: A, or all of them."""
-ANSWER = (
-    r"\b(?:answers?|results?|output|solution|response|reply|antwort|ergebnis|lösung|respuesta|resultado)\b"
-)
-GIVES = re.compile(
-    rf"{ANSWER}.*\b(?:is|are|ist|sind|es|lautet)\s+(?!(?:as )?follows$|the following$)\S"
-    r"|^(?:the )?(?!(?:this|that|these|here|it|below|following|das|dies|hier|aquí|est[ea])\b)\S+ "
-    rf"(?:is|are|ist|sind|es)\b.*{ANSWER}"
-)
-"""A sentence that has an answer of its own: the answer is right, right is the answer."""
 FENCE = re.compile(
     r"(?<![`~])(?P<fence>`{3,}+|(?<![^\n])~{3,}+)(?P<format>[^\n`]*)\n"
     r"(?P<inner>.*?)(?:(?<=\n)[ \t]*(?P=fence)[`~]*(?=[ \t.]*(?:\n|\Z))|(?P=fence)[ \t.]*\n?\Z|\Z)",
@@ -138,30 +104,6 @@ FORMATS = frozenset(
     "javascript fen smiles".split()
 ) | {""}
 BEGIN, END = "<|begin_of_box|>", "<|end_of_box|>"
-SEEN = r"(?:image|picture|photo|chart|figure|diagram|graph|plot|table|text|page|document|video|clip)s?"
-NOUN = (
-    r"(?:(?:the|my)[^\S\n]++)?(?:(?:final|correct|right|best)[^\S\n]++)?"
-    r"(?:answer|option|choice|order|result|output|solution)"
-)
-LEAD = re.compile(
-    r"(?:(?:sure|certainly|of\s++course|absolutely|okay|ok)[,!.]\s*+(?=(?:the|my|it|this|that|so|based)\s))?"
-    rf"(?:(?:so|thus|therefore|hence|(?:based\s++on|according\s++to|from|in|looking\s++at)\s++(?:the|this|these)"
-    rf"\s++{SEEN})\b(?:\s*+,)?\s*+(?=\S))?"
-    rf"(?:\*\*{NOUN}\s*+(?:is\b|[:=])?\s*+\*\*\s*+[:=]?\s*+(?=\S)"
-    rf"|{NOUN}\s*+(?:is\b|[:=])\s*+[:=]?\s*+(?:(?:option|choice)\s++(?=\(?[A-Z]\b))?(?=\S)"
-    r"|(?:option|choice|answer)\s++(?=\(?[A-Z]\)?[\s.]*\Z)"
-    r"|(?:(?:it|this|that)(?:\s++is|['\u2019]s)|i\s++(?:choose|pick)"
-    r"|(?:es|das|dies|die\s++(?:richtige\s++)?antwort)\s++ist|die\s++(?:richtige\s++)?antwort\s++lautet|(?:est[eao]?|la\s++respuesta(?:\s++correcta)?)\s++es|这是|它是"
-    r"|(?:正确|最终)?答案[是为]|选[项择]?(?=[A-Z]))\s*+:?\s*+(?=\S))?",
-    re.I,
-)
-"""What may stand before an answer and adds nothing to it."""
-LINE = re.compile(
-    r"(?:(?P<bold>\*{1,2})?(?P<words>[^:\uff1a*\n]{0,79}[^\W\d_]{2})"
-    r"(?(bold)(?:\*{1,2}[:\uff1a]|[:\uff1a]\*{1,2})|[:\uff1a])[ \t]*"
-    r"|(?P<heading>#{1,6}[^\n]{1,80}|\*\*[^\n]{1,80}\*\*)\n)\s*(?=\S)"
-)
-"""Words before it up to their colon, or a heading; a single letter may be the answer itself."""
 
 
 def unfenced(text: str) -> str:
@@ -217,58 +159,6 @@ def unboxed(text: str) -> str:
     if not ((leads(before) or unled(f"{before} X") == "X") and re.fullmatch(r"[\s.!*。]*", behind)):
         raise Unreadable(f"words around the box: {shown(f'{before.strip()} {behind.strip()}'.strip())}")
     return inner.strip()
-
-
-LONGEST = 400
-"""Characters of a lead."""
-PLAIN = str.maketrans("\u2019\uff1a\uff0c\u3002", "':,.")
-
-
-def leads(text: str, courteous: bool = False) -> bool:
-    """Whether the words before an answer only lead to it, or there are none.
-
-    Args:
-        text: the words.
-        courteous: whether a courtesy alone leads to it too, as before a code fence.
-
-    >>> leads("Sure! Here's the page:"), leads(""), leads("This is wrong:"), leads("### Right")
-    (True, True, False, False)
-    >>> leads("The answer is right."), leads("The right answer:"), leads("Certainly!"), leads("Sure!", True)
-    (False, True, False, True)
-    """
-    if len(text) > LONGEST:
-        return False
-    lead = COUNTING.sub("", text.translate(PLAIN)).lower()
-    if not re.fullmatch(r"[^\W\d]*(?:[\s':.,!*#][^\W\d]*)*", lead):
-        return False
-    sentences = [re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", part) for part in re.split(r"[.,!:\n]", lead)]
-    told = [words for words in sentences if words and not COURTEOUS.issuperset(words)]
-    if any(not NEUTRAL.issuperset(words) or GIVES.search(" ".join(words)) for words in told):
-        return False
-    if not told:
-        return courteous or not any(sentences)
-    telling = [not TELLING.isdisjoint(words) for words in told]
-    return any(telling) and all(
-        tells or words[0] in OPENING for tells, words in zip(telling, told, strict=True)
-    )
-
-
-def unled(text: str) -> str:
-    r"""An answer without what only leads to it: "The answer is", "It is", words up to a colon, a heading.
-
-    >>> unled("It is a dog"), unled("Sure! Here is the list:\n\n[1]"), unled("Not this list:\n[1]")
-    ('a dog', '[1]', 'Not this list:\n[1]')
-    >>> unled("So, the answer is 7"), unled("### Answer\n7"), unled("Output: 7"), unled("A: 7")
-    ('7', '7', '7', 'A: 7')
-    """
-    return LEAD.sub("", unheaded(text), count=1).strip()
-
-
-def unheaded(text: str) -> str:
-    """An answer without words up to a colon, or a heading, that only lead to it."""
-    text = text.strip()
-    line = LINE.match(text)
-    return text[line.end() :].strip() if line and leads(line["words"] or line["heading"]) else text
 
 
 LAYERS = 8
@@ -366,10 +256,6 @@ def numbers(text: str, count: int) -> tuple[float, ...]:
 
 NOWHERE: Corners = (0.0, 0.0, 0.0, 0.0)
 """A box that overlaps nothing."""
-
-
-BOXED = ("bbox_2d", "bbox", "box_2d", "box")
-"""The keys under which models give a box."""
 
 
 def corners(value: Any) -> Corners:

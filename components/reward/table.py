@@ -7,7 +7,8 @@ from typing import Any
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.parsed import Parsed, Unreadable, shown, unfenced, unled
+from vlmloom.components.reward.leads import unled
+from vlmloom.components.reward.parsed import Parsed, Unreadable, shown, unfenced
 from vlmloom.components.reward.styles import shows
 from vlmloom.registry import register
 from vlmloom.registry.errors import UserError

@@ -11,7 +11,7 @@ import numpy as np
 
 from vlmloom.components.contracts.sources import Table, TableSource
 from vlmloom.components.task.draw import Draw, stable_hash
-from vlmloom.components.task.world import split_of
+from vlmloom.components.task.world import quarter, split_of
 
 TIME = ("date", "year", "month")
 PLACES = ("longitude", "latitude")
@@ -82,7 +82,7 @@ class SeriesOf:
 
     def tables(self, split: str) -> dict[str, list[Series]]:
         """The stretches of a split by their table; shift has those of test."""
-        return self._split["test" if split == "shift" else split]
+        return self._split[quarter(split)]
 
     def window(self, draw: Draw, split: str, rows: int, columns: int = 1) -> Series | None:
         """Some rows, neighbours where they are ordered, of some columns; None where there are fewer.
@@ -128,16 +128,31 @@ def by_split(name: tuple[str, ...], columns: Sequence[str], stretches: int) -> d
     return found
 
 
-def rows_of(table: Table, split: str) -> list[Table]:
-    """The stretches of a whole table that are in a split, without labels; shift has those of test.
+class RowsOf:
+    """The stretches of whole tables, as `split_up`, for tables whose rows nothing tells apart.
 
-    As `split_up`, for tables whose rows nothing tells apart.
+    Args:
+        source: the tables.
     """
+
+    def __init__(self, source: TableSource) -> None:
+        self.source = source
+        self._split: dict[str, list[tuple[Table, list[Table]]]] = {}
+
+    def tables(self, split: str) -> list[tuple[Table, list[Table]]]:
+        """Every table with its stretches that are in a split, without labels; shift has those of test."""
+        split = quarter(split)
+        if split not in self._split:
+            self._split[split] = [(table, _rows(table, split)) for table in self.source.load()]
+        return self._split[split]
+
+
+def _rows(table: Table, split: str) -> list[Table]:
     pieces = stretched(len(next(iter(table.columns.values()))))
     found = []
     for rows in pieces:
         own = by_split((table.name, str(rows[0])), list(table.columns), len(pieces))
-        if columns := own.get("test" if split == "shift" else split):
+        if columns := own.get(split):
             found.append(Table(table.name, {name: table.columns[name][rows] for name in columns}))
     return found
 

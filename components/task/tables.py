@@ -34,8 +34,8 @@ class TableTask(ContentTask):
         self.series = SeriesOf(self.tables, least=least)
 
     def sources(self) -> Sequence[Source]:
-        """Fonts and tables."""
-        return (self.fonts, self.tables)
+        """The tables; a task that writes adds its fonts."""
+        return (self.tables,)
 
     def admits(self, split: str, item: Item) -> bool:
         """Whatever is composed for a split is of its stretches."""

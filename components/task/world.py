@@ -244,8 +244,13 @@ def arrangement(things: Iterable[Thing]) -> int:
 
 
 def belongs(digest: int, split: str) -> bool:
-    """Whether what has this digest is one of the split's; what is spoilt is of the test quarter."""
-    return split_of(digest) == ("test" if split in SPOILT else split)
+    """Whether what has this digest is one of the split's."""
+    return split_of(digest) == quarter(split)
+
+
+def quarter(split: str) -> str:
+    """The split whose contents a split has: what is spoilt is of the test quarter."""
+    return "test" if split in SPOILT else split
 
 
 def split_of(digest: int) -> str:

@@ -6,6 +6,8 @@ import base64
 import codecs
 import json
 
+from vlmloom.pipelines.trust.forms import in_box
+
 LOOKALIKES = str.maketrans("aeopcxyiABEHKMOPTX015", "аеорсхуіАВЕНКМОРТХОΙ５")  # noqa: RUF001
 """Letters and digits to others that look like them."""
 RAISED = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
@@ -40,7 +42,6 @@ HELD = WORDED | FENCED | {"key twice", "raised digits", "mixed scripts", "far be
 
 def general(gold: str, choices: tuple[str, ...] = ()) -> dict[str, str]:
     """Answers that say nothing, too much, or something to the machine."""
-    box = "<|begin_of_box|>{}<|end_of_box|>"
     found = {
         "empty": "",
         "blank": " \n\t\u200b",
@@ -67,8 +68,8 @@ def general(gold: str, choices: tuple[str, ...] = ()) -> dict[str, str]:
         "blanks behind a fence": "```" + " " * 60_000,
         "blanks in a string": '["a' + " " * 60_000 + 'x"]',
         "many delimiters": "\\(" * 20_000 + "q" + "\\)" * 20_000,
-        "nested boxes": box.format(box.format(gold)),
-        "repeated boxes": box.format(gold) + box.format("other"),
+        "nested boxes": in_box(in_box(gold)),
+        "repeated boxes": in_box(gold) + in_box("other"),
         "giant box": "[0, 0, 1000, 1000]",
         "box of nothing": "[500, 500, 500, 500]",
         "deep JSON": "[" * 50_000 + "]" * 50_000,
@@ -103,7 +104,7 @@ def worded(gold: str, other: str) -> dict[str, str]:
         gold: the right answer.
         other: a wrong one.
     """
-    box = f"<|begin_of_box|>{gold}<|end_of_box|>"
+    box = in_box(gold)
     found = {
         "taken back": f"{gold}. No, wait, that is wrong.",
         "taken back below": f"{gold}\n\nCorrection: that is not true, it is something else.",

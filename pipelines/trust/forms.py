@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 
+def in_box(text: str) -> str:
+    """A text in GLM's box."""
+    return f"<|begin_of_box|>{text}<|end_of_box|>"
+
+
 def wrapped(gold: str) -> tuple[str, ...]:
     """The same answer behind thoughts, in a box or a code fence, and led to by words that add nothing."""
-    fence, box = f"```\n{gold}\n```", f"<|begin_of_box|>{gold}<|end_of_box|>"
+    fence, box = f"```\n{gold}\n```", in_box(gold)
     return (
         fence,
         f"Here is the answer:\n\n{fence}\n",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Iterator
 
 from vlmloom.components.reward.parsed import NUMBER
+from vlmloom.components.reward.puzzle import BOARD
 from vlmloom.components.task.reasoning.grid_puzzle import KINDS
 from vlmloom.components.task.reasoning.text_puzzle import TextLogic, TextMaths
 from vlmloom.pipelines.trust.attacks import DIGITS
@@ -93,7 +93,7 @@ SAYINGS = ("{} is wrong", "not {}", "{} not", "{} es falso", "{} falsch", "{} é”
 
 def _boards(gold: str) -> tuple[str, ...]:
     """A board with its cells set out otherwise; none where the answer is no board."""
-    if not re.fullmatch(r"\S+(?: \S+)+(?:\n\S+(?: \S+)+)+", gold):
+    if not BOARD.fullmatch(gold):
         return ()
     rows = gold.split("\n")
     return (

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 
 from vlmloom.pipelines.trust.attacks import DIGITS, HELD
+from vlmloom.pipelines.trust.forms import in_box
 from vlmloom.pipelines.trust.labelled import Labelled
 
 WORDS = tuple(
@@ -136,7 +137,7 @@ LETTERED = (
 
 def headed(gold: str, other: str) -> dict[str, str]:
     """The right answer below, behind or in a box or a fence after another one."""
-    box = f"<|begin_of_box|>{gold}<|end_of_box|>"
+    box = in_box(gold)
     forms = {
         "heading": f"### {other}\n{gold}",
         "bold heading": f"**{other}**\n\n{gold}",

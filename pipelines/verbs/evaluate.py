@@ -116,7 +116,7 @@ def _suite(args: argparse.Namespace) -> int:
     from vlmloom.pipelines.suites import open_suite
 
     texts = [*args.targets, *([args.against] if args.against and args.against not in args.targets else [])]
-    suite, composed = open_suite(args.suite, tuple(args.sets), tuple(args.swaps))
+    suite, composed = open_suite(args.suite, args.sets, args.swaps)
     limits = read_limits("evaluate", args, suite)
     name = Path(args.suite).stem
     shared = {key: getattr(args, key) for key in Settings.__dataclass_fields__}

@@ -62,9 +62,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"probe-reading: --sizes has {max(args.sizes)}; at most {LARGEST} would be right")
     faces = _faces(args.fonts)
     # What shows pictures is not asked: its sources need not be loaded.
-    suite, _ = open_suite(
-        args.suite, (*["visual=false"] * (args.suite == "full"), *args.sets), tuple(args.swaps)
-    )
+    suite, _ = open_suite(args.suite, (*["visual=false"] * (args.suite == "full"), *args.sets), args.swaps)
     tasks = {name: task for name, task in suite.tasks.items() if not task.visual and task.steps == 1}
     for name in args.tasks or ():
         if name not in tasks:

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     quiet()
     if args.out is not None and args.out.resolve() == args.file.resolve():
         raise UserError(f"score: --out {args.out} is the file of the answers; another would be right")
-    suite, _ = open_suite(args.suite, tuple(args.sets), tuple(args.swaps))
+    suite, _ = open_suite(args.suite, args.sets, args.swaps)
     if args.task is not None and args.task not in suite.tasks:
         near = nearest(args.task, suite.tasks)
         raise UserError(f"score: --task {args.task} is not in the suite; {near}")

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     quiet()
     if args.items < 1:
         raise UserError(f"tasks preview: --items is {args.items}; 1 or more would be right")
-    suite, _ = open_suite(args.suite, tuple(args.sets), tuple(args.swaps))
+    suite, _ = open_suite(args.suite, args.sets, args.swaps)
     path = open_file(args.out / "preview.html")
     console = plain_console()
     with console.status("") as status:

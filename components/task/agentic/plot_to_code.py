@@ -12,7 +12,7 @@ from vlmloom.components.sandbox.figure import HEIGHT, WIDTH, plotted
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask
 from vlmloom.components.task.draw import Draw
-from vlmloom.components.task.series import rows_of
+from vlmloom.components.task.series import RowsOf
 from vlmloom.components.task.sheet import Rendered
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
@@ -45,15 +45,7 @@ class PlotToCode(ContentTask):
         if not 3 <= points <= 20:
             raise ValueError(f"task/plot_to_code: points is {points}; 3 to 20 would be right")
         self.points = points
-        self._tables: dict[str, list[list[Table]]] = {}
-
-    def _of(self, split: str) -> list[list[Table]]:
-        """The stretches of a split, by their table."""
-        if split not in self._tables:
-            assert self.world.tables is not None
-            parts = (rows_of(table, split) for table in self.world.tables.load() if len(column(table)) >= 3)
-            self._tables[split] = [part for part in parts if part]
-        return self._tables[split]
+        self.rows = RowsOf(world.tables)
 
     def sources(self) -> Sequence[Source]:
         """None beside those of the world."""
@@ -65,7 +57,8 @@ class PlotToCode(ContentTask):
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """A chart at random; None where the values are all the same or cannot be read off."""
-        table = draw.choice(draw.choice(self._of(split)))
+        tables = [parts for whole, parts in self.rows.tables(split) if parts and len(column(whole)) >= 3]
+        table = draw.choice(draw.choice(tables))
         code = charted(draw, table, draw.between(3, self.points))
         if code is None:
             return None

@@ -16,7 +16,7 @@ from vlmloom.components.task.base import Item, cells, placed
 from vlmloom.components.task.content import ContentTask, by_name
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import Drawing
-from vlmloom.components.task.series import rows_of
+from vlmloom.components.task.series import RowsOf
 from vlmloom.components.task.sheet import Sheet
 from vlmloom.components.task.world import World
 from vlmloom.registry import register
@@ -55,6 +55,7 @@ class ToolUse(ContentTask):
         if not 3 <= lines <= 8:
             raise ValueError(f"task/tool_use: lines is {lines}; 3 to 8 would be right")
         self.text: TextSource = by_name(text, "source/faker")
+        self.rows = RowsOf(world.tables)
         self.lines = lines
         self.steps = steps
 
@@ -102,9 +103,8 @@ class ToolUse(ContentTask):
         )
 
     def _table(self, draw: Draw, split: str) -> Item | None:
-        assert self.world.tables is not None
-        whole = draw.choice([table for table in self.world.tables.load() if len(table.columns) >= 2])
-        stretches = [one for one in rows_of(whole, split) if len(one.columns) >= 2]
+        tables = [parts for whole, parts in self.rows.tables(split) if len(whole.columns) >= 2]
+        stretches = [one for one in draw.choice(tables) if len(one.columns) >= 2]
         if not stretches:
             return None
         table = draw.choice(stretches)

@@ -12,6 +12,7 @@ from vlmloom.components.task.chart import chart, kind_of, look
 from vlmloom.components.task.documents.charts import ChartTask
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.series import Series, cut
+from vlmloom.components.task.world import quarter
 from vlmloom.registry import register
 
 TRENDS = ("rises", "falls", "rises, then falls", "falls, then rises")
@@ -64,7 +65,7 @@ class ChartTrend(ChartTask):
 
     def compose(self, draw: Draw, split: str) -> Item | None:
         """Neighbouring rows of an ordered table that go the way that was drawn."""
-        windows = draw.choice(self._columns["test" if split == "shift" else split])
+        windows = draw.choice(self._columns[quarter(split)])
         wanted = draw.choice(TRENDS)
         part, column, rows = draw.choice(windows[wanted])
         series = cut(part, rows, [column])

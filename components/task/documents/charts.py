@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from vlmloom.components.contracts.sources import Source, TableSource
+from vlmloom.components.contracts.sources import TableSource
 from vlmloom.components.task.chart import KINDS
 from vlmloom.components.task.tables import TableTask
 from vlmloom.components.task.world import World
@@ -29,7 +27,3 @@ class ChartTask(TableTask):
         if not 4 <= points <= 12:
             raise ValueError(f"task/{self.name}: points is {points}, but a chart has 4 to 12")
         self.points = points
-
-    def sources(self) -> Sequence[Source]:
-        """The tables."""
-        return (self.tables,)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from vlmloom.components.contracts.sources import FontSource, TableSource
+from vlmloom.components.contracts.sources import FontSource, Source, TableSource
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.draw import Draw
 from vlmloom.components.task.drawing import RGB
@@ -51,6 +51,10 @@ class TableHTML(TableTask):
         if not 2 <= rows <= 12:
             raise ValueError(f"task/table_html: rows is {rows}, but may be 2 to 12")
         self.rows = rows
+
+    def sources(self) -> Sequence[Source]:
+        """Fonts and tables."""
+        return (self.fonts, self.tables)
 
     def judge(self) -> dict[str, Any]:
         """By TEDS."""
