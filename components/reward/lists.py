@@ -15,7 +15,7 @@ from vlmloom.components.reward.wording import normal
 from vlmloom.registry import register
 
 MOST = 1000
-"""Items of one answer."""
+"""Items of one answer, blank ones among them."""
 BULLET = re.compile(r"\s*(?:[-*•]|([0-9]{1,3})[.)])\s+")
 """What stands before an item of a list."""
 
@@ -37,10 +37,7 @@ class Listed(Parsed):
         language = sample.truth.get("language", "en")
         if text != sample.answer:
             text = parted(unboxed(text), read_items(sample.answer, language))
-        items = read_items(text, language, self.ordered)
-        if len(items) > MOST:
-            raise Unreadable(f"{len(items)} items; at most {MOST} are judged")
-        return items
+        return read_items(text, language, self.ordered)
 
     def marked(self, right: int, total: int, found: list[str]) -> Reward:
         """The share, or all or nothing."""
@@ -53,7 +50,8 @@ def read_items(text: str, language: str = "en", ordered: bool = False) -> list[s
     r"""A list in words: JSON, one item a line (with or without bullets), or commas within one line.
 
     Raises:
-        Unreadable: it is empty, or JSON of another form, or ordered and has numbers in another order.
+        Unreadable: it is empty or too long, or JSON of another form, or ordered and has numbers in
+            another order.
 
     >>> read_items('["Cat", "a dog"]'), read_items("- cat\n- dog"), read_items("cat, dog.")
     (['cat', 'dog'], ['cat', 'dog'], ['cat', 'dog'])
@@ -71,6 +69,8 @@ def read_items(text: str, language: str = "en", ordered: bool = False) -> list[s
         if ordered and places != sorted(places):
             raise Unreadable(f"numbers in another order than the items: {shown(text)}")
         items = [item[sign.end() :] if sign else item for item, sign in zip(items, signs, strict=True)]
+    if len(items) > MOST:
+        raise Unreadable(f"{len(items)} items; at most {MOST} are judged")
     found = [normal(str(item), language) for item in items]
     if not found or not any(found):
         raise Unreadable("an empty list")
