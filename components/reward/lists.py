@@ -91,9 +91,11 @@ def literal(text: str) -> Any:
     ['cat', 'dog']
     """
     try:
-        return ast.literal_eval(text)
+        found = ast.literal_eval(text)
+        str(found)  # an integer may be too long to be written
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise Unreadable(f"no list: {shown(text)}") from None
+    return found
 
 
 def parted(text: str, known: list[str]) -> str:

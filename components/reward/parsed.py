@@ -93,7 +93,7 @@ def folded(text: str) -> str:
 
 
 FENCE = re.compile(
-    r"(?<![`~])(?P<fence>`{3,}+|(?<![^\n])~{3,}+)(?P<format>[^\n`]*)\n"
+    r"(?<![`~])(?P<fence>`{3,9}+(?!`)|(?<![^\n])~{3,9}+(?!~))(?P<format>[^\n`]*)\n"
     r"(?P<inner>.*?)(?:(?<=\n)[ \t]*(?P=fence)[`~]*(?=[ \t.]*(?:\n|\Z))|(?P=fence)[ \t.]*\n?\Z|\Z)",
     re.S,
 )
