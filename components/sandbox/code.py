@@ -113,20 +113,14 @@ class CodeRunner:
     def _run(self, top: Path, sources: Sequence[str], calls: Sequence[str], files: Sequence[str]) -> Run:
         folder = top / "work"
         folder.mkdir()
+        code = json.dumps({"sources": list(sources), "calls": list(calls)}).encode()
         order = {
-            "sources": list(sources),
-            "calls": list(calls),
             "folder": str(folder),
             "results": str(top / "results"),
             "printed": str(top / "printed"),
-            "readable": readable(),
-            "longest": self.longest,
-            "seconds": self.seconds,
-            "memory": self.memory,
-            "disk": self.disk,
-            "weaker": self.weaker,
+            "size": len(code),
         }
-        state = self._ask(order)
+        state = self._ask(json.dumps(order).encode() + b"\n" + code)
         if state["refused"]:
             raise SandboxRefused(
                 f"code sandbox: this machine has no {state['refused']}; a Linux kernel with Landlock and "
@@ -152,12 +146,12 @@ class CodeRunner:
             error = "the result was tampered with"
         return Run(values, state["stopped"] or error, printed, kept, missing, overran)
 
-    def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, order: bytes) -> dict[str, Any]:
         for _ in range(2):
             server = self._serve()
             assert server.stdin is not None and server.stdout is not None
             try:
-                server.stdin.write(json.dumps(order).encode() + b"\n")
+                server.stdin.write(order)
                 server.stdin.flush()
                 if reply := server.stdout.readline():
                     answer: dict[str, Any] = json.loads(reply)
@@ -181,8 +175,17 @@ class CodeRunner:
                 start_new_session=True,
             )
             assert self._server.stdin is not None
-            first = {"path": packages(), "preload": self.preload}
-            self._server.stdin.write(json.dumps(first).encode() + b"\n")
+            terms = {
+                "path": packages(),
+                "preload": self.preload,
+                "readable": readable(),
+                "longest": self.longest,
+                "seconds": self.seconds,
+                "memory": self.memory,
+                "disk": self.disk,
+                "weaker": self.weaker,
+            }
+            self._server.stdin.write(json.dumps(terms).encode() + b"\n")
         return self._server
 
     def _stop(self) -> None:

@@ -1,8 +1,9 @@
 """The inside of the code sandbox: a script of the standard library alone, run by `python -I -S`.
 
-It reads orders from its standard input, a line of JSON each, and forks for every one. The child locks
-itself in and runs the code; this process never does, so that what it has imported beforehand is paid for
-once. Locked in means: resource limits; no capabilities; Landlock, so that only the interpreter, its
+It reads orders from its standard input, a line of JSON each, and forks for every one. The child reads the
+code, which follows the line, locks itself in and runs it; this process never sees any code, so that there is
+none in the memory that a child inherits (a gold answer, say), and what it has imported beforehand is paid
+for once. Locked in means: resource limits; no capabilities; Landlock, so that only the interpreter, its
 packages and the shared libraries can be read and only the working folder written; and seccomp, so that
 there are no sockets, no further processes, no signals, and no changes of owner or mode, which Landlock
 leaves open.
@@ -24,7 +25,7 @@ import struct
 import sys
 import time
 import traceback
-from typing import Any
+from typing import IO, Any
 
 Order = dict[str, Any]
 
@@ -210,6 +211,15 @@ def obey(order: Order, results: int, locked: int) -> None:
         sys.stdout.flush()
 
 
+def code_of(orders: IO[bytes], size: int) -> Order:
+    """The sources and calls, so many bytes of JSON."""
+    pieces = bytearray()
+    while len(pieces) < size and (piece := orders.read(size - len(pieces))):
+        pieces += piece
+    code: Order = json.loads(pieces)
+    return code
+
+
 def size_of(folder: str) -> int:
     """Bytes in a folder, and a block for each entry; `sys.maxsize` where it is too deep to be measured."""
     total, folders = 0, [folder]
@@ -257,14 +267,16 @@ def attend(child: int, order: Order) -> tuple[str, bool]:
 def main() -> None:
     """Serve orders until the input ends."""
     libc.prctl(1, signal.SIGKILL)
-    first = json.loads(sys.stdin.buffer.readline())
-    sys.path += first["path"]
-    for name in first["preload"]:
+    # Without a buffer, which would take in the code behind a line.
+    orders = open(0, "rb", buffering=0, closefd=False)
+    terms = json.loads(orders.readline())
+    sys.path += terms["path"]
+    for name in terms["preload"]:
         importlib.import_module(name)
     replies = os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
-    for line in sys.stdin.buffer:
-        order = json.loads(line)
+    for line in orders:
+        order = terms | json.loads(line)
         results = os.open(order["results"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         printed = os.open(order["printed"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         told, locked = os.pipe()
@@ -272,6 +284,7 @@ def main() -> None:
         if child == 0:
             os.close(told)
             libc.prctl(1, signal.SIGKILL)
+            order |= code_of(orders, order["size"])
             for handle, target in ((nothing, 0), (printed, 1), (printed, 2)):
                 os.dup2(handle, target)
             os.close(replies)

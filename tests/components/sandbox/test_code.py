@@ -57,6 +57,32 @@ def test_a_secret_beside_the_working_folder_is_not_read(runner, tmp_path):
     assert "PermissionError" in runner.run([f"open({str(tmp_path / 'secret')!r}).read()"]).error
 
 
+MEMORY = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+libc.sbrk.restype = ctypes.c_void_p
+libc.write.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+page, end, seen = os.open("page", os.O_RDWR | os.O_CREAT), libc.sbrk(0), bytearray()
+for start in range((end - (64 << 20)) & -4096, end, 4096):
+    os.lseek(page, 0, 0)
+    # What is not mapped is an error of the call and not the end of the process.
+    if libc.write(page, start, 4096) == 4096:
+        os.lseek(page, 0, 0)
+        seen += os.read(page, 4096)
+def found(name):
+    return name[::-1].encode() in bytes(seen)
+"""
+
+
+def test_nothing_of_another_run_is_left_in_memory(runner):
+    name = "known only to this run "
+    for _ in range(3):
+        run = runner.run([f"x = {name * 200!r}"], ["len(x)"])
+        assert run.values == ("4600",)
+    run = runner.run([MEMORY], [f"found({name[::-1]!r})", "found('krbs')", "len(seen) > 1 << 20"])
+    assert run.error == "" and run.values == ("False", "True", "True")
+
+
 @pytest.mark.parametrize(
     "attempt",
     ["open({!r}, 'w')", "import os; os.unlink({!r})", "import os; os.chmod({!r}, 0)",
