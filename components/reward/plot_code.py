@@ -85,7 +85,8 @@ def compared(found: Figure, gold: Figure) -> dict[str, float]:
 def near(found: Series, gold: Series) -> tuple[float, float]:
     """How near the data of two series are, and their colours: 0 for another kind, 1 for the same marks.
 
-    Marks of one word, or of the nearest places, are pairs. Of points both coordinates are values.
+    Marks of one word, or of the nearest places, are pairs. Of points both coordinates are values. A line joins
+    its marks in an order, forth or back, and is worth no more than it keeps of that.
     """
     if found.kind != gold.kind:
         return 0.0, 0.0
@@ -151,6 +152,8 @@ def beside(found: Series, gold: Series) -> tuple[float, float]:
     names, called = np.array(found.labels)[rows], np.array(gold.labels)[columns]
     right = right * np.where((names != called) & (names != "") & (called != ""), MISNAMED, 1.0)
     hues = np.abs(np.array(found.colours)[rows] - np.array(gold.colours)[columns])
+    if gold.kind == "line":
+        differences *= abs(float(np.sign(np.diff(columns)).mean())) if len(columns) > 1 else 1.0
     return float(right.sum()) / max(len(found.y), len(gold.y)) * differences, 1 - float(hues.mean())
 
 

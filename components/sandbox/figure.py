@@ -55,9 +55,16 @@ def _figure_described():
     from matplotlib.patches import Patch, Wedge
     from matplotlib.ticker import FixedFormatter, FuncFormatter
 
-    def numbers(axis, values):
+    def numbers(axis, values, step=0):
         sign = -1 if axis.get_inverted() else 1
-        return [sign * float(f'{{float(value):.9g}}') for value in values]
+        exact = [step * round(value / step) if step else value for value in map(float, values)]
+        return [sign * float(f'{{value:.9g}}') for value in exact]
+
+    def heights(axis, values):
+        # To the pixel, as they are read.
+        low, high = axis.get_view_interval()
+        pixels = axis.axes.bbox.width if axis.axis_name == 'x' else axis.axes.bbox.height
+        return numbers(axis, values, axis.get_scale() == 'linear' and abs(high - low) / max(pixels, 1))
 
     def places(axis, values):
         words = {{}}
@@ -80,6 +87,17 @@ def _figure_described():
         return [[place, word.get_text()[:200], to_hex(colour_of(handle))]
                 for word, handle in zip(legend.get_texts()[:50], legend.legend_handles)
                 if isinstance(handle, (Collection, Line2D, Patch))]
+
+    def beside(axes, wedge):
+        # The outermost words of the sector of a wedge; a number within it is its value.
+        found = [(0.0, '')]
+        for text in axes.texts[:50]:
+            (x, y), word = np.subtract(text.get_position(), wedge.center), text.get_text().strip()[:200]
+            turn, far = (np.degrees(np.arctan2(y, x)) - wedge.theta1) % 360, float(np.hypot(x, y))
+            value = word.rstrip(' %').replace('.', '').isdigit() and far < wedge.r
+            if text.get_visible() and turn <= wedge.theta2 - wedge.theta1 and not value:
+                found.append((far, word))
+        return max(found)[1]
 
     def inside(axes, x, y):
         (left, right), (low, high) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
@@ -123,8 +141,8 @@ def _figure_described():
                 yield from points(axes, one, xy, np.resize(colours, (len(xy), 4)), sizes)
         for one in axes.patches:
             if isinstance(one, Wedge):
-                yield axes, 'pie', one, [str(one.get_label())[:200]], [one.theta2 - one.theta1], \
-                    one.get_facecolor(), everywhere
+                turn = one.theta2 - one.theta1
+                yield axes, 'pie', one, [beside(axes, one)], [turn], one.get_facecolor(), everywhere
 
     def drawn():
         canvas.draw()
@@ -207,9 +225,9 @@ def _figure_described():
     series = []
     for (axes, kind, _), (x, y, colours, starts) in found.items():
         if kind == 'barh':
-            x, y, starts = places(axes.yaxis, y), numbers(axes.xaxis, x), numbers(axes.xaxis, starts)
+            x, y, starts = places(axes.yaxis, y), heights(axes.xaxis, x), heights(axes.xaxis, starts)
         elif kind != 'pie':
-            x, y, starts = places(axes.xaxis, x), numbers(axes.yaxis, y), numbers(axes.yaxis, starts)
+            x, y, starts = places(axes.xaxis, x), heights(axes.yaxis, y), heights(axes.yaxis, starts)
         series.append([sheets.index(axes), kind, x, y, colours, starts])
     return json.dumps([series, [text for text in texts if text], not uncovered, called])
 """

@@ -221,7 +221,10 @@ def code_of(orders: IO[bytes], size: int) -> Order:
 
 
 def size_of(folder: str) -> int:
-    """Bytes in a folder, and a block for each entry; `sys.maxsize` where it is too deep to be measured."""
+    """Bytes in a folder, with a block for each entry and 16 for a folder, which takes long to make and remove.
+
+    `sys.maxsize` where it is too deep to be measured.
+    """
     total, folders = 0, [folder]
     while folders:
         if len(inner := folders.pop()) > DEEPEST:
@@ -230,6 +233,7 @@ def size_of(folder: str) -> int:
             for entry in os.scandir(inner):
                 total += 4096
                 if entry.is_dir(follow_symlinks=False):
+                    total += 15 * 4096
                     folders.append(entry.path)
                 else:
                     total += entry.stat(follow_symlinks=False).st_blocks * 512

@@ -193,6 +193,7 @@ def _lines_and_points() -> Iterator[Labelled]:
                 points.format(y) if chart == line else line.format(y),
                 start + dense.format("(np.arange(101) % 2) * 9 + ", y),
                 start + dense.format("", [62, 62, 62]),
+                f"{gold}ax.set_ylim(0, 5000)\n",
             ),
             attacks={
                 "a thousand series": f"{gold}for n in range(1000): ax.plot([n % 9 + 58] * 3)",

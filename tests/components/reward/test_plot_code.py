@@ -172,6 +172,7 @@ def test_bars_of_other_colours_lose_their_colours_alone(verifier):
         (PLOT, "for n in range(1000): ax.plot([n % 9 + 58] * 4)"),
         (BAR, "for n in range(80): ax.bar(list('ABCD'), [n] * 4, color='tab:blue', alpha=.06)"),
         (SCATTER, "ax.plot([1.5, 2.3, 2], [6.6, 4.5, 6.3])"),
+        (PLOT, "ax.set_ylim(0, 5000)"),
     ],
 )
 def test_what_cannot_be_seen_or_is_one_of_many_guesses_is_not_paid(verifier, gold, more):
@@ -236,6 +237,30 @@ def test_points_between_those_of_a_line_are_no_marks_but_other_ways_are(verifier
     wild += [half, gold.replace(str(values), f"[0, .001, .002, 3], [{values[0]}, 52, 59.9, 50.4]")]
     found = worth(verifier, gold, *wild)
     assert max(found) < 0.6, found
+
+
+def test_a_line_may_go_either_way_through_its_points_and_keep_half_of_them(verifier):
+    gold = "ax.plot([0, 1, 2, 3, 4], [64, 52, 59.9, 50.4, 61])"
+    back = "ax.plot([4, 3, 2, 1, 0], [61, 50.4, 59.9, 52, 64])"
+    fewer = "ax.plot([0, 1, 3, 4], [64, 52, 50.4, 61])"
+    turned = "ax.plot([0, 2, 1, 3, 4], [64, 59.9, 52, 50.4, 61])"
+    scribble = "ax.plot([0, 3, 1, 4, 2], [64, 50.4, 52, 61, 59.9])"
+    values = worth(verifier, gold, back, fewer, turned, scribble)
+    assert values[0] > 0.99 and 0.7 < values[1] < 0.9 and 0.5 < values[2] < 0.7 and values[3] < 0.3
+
+
+def test_the_words_of_a_pie_are_those_beside_its_wedges(verifier):
+    values, names = "[45.3, 39.9, 8.5, 1.1]", "['hat', 'cap', 'tie', 'bow']"
+    gold = f"ax.pie({values}, labels={names})"
+    same = [
+        f"ax.pie({values}, labels={names}, autopct='%d%%')",
+        f"ax.pie({values}, autopct='%.1f')\nax.legend({names})",
+        f"ax.pie({values})\nfor one, name in zip(list(ax.patches), {names}): one.set_label(name)\nax.legend()",
+    ]
+    assert min(worth(verifier, gold, *same)) > 0.8
+    turned = f"{gold}\nfor one, name in zip(ax.texts, {names}[::-1]): one.set_text(name)"
+    none = f"{gold}\nfor one in ax.texts: one.set_visible(False)"
+    assert max(worth(verifier, gold, turned, none)) < 0.3
 
 
 def test_bars_in_another_order_and_with_numbers_on_them_are_seen(verifier):
