@@ -81,8 +81,7 @@ class Html(Verifier):
         except BrowsersBusy:
             raise
         except RuntimeError as error:  # it stopped, or the page has renamed what it is looked at by
-            rendered.cache_clear()
-            rendered(page, width, height)
+            rendered.__wrapped__(page, width, height)
             return Reward(0.0, reason=f"could not be looked at: {error}")
         return self.compared(found, gold)
 

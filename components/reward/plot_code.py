@@ -85,8 +85,8 @@ def compared(found: Figure, gold: Figure) -> dict[str, float]:
 def near(found: Series, gold: Series) -> tuple[float, float]:
     """How near the data of two series are, and their colours: 0 for another kind, 1 for the same marks.
 
-    Marks of one word, or of the nearest places, are pairs. Of points both coordinates are values. A line joins
-    its marks in an order, forth or back, and is worth no more than it keeps of that.
+    Marks of one word, or of the nearest places, are pairs. Of points both coordinates are values. A line
+    joins its marks in an order, forth or back, and is worth no more than it keeps of that.
     """
     if found.kind != gold.kind:
         return 0.0, 0.0

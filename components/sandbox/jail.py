@@ -221,7 +221,7 @@ def code_of(orders: IO[bytes], size: int) -> Order:
 
 
 def size_of(folder: str) -> int:
-    """Bytes in a folder, with a block for each entry and 16 for a folder, which takes long to make and remove.
+    """Bytes in a folder, with a block for each entry, and 16 for one that is a folder, which takes its time.
 
     `sys.maxsize` where it is too deep to be measured.
     """

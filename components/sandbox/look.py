@@ -12,6 +12,10 @@ from vlmloom.components.sandbox.page import Page
 MOST = 200
 """Blocks of a page that are looked at, the largest first, and lines of a block, the first ones."""
 
+STILL = """for (const one of document.getAnimations()) {
+    try { one.finish(); } catch { one.cancel(); }
+}"""
+"""What moves comes to its end, and what has none to its beginning."""
 BLOCKS = """(() => {
     const found = new Map();
     const pen = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
@@ -23,6 +27,8 @@ BLOCKS = """(() => {
         const parent = node.parentElement;
         if (!text || !parent || ['SCRIPT', 'STYLE', 'TEMPLATE'].includes(parent.tagName)) continue;
         if (!parent.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+        const style = getComputedStyle(parent);
+        if (style.webkitTextSecurity !== 'none') continue;
         const range = document.createRange();
         range.selectNodeContents(node);
         const lines = [...range.getClientRects()].slice(0, MOST).map(r => [
@@ -36,7 +42,7 @@ BLOCKS = """(() => {
         } else {
             // Drawn, since a colour may be written in any space.
             pen.clearRect(0, 0, 1, 1);
-            pen.fillStyle = getComputedStyle(parent).color;
+            pen.fillStyle = parent instanceof SVGElement ? style.fill : style.webkitTextFillColor;
             pen.fillRect(0, 0, 1, 1);
             const colour = [...pen.getImageData(0, 0, 1, 1).data.slice(0, 3)];
             found.set(parent, {text, colour, lines});
@@ -44,13 +50,32 @@ BLOCKS = """(() => {
     }
     return [...found.values()];
 })()""".replace("MOST", str(MOST))
-BARE = """(() => {
+STYLED = """(() => {
     const style = document.createElement('style');
-    style.textContent = `*, ::before, ::after, ::placeholder, ::marker { color: transparent !important;
-        -webkit-text-fill-color: transparent !important; text-shadow: none !important;
-        text-decoration-color: transparent !important; caret-color: transparent !important }`;
-    document.documentElement.append(style);
+    style.textContent = `@layer look { RULES }`;
+    document.documentElement.prepend(style);
 })()"""
+"""In the first layer, whose important rules no rule of the page's own style sheets can undo."""
+CLEAR = """color: transparent !important; -webkit-text-fill-color: transparent !important;
+    -webkit-text-stroke-color: transparent !important; text-shadow: none !important;
+    text-decoration-color: transparent !important; caret-color: transparent !important"""
+MADE = STYLED.replace(
+    "RULES",
+    "*, ::before, ::after { transition: none !important }"
+    f"::before, ::after, ::placeholder, ::marker {{ {CLEAR} }}",
+)
+"""No words but those of the document, and nothing that takes its time to change."""
+BARE = """for (const one of document.querySelectorAll('*')) {
+    if (getComputedStyle(one).webkitBackgroundClip.includes('text'))
+        one.style.setProperty('background-image', 'none', 'important');
+}
+""" + STYLED.replace(
+    "RULES",
+    f"* {{ {CLEAR} }} text, text * {{ fill: transparent !important; stroke: transparent !important }}",
+)
+"""No words at all."""
+SEEN, WIDE, HIGH = 24, 0.4, 0.15
+"""Levels by which words change a pixel, and the shares of a line's columns and rows in which they have to."""
 
 
 Box = tuple[float, float, float, float]
@@ -93,13 +118,12 @@ class Look:
     """What a page shows, down to its end.
 
     Attributes:
-        blocks: in the order of the document; those that change no pixel are not there.
-        picture: uint8 `[height, width, 3]`.
-        bare: the same without the text, which is drawn transparent: exactly painted in.
+        blocks: in the order of the document, with those of their lines that can be seen.
+        bare: uint8 `[height, width, 3]`, the page without the text, which is drawn transparent: exactly
+            painted in.
     """
 
     blocks: tuple[Block, ...]
-    picture: np.ndarray
     bare: np.ndarray
 
 
@@ -119,7 +143,9 @@ def look(page: Page, html: str, width: int, height: int) -> Look:
     page.open()
     with page.browser.within(page.browser.seconds / 2):
         page.show(html, width=width, height=height)
+        page.evaluate(STILL)
         found = page.evaluate(BLOCKS)
+        page.evaluate(MADE)
         picture = page.screenshot(whole=True)
         page.evaluate(BARE)
         bare = page.screenshot(whole=True)
@@ -134,16 +160,30 @@ def look(page: Page, html: str, width: int, height: int) -> Look:
             (max(0.0, x1), max(0.0, y1), min(float(wide), x2), min(float(high), y2))
             for x1, y1, x2, y2 in one["lines"]
         ]
-        lines = [(x1, y1, x2, y2) for x1, y1, x2, y2 in lines if x2 > x1 and y2 > y1]
-        if not lines:
-            continue
-        x1, y1, x2, y2 = map(int, around(lines))
-        inner = change[y1 : y2 + 1, x1 : x2 + 1]
-        # Text in the colour of its ground, behind something, or off the page shows nothing.
-        if inner.size and inner.max() >= 24:
-            shares = tuple((x1 / wide, y1 / high, x2 / wide, y2 / high) for x1, y1, x2, y2 in lines)
+        seen = [line for line in lines if legible(change, line)]
+        if seen and 2 * len(seen) >= len(lines):
+            shares = tuple((x1 / wide, y1 / high, x2 / wide, y2 / high) for x1, y1, x2, y2 in seen)
             blocks.append(Block(one["text"][:2000], shares, tuple(one["colour"])))
     if len(blocks) > MOST:
         least = sorted((block.area for block in blocks), reverse=True)[MOST - 1]
         blocks = [block for block in blocks if block.area >= least][:MOST]
-    return Look(tuple(blocks), picture, bare)
+    return Look(tuple(blocks), bare)
+
+
+def legible(change: np.ndarray, line: Box) -> bool:
+    """Whether the words of a line can be seen along it: not in their ground's colour, or behind something.
+
+    Args:
+        change: levels by which the words change each pixel, `[height, width]`.
+        line: the box round them in pixels.
+
+    >>> change = np.zeros((20, 40))
+    >>> change[5:15, 2:38] = 99
+    >>> legible(change, (0, 0, 39, 19)), legible(change, (0, 0, 39, 4)), legible(change, (30, 0, 30, 9))
+    (True, False, False)
+    """
+    x1, y1, x2, y2 = line
+    inner = change[int(y1) : int(y2) + 1, int(x1) : int(x2) + 1] >= SEEN
+    if x2 <= x1 or y2 <= y1 or not inner.any():
+        return False
+    return bool(inner.any(0).mean() >= WIDE and inner.any(1).mean() >= HIGH)

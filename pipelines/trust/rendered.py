@@ -41,6 +41,8 @@ def page(dice: random.Random) -> Iterator[Labelled]:
                 gold.replace("<body", "<!-- a page --><body"),
                 gold.replace(f"color:{colour};margin:10px", f"margin:10px;color:{colour}"),
                 gold + "<p style='display:none'>nothing that shows</p>",
+                f"<style>* {{ transition: all 5s }}</style>{gold}",
+                f"<style>@keyframes in {{ from {{ opacity: 0 }} }} body {{ animation: in 3s }}</style>{gold}",
             ),
             wrong=(
                 "<body></body>",
@@ -89,6 +91,13 @@ def page(dice: random.Random) -> Iterator[Labelled]:
                 "a million pixels": f"<p>{words}</p><div style='height:1000000px'></div>",
                 "deep": "<div>" * 5_000,
                 "nested tables": "<table>" * 300 + "x",
+                "covered by other words": "<style>body::after { content: '"
+                + "WRONG PAGE " * 40
+                + f"'; position: fixed; inset: 0; background: #fff; font-size: 40px }}</style>{gold}",
+                "dots for letters": f"<style>* {{ -webkit-text-security: disc }}</style>{gold}",
+                "all words cut off": "<style>h1, p, div { clip-path: inset(0 90% 0 0) }</style>" + gold,
+                "behind stripes": f"{gold}<div style='position:fixed;inset:0;background:"
+                "repeating-linear-gradient(#fff 0 18px,transparent 18px 20px)'></div>",
                 "covered": gold + "<div style='position:fixed;inset:0;background:#123'></div>",
             },
             # Words beside a page are on it, where they cost; a fence and a comment are not.

@@ -255,7 +255,7 @@ def test_the_words_of_a_pie_are_those_beside_its_wedges(verifier):
     same = [
         f"ax.pie({values}, labels={names}, autopct='%d%%')",
         f"ax.pie({values}, autopct='%.1f')\nax.legend({names})",
-        f"ax.pie({values})\nfor one, name in zip(list(ax.patches), {names}): one.set_label(name)\nax.legend()",
+        f"ax.pie({values})\nfor one, name in zip(ax.patches, {names}): one.set_label(name)\nax.legend()",
     ]
     assert min(worth(verifier, gold, *same)) > 0.8
     turned = f"{gold}\nfor one, name in zip(ax.texts, {names}[::-1]): one.set_text(name)"
