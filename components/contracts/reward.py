@@ -19,6 +19,7 @@ WHOLE = 1_000_000
 THOUGHT = re.compile(r"(?:\s*<think>)?(?:(?!</?think>).)*</think>((?:(?!</?think>).)*)", re.S)
 ANSWERED = re.compile(r"\s*<answer>((?:(?!</?answer>).)*)</answer>\s*", re.S)
 BOXED = re.compile(r"\s*<\|begin_of_box\|>((?:(?!<\|(?:begin|end)_of_box\|>).)*)<\|end_of_box\|>\s*", re.S)
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
 """What may stand at the ends of a text unseen: a byte order mark, spaces and joiners of no width."""
 
@@ -76,8 +77,12 @@ class Verifier:
     def _judged(self, sample: Sample, response: str) -> Reward:
         if said := self.too_long(response):
             return Reward(0.0, reason=said)
+        said = spoken(response)
+        if tag := next((tag for tag in TAGS if tag in said and tag not in sample.answer), ""):
+            # What stands in thoughts that do not end, or behind an answer, is none.
+            return Reward(0.0, reason=f"{tag} out of place: <think>..</think> and then the answer would be right")
         try:
-            return self.score(sample, spoken(response))
+            return self.score(sample, said)
         except Exception as error:
             return self.failed(named(error), error)
 
@@ -96,7 +101,7 @@ class Verifier:
 def spoken(response: str) -> str:
     r"""An answer without the thoughts before it, its tags, and the box round all of it; line ends are `\n`.
 
-    What has another form stands as it is.
+    What has another form stands as it is, and is wrong where a tag of these is left in it.
 
     >>> spoken("<think>a cat? no</think>\n<answer>dog</answer>"), spoken("</think>dog"), spoken("<think>dog")
     ('dog', 'dog', '<think>dog')

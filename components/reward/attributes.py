@@ -15,6 +15,7 @@ from vlmloom.registry import register
 CLAUSE = re.compile(r"[.;:!?,\n。；，！？]|\b(?:and|but|with|while|y|und|aber)\b")  # noqa: RUF001
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
+SIGN = re.compile(rf"{CHINESE.pattern}|\w+|[^\w\s]")
 NONE = r"no(?: hay)?|neither|nor|without|kein\w*|ohne|weder|ning\w+|ni|sin"
 SPANISH = re.compile(r"no hay|ning|ni$|sin$")
 BE = r"is|are|ist|sind|es|está|son|están|in(?! (?:an?|the|eine[mr]|dem|der)\b)"
@@ -66,9 +67,12 @@ class Attributes(Verifier):
             response = unfenced(response)
         except Unreadable as error:
             return Reward(0.0, {"recall": 0.0}, str(error))
+        response = "\n".join(line.strip() for line in response.splitlines() if line.strip())
         most = self.words * len(attributes) + 20
         if (count := max(len(response.split()), len(re.findall(r"\w+", response)))) > most:
             return Reward(0.0, {"recall": 0.0}, f"{count} words; at most {most} are judged")
+        if (count := len(SIGN.findall(response))) > 4 * most:
+            return Reward(0.0, {"recall": 0.0}, f"{count} words and signs; at most {4 * most} are judged")
         text = re.sub(r"\b(?:any|every)thing but\b", "not", response.lower())
         for other, meant in SYNONYMS:
             text = other.sub(meant, text)

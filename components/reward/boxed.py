@@ -6,13 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vlmloom.components.contracts.reward import OnError, Verifier
+from vlmloom.components.contracts.reward import TAGS, OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.parsed import BEGIN, Unreadable, unboxed
 from vlmloom.registry import register
 
 FORM = re.compile(r"<think>.*</think>\s*<answer>(.*)</answer>", re.S)
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 
 
 @register("reward/boxed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from functools import lru_cache
 from typing import Any
 
@@ -124,24 +125,34 @@ class Math(Verifier):
         return Reward(float(equal), reason=said)
 
 
-WORDS = re.compile(r"\\(?:text|mbox|textbf|textit|mathrm|mathbf)\s*\{([^{}]*)\}")
-NEARLY = re.compile(r"\\(?:approx|sim|simeq|neq?|not)(?![a-zA-Z])|≈|≠")
+WORDS = re.compile(r"\\(text[a-z]*|[mhf]box|emph|math[a-z]+|operatorname)\s*\*?\s*\{([^{}]*)\}")
+SIGNS = re.compile(
+    r"\\(?:approx|sim|simeq|neq?|not|[lc]?dots|circ|degree|prime|\\|to|implies|iff|therefore|(?:long)?(?:left)?rightarrow)"
+    r"(?![a-zA-Z])|[≈≠!?'°→⇒]|\.\.\.|(?<=[\d)}\]])_",
+    re.I,
+)
+"""What math-verify reads past, or behind which it takes another answer for the one that is meant."""
 
 
 def otherwise(found: str, gold: str) -> str:
-    r"""How an expression differs where math-verify does not look: words, units, per cent, case; or empty.
+    r"""How an expression differs where math-verify does not look: words, units, signs, case; or empty.
 
     >>> otherwise(r"x \text{ is wrong}", "x"), otherwise("X + 1", "x + 1"), otherwise("1 + x", "x + 1")
     ('other words or units', 'letters of another case', '')
     """
     ours, theirs = (
-        {word for run in WORDS.findall(text) for word in re.findall(r"[^\W\d_]{2,}", run.lower())}
+        {word for run in WORDS.findall(text) for word in worded(*run)}
         - {"and", "or", *FUNCTIONS.split("|")}
         for text in (found, gold)
     )
     plain_words = set(re.findall(r"[^\W\d_]+", found.lower()))
-    if ours - theirs or theirs - ours - plain_words or NEARLY.findall(found) != NEARLY.findall(gold):
+    if ours - theirs or theirs - ours - plain_words:
         return "other words or units"
+    one_of, right_of = (Counter(sign.lower() for sign in SIGNS.findall(text)) for text in (found, gold))
+    if one_of != right_of:
+        return f"{min((one_of - right_of) + (right_of - one_of))} in one of them alone"
+    if "=" in gold and found.count("=") > gold.count("="):
+        return "more than one equation"
     if ("%" in found) != ("%" in gold):
         return "per cent, or none"
     one, other = (set(re.findall(r"[A-Za-z]", re.sub(r"\\[a-zA-Z]+", " ", text))) for text in (found, gold))
@@ -149,6 +160,16 @@ def otherwise(found: str, gold: str) -> str:
     if one != other and (mixed or {sign.lower() for sign in one} == {sign.lower() for sign in other}):
         return "letters of another case"
     return ""
+
+
+def worded(command: str, content: str) -> list[str]:
+    r"""What is said in words: names of several letters, and in a text all else but what parts a list.
+
+    >>> worded("text", " + 3 cm, "), worded("mathrm", "d"), worded("mathrm", "cm")
+    (['+', '3', 'cm'], [], ['cm'])
+    """
+    found = re.findall(r"[^\W\d_]+|[^\s,;:.]", content.lower())
+    return [word for word in found if len(word) > 1 or (not command.startswith(("math", "op")) and word != "a")]
 
 
 def bare(text: str) -> str:

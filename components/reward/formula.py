@@ -13,6 +13,8 @@ from vlmloom.components.reward.expressions import bare
 from vlmloom.components.reward.parsed import Parsed, Unreadable, shown
 from vlmloom.registry import register
 
+EMPTY = re.compile(r"[\^_]\s*\{\s*\}")
+"""A script of nothing; mathtext would take the next sign for it."""
 TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[^\s]", re.S)
 SPACES = frozenset(
     r"\, \; \: \! \quad \qquad \left \right \displaystyle \textstyle \limits \nolimits \bigl \bigr \big "
@@ -58,7 +60,7 @@ class Latex(Parsed):
 
     def read(self, text: str, sample: Sample) -> tuple[str, list[str]]:
         """The formula, and its normal tokens."""
-        inner = bare(text)
+        inner = EMPTY.sub("", bare(text))
         if inner.count("~~") > 1 and "~~" not in sample.answer:
             raise Unreadable(f"struck out: {shown(text)}")
         tokens = tokenised(inner)

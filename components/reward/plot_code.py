@@ -90,8 +90,8 @@ def near(found: Series, gold: Series) -> tuple[float, float]:
     """
     if found.kind != gold.kind:
         return 0.0, 0.0
-    if gold.kind == "line" and len(gold.x) < len(found.x) and rising(found) and rising(gold):
-        # Points between the gold ones are no marks of their own: each line is asked where the other has its.
+    if gold.kind == "line" and len(gold.x) != len(found.x) and rising(found) and rising(gold):
+        # Points between others are no marks of their own: each line is asked where the other has its.
         there, back = beside(at(found, gold.x), gold), beside(found, at(gold, found.x))
         return min(there[0], back[0]), min(there[1], back[1])
     return beside(found, gold)

@@ -32,8 +32,10 @@ SPOKEN = {
     "word_ladder": "[a-z]+",
 }
 """Datasets with several right answers, and the words that these may have beside those of the given one."""
-STRANGE = re.compile(r"""[^\w\s,.;:()\[\]{}'"+\-*/^=|\\$\u00d7\u00f7\u00b7\u22c5\u2212]""")
+STRANGE = re.compile(r"""_|[^\w\s,.;:()\[\]{}'"+\-*/^=|\\$\u00d7\u00f7\u00b7\u22c5\u2212]""")
 """Signs that neither write a number, a calculation, a list nor a board."""
+SORTED = "number_sorting"
+"""Its scorer allows for an error of each number."""
 NEAR = 0.01
 """Some scorers allow for an error that is larger than a small right number itself."""
 NO_NUMBER = re.compile(r"(?<![a-z])(?:nan|inf|infinity)(?![a-z])", re.I)
@@ -120,6 +122,8 @@ def likened(text: str, gold: str) -> str:
     >>> likened("| 1 | 2 |\n\n| 2 | 1 |", "1 2\n2 1"), likened("1,2\n2,1", "1 2\n2 1")
     ('1 2\n2 1', '1 2\n2 1')
     """
+    if re.fullmatch(r"\u2212\s*\d[\d,.]*", text):
+        text = f"-{text[1:].lstrip()}"
     lines = [line.rstrip() for line in text.splitlines()]
     if BOARD.fullmatch(gold):
         lines = re.sub(r"\]\s*,?\s*\[", "\n", "\n".join(lines)).splitlines()
@@ -153,8 +157,17 @@ def _unfit(dataset: str, text: str, gold: str) -> str:
         return "no number"
     if strange := set(STRANGE.findall(text)) - set(gold):
         return f"the sign {min(strange)}, which no answer has"
-    if (off := _far(text, gold)) is not None and off > NEAR:
+    off = _far(text, gold)
+    if (off or 0.0) > NEAR or (off is None and dataset in SEARCHING and _far(gold, gold) is not None):
         return "another number"
+    if not re.search(r"[\s,;]", gold) and re.search("[,;]", text):
+        return "several answers, where there is one"
+    if gold.isalpha() and dataset not in SPOKEN and text.lower() != gold.lower():
+        return "more than the one word"
+    if dataset == SORTED and Counter(_numbers(text)) != Counter(_numbers(gold)):
+        return "other numbers"
+    if dataset not in SPOKEN and (more := _long(text) - _long(gold)):
+        return f"{min(more)!r} more often than in the answer"
     if BOARD.fullmatch(gold) and (other := set(text.split()) - set(gold.split())):
         return f"the cell {min(other)[:20]!r}, which no right board has"
     if dataset in SEARCHING and _words(text) != _words(gold):
@@ -172,6 +185,15 @@ def _far(text: str, gold: str) -> float | None:
     except ValueError:
         return None
     return abs(found - right) / abs(right) if right else float(found != right)
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(one) for one in re.findall(r"-?\d+(?:\.\d+)?", text)]
+
+
+def _long(text: str) -> Counter[str]:
+    """Words, each as often as it is there; single letters may be variables of a formula."""
+    return Counter(re.findall(r"[^\W\d_]{3,}", text.lower()))
 
 
 def _words(text: str) -> Counter[str]:

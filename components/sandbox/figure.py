@@ -23,6 +23,8 @@ WIDTH, HEIGHT = INCHES[0] * DPI, INCHES[1] * DPI
 KINDS = ("line", "bar", "barh", "scatter", "pie")
 MARKS = 1000
 """Of a figure with more nothing counts, so that what is not looked at is no place to hide in."""
+SHEETS = 12
+"""Axes of a figure; more are not looked at."""
 VERTICES = 500
 """Of a line or a cloud; more are not looked at."""
 
@@ -66,12 +68,25 @@ def _figure_described():
         pixels = axis.axes.bbox.width if axis.axis_name == 'x' else axis.axes.bbox.height
         return numbers(axis, values, axis.get_scale() == 'linear' and abs(high - low) / max(pixels, 1))
 
-    def places(axis, values):
+    def places(axis, values, grouped=False):
         words = {{}}
         if isinstance(axis.get_major_formatter(), (FixedFormatter, FuncFormatter, StrCategoryFormatter)):
             ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels())
             words = {{round(float(place), 6): word.get_text()[:200] for place, word in ticks}}
-        return [words.get(round(value, 6)) or number for value, number in zip(values, numbers(axis, values))]
+        keys, own = [round(value, 6) for value in values], numbers(axis, values)
+        if grouped and words and not any(word[-1:].isdigit() for word in words.values()):
+            return groups(words, keys, own)
+        return [words.get(key) or number for key, number in zip(keys, own)]
+
+    def groups(words, keys, own):
+        # Bars beside one tick have its word, and their place among themselves.
+        steps = np.diff(sorted(words))
+        reach = steps.min() / 2 if len(steps) else 0.5
+        nearest = [min(words, key=lambda tick: abs(tick - key)) for key in keys]
+        found = [words[tick] if abs(tick - key) < reach else '' for tick, key in zip(nearest, keys)]
+        among = {{word: sorted({{key for key, one in zip(keys, found) if one == word}}) for word in found}}
+        return [number if not word else word if len(among[word]) == 1 else f'{{word}} {{among[word].index(key)}}'
+                for word, key, number in zip(found, keys, own)]
 
     def colour_of(one):
         # A line's, or its markers' where there is none; of what has a face that, else its edge.
@@ -196,7 +211,7 @@ def _figure_described():
     figure.set_size_inches{INCHES}
     figure.set_layout_engine('constrained')
     figure.savefig('out.png', dpi={DPI})
-    sheets = [one for one in figure.axes if one.get_visible()][:4]
+    sheets = [one for one in figure.axes if one.get_visible()][:{SHEETS}]
     texts = []
     for axes in sheets:
         texts += [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]
@@ -225,9 +240,10 @@ def _figure_described():
     series = []
     for (axes, kind, _), (x, y, colours, starts) in found.items():
         if kind == 'barh':
-            x, y, starts = places(axes.yaxis, y), heights(axes.xaxis, x), heights(axes.xaxis, starts)
+            x, y, starts = places(axes.yaxis, y, True), heights(axes.xaxis, x), heights(axes.xaxis, starts)
         elif kind != 'pie':
-            x, y, starts = places(axes.xaxis, x), heights(axes.yaxis, y), heights(axes.yaxis, starts)
+            x = places(axes.xaxis, x, kind == 'bar')
+            y, starts = heights(axes.yaxis, y), heights(axes.yaxis, starts)
         series.append([sheets.index(axes), kind, x, y, colours, starts])
     return json.dumps([series, [text for text in texts if text], not uncovered, called])
 """
