@@ -80,7 +80,9 @@ class Verifier:
         said = spoken(response)
         if tag := next((tag for tag in TAGS if tag in said and tag not in sample.answer), ""):
             # What stands in thoughts that do not end, or behind an answer, is none.
-            return Reward(0.0, reason=f"{tag} out of place: <think>..</think> and then the answer would be right")
+            return Reward(
+                0.0, reason=f"{tag} out of place: <think>..</think> and then the answer would be right"
+            )
         try:
             return self.score(sample, said)
         except Exception as error:

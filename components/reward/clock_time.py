@@ -9,8 +9,8 @@ from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, 
 from vlmloom.registry import register
 
 TIME = re.compile(
-    r"(?:(?:it is|it's|the (?:time|clock shows)(?: is)?)\s+)?([0-9]{1,2})\s*[:.]\s*([0-9]{2})"
-    r"(?:\s*o'?clock|\s*[ap]\.?m\.?)?[.!]?",
+    r"(?:(?:it is|it's|the (?:time|clock shows)(?: shown)?(?: is)?|es ist|son las|es la)\s+)?"
+    r"([0-9]{1,2})\s*[:.点时時]\s*([0-9]{2})分?(?:\s*o'?clock|\s*[ap]\.?m\.?|\s*(?:uhr|h))?[.!]?",
     re.I,
 )
 

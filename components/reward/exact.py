@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.parsed import Unreadable, unwrapped
+from vlmloom.components.reward.parsed import Unreadable, peeled, unwrapped
 from vlmloom.components.reward.wording import beside, normal
 from vlmloom.registry import register
+
+NAMED = re.compile(
+    r"(?:to|on|at) the (.+?)(?: side)?|(.+) (?:image|picture|photo|one)"
+    r"|(yes) (?:it|they|there) (?:is|are|does|do)"
+    r"|(no) (?:it|they|there) (?:isn't|is not|are not|doesn't|does not|do not)"
+)
+"""What may stand with the name of a choice."""
 
 
 @register("reward/exact")
@@ -18,7 +27,8 @@ class Exact(Verifier):
     alone, it has to be that. Either way an answer may be marked, quoted or in a code fence.
 
     Args:
-        literal: case, spaces and punctuation count, as in an e-mail address or in what a code says.
+        literal: case, spaces and punctuation count, as in an e-mail address or in what a code says; but not
+            the full stop of a sentence round it.
         on_error: see `Verifier`.
 
     >>> from vlmloom.components.contracts.sample import Scene
@@ -38,15 +48,19 @@ class Exact(Verifier):
         """1 or 0."""
         gold, language = sample.answer.strip(), sample.truth.get("language", "en")
         try:
-            found = unwrapped(response, stop=not self.literal)
+            layers = list(peeled(response))
         except Unreadable as error:
             return Reward(0.0, reason=str(error))
-        right = gold in (found, response.strip())
+        found = layers[-1]
+        whole = response.strip()
+        right = whole == gold or (gold in layers and not (self.literal and whole.startswith(gold)))
         right_words = normal(gold, language)
         others = (one for one in sample.choices if f" {normal(one, language)} " not in f" {right_words} ")
         other = beside(response, found, others, language)
         if not self.literal:
             found, gold = normal(found, language), normal(unwrapped(gold), language)
+            if sample.choices and gold != found and (named := NAMED.fullmatch(found)):
+                found = next(filter(None, named.groups()))
             right = right or (bool(gold) and found == gold)
         if other:
             return Reward(0.0, reason=f"{other!r} beside the answer {found!r}")

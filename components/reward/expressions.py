@@ -141,8 +141,7 @@ def otherwise(found: str, gold: str) -> str:
     ('other words or units', 'letters of another case', '')
     """
     ours, theirs = (
-        {word for run in WORDS.findall(text) for word in worded(*run)}
-        - {"and", "or", *FUNCTIONS.split("|")}
+        {word for run in WORDS.findall(text) for word in worded(*run)} - {"and", "or", *FUNCTIONS.split("|")}
         for text in (found, gold)
     )
     plain_words = set(re.findall(r"[^\W\d_]+", found.lower()))
@@ -169,7 +168,9 @@ def worded(command: str, content: str) -> list[str]:
     (['+', '3', 'cm'], [], ['cm'])
     """
     found = re.findall(r"[^\W\d_]+|[^\s,;:.]", content.lower())
-    return [word for word in found if len(word) > 1 or (not command.startswith(("math", "op")) and word != "a")]
+    return [
+        word for word in found if len(word) > 1 or (not command.startswith(("math", "op")) and word != "a")
+    ]
 
 
 def bare(text: str) -> str:
@@ -181,6 +182,8 @@ def bare(text: str) -> str:
     text = unwrapped(folded(text))
     if "$" in text.strip("$"):
         text = unwrapped(JOINED.sub(lambda found: f" {found[1] or found[2]} ", text))
+    if boxed := re.fullmatch(r"([^{}\\]*=\s*)\\boxed\s*\{(.*)\}", text, re.S):
+        text = f"{boxed[1]}{unwrapped(boxed[2])}"
     return RAISED.sub(lambda run: f"^{{{run[0].translate(LOWERED)}}}", text)
 
 

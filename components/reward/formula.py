@@ -13,6 +13,10 @@ from vlmloom.components.reward.expressions import bare
 from vlmloom.components.reward.parsed import Parsed, Unreadable, shown
 from vlmloom.registry import register
 
+DISPLAYED = re.compile(
+    r"\\begin\{((?:equation|displaymath|math|align|gather)(?:ed)?\*?)\}(.*)\\end\{\1\}", re.S
+)
+"""What may stand round a formula and sets it apart."""
 EMPTY = re.compile(r"[\^_]\s*\{\s*\}")
 """A script of nothing; mathtext would take the next sign for it."""
 TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[^\s]", re.S)
@@ -60,7 +64,8 @@ class Latex(Parsed):
 
     def read(self, text: str, sample: Sample) -> tuple[str, list[str]]:
         """The formula, and its normal tokens."""
-        inner = EMPTY.sub("", bare(text))
+        inner = bare(text)
+        inner = EMPTY.sub("", DISPLAYED.sub(r"\2", inner) if DISPLAYED.fullmatch(inner) else inner)
         if inner.count("~~") > 1 and "~~" not in sample.answer:
             raise Unreadable(f"struck out: {shown(text)}")
         tokens = tokenised(inner)

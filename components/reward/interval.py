@@ -11,7 +11,12 @@ from vlmloom.registry import register
 
 TIME = r"(?:(\d{1,3}):)?(\d{1,5}(?:\.\d{1,6})?)\s*(?:s|sec|seconds)?"
 KEYED = re.compile(
-    r'\{\s*"start(?:_time)?"\s*:\s*"?([^,"]+)"?,\s*"end(?:_time)?"\s*:\s*"?([^,"]+)"?\s*\}', re.I
+    r'(?:\{\s*"start(?:_time)?"\s*:\s*"?([^,"]+)"?,\s*"end(?:_time)?"\s*:\s*"?([^,"]+)"?\s*\}'
+    r"|start(?:[_ ]time)?\s*[:=]\s*([\d.:]+ ?s?),?\s*end(?:[_ ]time)?\s*[:=]\s*([\d.:]+ ?s?))",
+    re.I,
+)
+LED = re.compile(
+    r"(?:the|this) (?:interval|event|action|segment|moment)(?: is| happens| occurs| lasts)?:? ", re.I
 )
 UNTIL = "(?:,|-|\u2013|\u2014|to|and|~)"
 STRETCH = re.compile(
@@ -44,7 +49,8 @@ class Interval(Parsed):
 
     def read(self, text: str, sample: Sample) -> tuple[float, float]:
         """Start and end in seconds."""
-        plain = KEYED.sub(r"[\1, \2]", unwrapped(folded(text))) if len(text) <= 200 else ""
+        plain = LED.sub("", unwrapped(folded(text)), count=1) if len(text) <= 200 else ""
+        plain = KEYED.sub(lambda two: f"[{two[1] or two[3]}, {two[2] or two[4]}]", plain)
         plain = re.sub(r'"([\d.:]+)"', r"\1", plain)
         match = STRETCH.fullmatch(plain)
         if match is None or len(re.findall(r"[\[(]", plain)) != len(re.findall(r"[\])]", plain)):

@@ -42,18 +42,29 @@ GIVES = re.compile(
 SEEN = r"(?:image|picture|photo|chart|figure|diagram|graph|plot|table|text|page|document|video|clip)s?"
 NOUN = (
     r"(?:(?:the|my)[^\S\n]++)?(?:(?:final|correct|right|best)[^\S\n]++)?"
-    r"(?:answer|option|choice|order|result|output|solution)"
+    r"(?:answer|option|choice|order(?:[^\S\n]++from[^\S\n]++\w+[^\S\n]++to[^\S\n]++\w+)?|result|output|solution"
+    r"|derivative|integral|smiles(?:[^\S\n]++(?:of|for)[^\S\n]++(?:the|this)[^\S\n]++(?:molecule|compound))?)"
 )
+ALSO = (
+    r"por\s++(?:lo\s++)?tanto|entonces|así\s++que|según\s++(?:la|el|este|esta)\s++(?:imagen|gráfico|tabla|texto)"
+    r"|also|daher|somit|folglich|所以|因此|根据(?:上?图|图片|图像|图表|表格|文本|视频)"
+)
+"""So, therefore, and according to the picture, in other languages."""
+GERMAN = r"(?:die\s++(?:richtige\s++)?(?:antwort|lösung)|das\s++ergebnis)"
+SPANISH = r"(?:la\s++(?:respuesta|solución)(?:\s++correcta)?|el\s++resultado)"
 LEAD = re.compile(
     r"(?:(?:sure|certainly|of\s++course|absolutely|okay|ok)[,!.]\s*+(?=(?:the|my|it|this|that|so|based)\s))?"
     rf"(?:(?:so|thus|therefore|hence|(?:based\s++on|according\s++to|from|in|looking\s++at)\s++(?:the|this|these)"
     rf"\s++{SEEN})\b(?:\s*+,)?\s*+(?=\S))?"
+    rf"(?:(?:{ALSO})\s*+[,，]?\s*+(?=die|das|la|el|est|ist|lautet|这|它|正|最|答|选|结))?"
     rf"(?:\*\*{NOUN}\s*+(?:is\b|[:=])?\s*+\*\*\s*+[:=]?\s*+(?=\S)"
     rf"|{NOUN}\s*+(?:is\b|[:=])\s*+[:=]?\s*+(?:(?:option|choice)\s++(?=\(?[A-Z]\b))?(?=\S)"
     r"|(?:option|choice|answer)\s++(?=\(?[A-Z]\)?[\s.]*\Z)"
     r"|(?:(?:it|this|that)(?:\s++is|['\u2019]s)|i\s++(?:choose|pick)"
-    r"|(?:es|das|dies|die\s++(?:richtige\s++)?antwort)\s++ist|die\s++(?:richtige\s++)?antwort\s++lautet|(?:est[eao]?|la\s++respuesta(?:\s++correcta)?)\s++es|这是|它是"
-    r"|(?:正确|最终)?答案[是为]|选[项择]?(?=[A-Z]))\s*+:?\s*+(?=\S))?",
+    rf"|(?:es|das|dies|{GERMAN})\s++ist|{GERMAN}\s++lautet|(?:ist|lautet)\s++{GERMAN}"
+    rf"|(?:est[eao]?|{SPANISH})\s++es|这是|它是"
+    r"|(?:it|the\s++(?:text|word|sign|label|code|barcode))\s++(?:says|reads)|the\s++(?:text|word)\s++is"
+    r"|(?:正确|最终)?答案[是为]|结果[是为]|答(?=[:\uff1a])|选[项择]?(?=[A-Z]))\s*+[:\uff1a]?\s*+(?=\S))?",
     re.I,
 )
 """What may stand before an answer and adds nothing to it."""

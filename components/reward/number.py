@@ -10,6 +10,7 @@ from functools import cache
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.reward.leads import SEEN
 from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, unwrapped
 from vlmloom.registry import register
 
@@ -39,12 +40,20 @@ LARGE = {"M": 10**6, "B": 10**9}
 """Right behind the digits and in capitals; else a unit."""
 BEYOND = 10**300
 SAID = re.compile(
-    r"(?:(?:there (?:are|is)(?: a total of)?|the (?:value|number|digit|sum|total|count|result) is|an?|the"
+    r"(?:(?:there (?:are|is)(?: a total of)?|i (?:can )?(?:count|see)"
+    r"|the (?:value|number|digit|sum|total|count|result|year|angle|price|reading)"
+    r"(?: of(?: the)?(?: \w+){1,3}?)? is|an?|the"
     r"|es (?:sind|gibt)|hay|(?:total|count|number|sum|value)\s*[:=])\s+|(?:一?共)?有\s*|一?共\s*)?"
     r"(minus\s+|[\u2013\u2012](?=\s?\d))?",
     re.I,
 )
 """Words before a number that add nothing to it, and a minus in words."""
+ABOUT = re.compile(
+    r"(?:about|approximately|approx\.?|around|roughly|ca\.|etwa|ungefähr|unos|unas|约|大约)\s*(?=[\d$])|[~≈]\s*(?=\d)",
+    re.I,
+)
+"""What may stand before a number that need not be exact."""
+THERE = re.compile(rf"\s+(?:in|on) (?:the|this) {SEEN}\W*$", re.I)
 LATEX = (
     (re.compile(r"\s*\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree(?![a-z])"), "\u00b0"),
     (re.compile(r"\\(?:text|mathrm)\s*\{([^{}]*)\}"), r" \1 "),
@@ -64,13 +73,13 @@ MEASURE = "[个只朵张条辆头本件位颗棵]"
 """What stands behind a number of things in Chinese."""
 YEAR = re.compile(
     r"(?:it (?:is|was)\s+)?(?:in\s+)?(?:the\s+year\s+)?(?:AD\s+)?([12][0-9]{3})"
-    r"(?:\s*(?:AD|CE|A\.D\.?|C\.E\.?))?",
+    r"(?:\s*(?:AD|CE|A\.D\.?|C\.E\.?|年))?",
     re.I,
 )
-CURRENCIES = {"$", "€", "£", "¥"}
+CURRENCIES = {"$", "€", "£", "¥", "usd", "eur", "gbp", "dollars", "euros"}
 """What may stand with a number whose gold answer has no unit, because it changes no number."""
 SAME = {
-    **dict.fromkeys(("degree", "deg"), "°"),
+    **dict.fromkeys(("degree", "deg", "grad", "grado", "度"), "°"),
     **dict.fromkeys(("degreecelsius", "degreescelsius", "celsius", "degreec", "degreesc", "c"), "°c"),
     **dict.fromkeys(
         ("degreefahrenheit", "degreesfahrenheit", "fahrenheit", "degreef", "degreesf", "f"), "°f"
@@ -178,19 +187,20 @@ class Number(Parsed):
 
     def read(self, text: str, sample: Sample) -> Quantity:
         """The number."""
-        return read_quantity(text, str(sample.truth.get("unit") or ""), sample.truth.get("language", "en"))
+        expected, language = str(sample.truth.get("unit") or ""), sample.truth.get("language", "en")
+        return read_quantity(text, expected, language, near=bool(self.relative or self.absolute))
 
     def compare(self, found: Quantity, gold: Quantity, sample: Sample) -> Reward:
         """1 or 0."""
         unit = str(sample.truth.get("unit") or gold.unit).lower()
         off = abs(found.value - gold.value)
         said = f"answered {found.value:g}, right is {gold.value:g}"
-        named = str(sample.truth.get("of") or "").lower().split()
+        named = set(map(singular, str(sample.truth.get("of") or "").lower().split())) - set(ENDS.split("|"))
         if (
             found.unit
             and found.unit not in (CURRENCIES if not unit else ())
             and not counted(sample, found.unit)
-            and not set(map(singular, found.unit.split())) <= set(map(singular, named))
+            and not set(map(singular, found.unit.split())) <= named
         ):
             said_unit, right_unit = usual(found.unit), usual(unit)
             if not (said_unit == "unit" if not unit else said_unit in (right_unit, LESS.get(right_unit))):
@@ -255,10 +265,11 @@ def _numerals(language: str) -> tuple[re.Pattern[str], dict[str, int]]:
     return re.compile(rf"({either}|[0-9]{{1,3}}(?={MEASURE})){MEASURE}?(?![^\W\d_]|[-/])", re.I), known
 
 
-def read_quantity(text: str, expected: str = "", language: str = "en") -> Quantity:
+def read_quantity(text: str, expected: str = "", language: str = "en", near: bool = False) -> Quantity:
     """The one number that a text is; a unit that is expected is no thousand, as the K of a thermometer.
 
-    A small one may be in words, in English or in the language that is asked in.
+    A small one may be in words, in English or in the language that is asked in. One that need not be exact
+    (`near`) may be said to be about right.
 
     Raises:
         Unreadable: it is none, several, a range, or has words around it.
@@ -278,7 +289,10 @@ def read_quantity(text: str, expected: str = "", language: str = "en") -> Quanti
     if era := YEAR.fullmatch(short):
         short = era[1]
     said = SAID.match(short)
-    short = short[said.end() :] if said else short
+    if said and said.end():
+        short = unwrapped(short[said.end() :])
+    short = THERE.sub("", short)
+    short = ABOUT.sub("", short, count=1) if near and ABOUT.match(short) else short
     numeral, known = _numerals(language)
     if word := numeral.match(short):
         short = f"{known.get(word[1].lower(), word[1])} {short[word.end() :]}"

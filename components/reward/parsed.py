@@ -24,7 +24,8 @@ NUMBER = re.compile(r"[-+]?(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(?:[eE][-+
 
 KEYS = "answer|box|bbox|bbox_2d|box_2d|point|point_2d|start_box|coordinates"
 NAMED = re.compile(
-    r"(?:the|its)\s+(?:bounding\s+)?(?:box|point|coordinates?|location|position)\s+(?:is|are)\s*:?\s*"
+    r"(?:the|its)\s+(?:bounding\s+)?(?:box|point|coordinates?|location|position)(?:\s+(?:of|for)(?:\s+[^\W\d_]+){1,4})?"
+    r"\s+(?:is|are)\s*:?\s*"
     r"(?=[\[({\d])",
     re.I,
 )
@@ -33,6 +34,10 @@ LABEL = re.compile(r"""(?<=[{,])\s*(["'])label\1\s*:\s*(["'])([^\W_][\w -]{0,60}
 """The name of the thing in JSON, as grounding models give it beside the box."""
 KEY = re.compile(rf"""([\s\[({{]*)(?:{KEYS}|"(?:{KEYS})"|'(?:{KEYS})')\s*:""", re.I)
 """The name that may stand before a box or a point."""
+
+
+TAGGED = re.compile(r"<(box|point)>(.*)</\1>|<\|(box|point)_start\|>(.*)<\|\3_end\|>", re.S)
+"""Marks of grounding models round a box or a point."""
 
 
 class Unreadable(ValueError):
@@ -239,6 +244,7 @@ def numbers(text: str, count: int) -> tuple[float, ...]:
     """
     plain = unwrapped(folded(text)) if len(text) <= 1000 else ""
     plain = NAMED.sub("", plain, count=1) if NAMED.match(plain) else plain
+    plain = (tagged[2] or tagged[4]) if (tagged := TAGGED.fullmatch(plain)) else plain
     if (label := LABEL.search(plain)) and plain[:1] in ("[", "{") and not denies(label[3].replace("_", " ")):
         plain = plain[: label.start()] + plain[label.end() :]
     plain = KEY.sub(r"\1", plain, count=1) if KEY.match(plain) else plain

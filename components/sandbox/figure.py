@@ -85,7 +85,7 @@ def _figure_described():
         nearest = [min(words, key=lambda tick: abs(tick - key)) for key in keys]
         found = [words[tick] if abs(tick - key) < reach else '' for tick, key in zip(nearest, keys)]
         among = {{word: sorted({{key for key, one in zip(keys, found) if one == word}}) for word in found}}
-        return [number if not word else word if len(among[word]) == 1 else f'{{word}} {{among[word].index(key)}}'
+        return [number if not word else f'{{word}} {{among[word].index(key)}}' if among[word][1:] else word
                 for word, key, number in zip(found, keys, own)]
 
     def colour_of(one):
