@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.denial import GAP, HEDGE, NO, SIDES, aside, bare, denied, hedged, retracted
+from vlmloom.components.reward.leads import unled
 from vlmloom.components.reward.parsed import Unreadable, unfenced
 from vlmloom.components.reward.wording import crossed
 from vlmloom.registry import register
@@ -64,7 +65,7 @@ class Attributes(Verifier):
         if not attributes:
             raise ValueError("truth['attributes'] is empty")
         try:
-            response = unfenced(response)
+            response = unled(unfenced(response))
         except Unreadable as error:
             return Reward(0.0, {"recall": 0.0}, str(error))
         response = "\n".join(line.strip() for line in response.splitlines() if line.strip())

@@ -288,10 +288,10 @@ def read_quantity(text: str, expected: str = "", language: str = "en", near: boo
         short = written.sub(meant, short).strip()
     if era := YEAR.fullmatch(short):
         short = era[1]
+    short = THERE.sub("", short)
     said = SAID.match(short)
     if said and said.end():
         short = unwrapped(short[said.end() :])
-    short = THERE.sub("", short)
     short = ABOUT.sub("", short, count=1) if near and ABOUT.match(short) else short
     numeral, known = _numerals(language)
     if word := numeral.match(short):

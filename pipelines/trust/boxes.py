@@ -45,6 +45,8 @@ def box(dice: random.Random) -> Iterator[Labelled]:
                 f"[{x1}.0,{y1}.0,{x2}.0,{y2}.0]",
                 f"{one}.",
                 f"bbox_2d: {one}",
+                f"<|box_start|>({x1},{y1}),({x2},{y2})<|box_end|>",
+                f"The bounding box of the dog is {one}.",
                 json.dumps({"bbox_2d": one}),
                 str(moved(one, 5)),
                 str([x1 + 3, y1, x2 - 3, y2]),

@@ -60,7 +60,7 @@ def formula(dice: random.Random) -> Iterator[Labelled]:
     cases = {
         r"\frac{a}{b} + x^{2}": (
             [r"\dfrac ab+x^2", r"\frac{a}{b}+x^2", r"{\frac{a}{b}} + {x}^{2}"],
-            [r"x^2 + \frac{a}{b}", r"\frac{b}{a}+x^2"],
+            [r"x^2 + \frac{a}{b}", r"\frac{b}{a}+x^2", r"\frac{a}{b} + x^{}2"],
         ),
         r"\int_{0}^{1} x \, dx": (
             [r"\int_0^1 x dx", r"\int^1_0 x\,dx"],
@@ -96,6 +96,7 @@ def formula(dice: random.Random) -> Iterator[Labelled]:
                 rf"\[{gold}\]",
                 rf"\({gold}\)",
                 f"```latex\n{gold}\n```",
+                rf"\begin{{equation*}}{gold}\end{{equation*}}",
                 f"  {gold} ",
             )
             yield Labelled(

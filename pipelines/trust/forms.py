@@ -30,4 +30,7 @@ def wrapped(gold: str) -> tuple[str, ...]:
         f"So, the answer is {gold}",
         f"Based on the image, the answer is {gold}",
         f"\u7b54\u6848\u662f\uff1a{gold}",
+        f"\u6240\u4ee5\u7b54\u6848\u662f{gold}",
+        f"Por lo tanto, la respuesta es {gold}",
+        f"Daher ist die Antwort {gold}",
     )

@@ -109,6 +109,7 @@ def puzzle(dice: random.Random) -> Iterator[Labelled]:
 
     names = {*TextMaths.trained, *TextMaths.shifted, *TextLogic.trained, *TextLogic.shifted}
     names |= {*KINDS, "countdown", "number_sorting", "spiral_matrix", "polynomial_multiplication"}
+    names |= {"word_sorting", "game_of_life_halting"}
     for name in sorted(names | {"string_insertion"}):
         for index in range(2):
             entry = json.loads(
@@ -129,6 +130,8 @@ def puzzle(dice: random.Random) -> Iterator[Labelled]:
                 ),
                 wrong=(
                     *("0123", "I do not know", "x", "()", f"{str(gold)[:-1]}~0", f"{gold}?", f"maybe {gold}"),
+                    *(("True, 1", "-True", "True True", "True/2") if str(gold) == "True" else ()),
+                    *((f"\u2212{gold}", f"{gold}+", f'{gold}"') if str(gold).isdigit() else ()),
                     *((str(gold).replace("1", "-1", 1),) if _boards(str(gold)) and "1" in str(gold) else ()),
                     *(("0", f"-{gold}") if NUMBER.fullmatch(str(gold)) and float(gold) else ()),
                     *("\n".join(said.format(line) for line in str(gold).split("\n")) for said in SAYINGS),

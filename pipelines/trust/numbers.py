@@ -17,7 +17,7 @@ UNITS = (
     ),
     (
         "\u00b0",
-        ("{} degrees", "{}\u00b0", r"{}^\circ", r"${}^{{\circ}}$"),
+        ("{} degrees", "{}\u00b0", r"{}^\circ", r"${}^{{\circ}}$", "{} Grad", "The angle is {}\u00b0."),
         ("{} \u00b0C", "{} rad", "{}%"),
     ),
     ("in", ('{}"', "{} in", "{} inches", "{}\u2033"), ("{}'", "{} cm", "{} feet")),
@@ -59,6 +59,9 @@ def number(dice: random.Random) -> Iterator[Labelled]:
                 f"= {gold}",
                 f"There are {gold}.",
                 f"The value is {gold}.",
+                f"There are **{gold}** in the image.",
+                f"The number of them is {gold}.",
+                f"I count {gold}.",
                 f"${gold}$",
                 str(gold).translate({48 + d: 0xFF10 + d for d in range(10)}),
             ),
@@ -106,6 +109,8 @@ def number(dice: random.Random) -> Iterator[Labelled]:
                 f"{gold / 1e3:g}e3 kg",
                 f"{gold * 1.04:.0f}",
                 f"{gold * 0.96:.0f} KG",
+                f"about {gold:,} kg",
+                f"\u2248 {gold}",
                 f"{gold / 1e3:g} thousand kg",
                 f"{gold:,}".replace(",", " "),
             ),
@@ -135,7 +140,7 @@ def number(dice: random.Random) -> Iterator[Labelled]:
         "3210",
         {"of": "mean weight in lbs"},
         right=("3,210 lbs", "3210 lb", "3,210"),
-        wrong=("3,210 miles", "3,210 dozen", "3,210 not lbs", "4,210 lbs"),
+        wrong=("3,210 miles", "3,210 in", "3,210 dozen", "3,210 not lbs", "4,210 lbs"),
         fair=DIGITS,
         attacked=False,
     )
@@ -143,7 +148,7 @@ def number(dice: random.Random) -> Iterator[Labelled]:
         yield Labelled(
             {"use": "reward/number", "relative": 0.05},
             str(year),
-            right=(f"{year}.", f"in {year}", f"{year} AD"),
+            right=(f"{year}.", f"in {year}", f"{year} AD", f"{year}\u5e74", f"The year is {year}."),
             wrong=(str(year + 1), str(year - 1), f"{year}.5", f"{year - 1}-{year + 1}"),
             fair=DIGITS,
             worse=(str(year), str(year + 1)),
@@ -166,6 +171,8 @@ def clock_time(dice: random.Random) -> Iterator[Labelled]:
                 f"The answer is {gold}.",
                 f"It is {gold}.",
                 f"{gold} PM",
+                f"Es ist {gold} Uhr.",
+                f"{hour}\u70b9{minute}\u5206",
             ),
             wrong=(
                 f"{hour}:{minute + 1}",
@@ -221,7 +228,14 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
                 *("x^2+2x+1", "$x^2 + 2x + 1$", "(1+x)^2", "(x+1)(x+1)", "x**2 + 2*x + 1"),
                 *("f'(x) = x^2+2x+1", "$y' = x^2 + 2x + 1$", r"\frac{dy}{dx} = (x+1)^2"),
             ],
-            ["x^2+1", "x+1", "(x-1)^2", "y = (x+1)^2", "f'(x) = x^2"],
+            [
+                *("x^2+1", "x+1", "(x-1)^2", "y = (x+1)^2", "f'(x) = x^2"),
+                *(
+                    rf"(x+1)^2\{word}"
+                    for word in ("text{ + 3}", "textrm{wrong}", "mathit{not}", "mbox{?}", "ldots")
+                ),
+                *("(x+1)^2'", "(x+1)^2_{2}", r"x^2 \\ (x+1)^2"),
+            ],
         ),
         r"2\sqrt{3}": (
             ["2sqrt(3)", "2*sqrt(3)", r"\sqrt{12}", r"$2\sqrt 3$"],
@@ -296,6 +310,10 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
             ],
         ),
         "x = 3": (["3", "x=3.0", "$x = 3$"], ["x=4", "x>3", "-3", "y", "x", "y=3", "x=6/2"]),
+        "y = 2x + 1": (
+            ["y = 1 + 2x", "2x+1", r"y = \boxed{2x + 1}"],
+            [*(f"y = 3x {word} y = 2x + 1" for word in (r"\\", r"\to", r"\Rightarrow", "=")), "y = 2x", "x"],
+        ),
         "e^{2x}": (["$e^{2x}$", r"(e^x)^2"], ["e^x", "2e^x", "e^2"]),
     }
     for gold, (right, wrong) in cases.items():

@@ -75,6 +75,8 @@ def interval(dice: random.Random) -> Iterator[Labelled]:
                 f"between {start} and {end}",
                 f"[{start}, {end}] seconds",
                 f'["{start}", "{end}"]',
+                f"start: {start}.0, end: {end}.0",
+                f"The event happens from {start} to {end} seconds.",
                 f"0:{start:02d} - 0:{end:02d}" if end < 60 else f"{start} - {end}",
             ),
             wrong=(

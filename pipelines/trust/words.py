@@ -49,6 +49,12 @@ CODES = (
 )
 
 
+NAMED = (
+    ("right", "left", ("To the right.", "At the right side."), ("To the left.", "not to the right")),
+    ("second", "first", ("The second image", "The second one."), ("The first image", "no second one")),
+    ("yes", "no", ("Yes, it does.", "Yes, they are."), ("Yes, it does not.", "No, it does not.", "Yes, no.")),
+)
+"""A choice, another one, and what names it in a sentence, and does not."""
 OPPOSED = {
     "left": ("right", "first", "table"),
     "no": ("correct", "yes", "all"),
@@ -67,6 +73,14 @@ def exact(dice: random.Random) -> Iterator[Labelled]:
             wrong=(other, f"{gold} or {other}", f"not {gold}", f"{gold}?"),
             fair=DIGITS,
             attacked=gold in ("-5", "5%", "C++"),
+        )
+    for gold, other, right, wrong in NAMED:
+        yield Labelled(
+            {"use": "reward/exact"},
+            gold,
+            choices=(gold, other),
+            right=right,
+            wrong=(*wrong, other, f"{gold} of {other}"),
         )
     for gold in CODES:
         letter = next((one for one in gold if one.isalpha()), gold[0])

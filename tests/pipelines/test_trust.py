@@ -89,7 +89,7 @@ def test_a_verifier_that_believes_everybody_is_found_out(monkeypatch):
     row = table.measure("reward/easy", [case])
     assert not row.sound
     assert row.missed == ["'seven' for '7'"] and row.passed == ["'8' for '7'"]
-    assert len(row.accepted) == row.attacks - 2 > 20  # a megabyte is not read
+    assert len(row.accepted) == row.attacks - 4 > 20  # megabytes and open thoughts are wrong unread
     assert row.errors == ["wrong: RuntimeError: out of order: 'nan'"]
     assert row.unordered == ["'8' at 1.000 above 0.900"]
 
