@@ -142,7 +142,9 @@ class Stop(Callback):
             raise ConnectionError("the power went off")
 
 
-@pytest.mark.parametrize(("name", "tokens"), [("tower", 256), ("itself", 64)])
+@pytest.mark.parametrize(
+    ("name", "tokens"), [("tower", 256), pytest.param("itself", 64, marks=pytest.mark.slow)]
+)
 def test_a_broken_run_goes_on_as_if_nothing_had_happened(tiny, scenes, tmp_path, name, tokens):
     """Parameters and state of the objective (a map to a teacher, averages) are part of every checkpoint."""
     from vlmloom.pipelines.cli import parser

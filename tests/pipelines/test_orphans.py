@@ -30,8 +30,15 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize(
+    ("how", "background"),
+    [
+        (signal.SIGKILL, False),
+        (signal.SIGTERM, True),
+        pytest.param(signal.SIGKILL, True, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow),
+    ],
+)
 def test_a_job_is_interrupted_when_its_command_is_ended(how, background, tmp_path):
     script = tmp_path / "command.py"
     script.write_text(COMMAND, encoding="utf-8")

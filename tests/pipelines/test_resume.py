@@ -31,11 +31,14 @@ def curve(folder: Path) -> list[dict]:
 
 @pytest.mark.parametrize(
     "deaths",
-    [["step=3"], ["step=7", "step=2"], ["checkpoint=2", "step=9"]],
-    ids=[
-        "before the first checkpoint",
-        "twice in mid-epoch",
-        "half-way through a checkpoint, then in the second stage",
+    [
+        pytest.param(["step=3"], id="before the first checkpoint", marks=pytest.mark.slow),
+        pytest.param(["step=7", "step=2"], id="twice in mid-epoch"),
+        pytest.param(
+            ["checkpoint=2", "step=9"],
+            id="half-way through a checkpoint, then in the second stage",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_killed_and_resumed_equals_uninterrupted(whole, tmp_path, deaths):
@@ -61,10 +64,8 @@ def test_what_a_kill_left_half_written_is_gone_at_the_next_start(tmp_path):
         assert len(list(tmp_path.rglob(".*.part"))) == left
 
 
-@pytest.mark.parametrize(
-    ("file", "steps"),
-    [("two_towers.yaml", [5]), pytest.param("siglip2.yaml", [4, 7], marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "steps"), [("two_towers.yaml", [5]), ("siglip2.yaml", [4, 7])])
 def test_a_contrastive_stage_that_was_killed_equals_one_that_was_not(file, steps, tmp_path):
     """Languages and numbers of tokens are drawn again, and a late teacher goes on, as they were."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
