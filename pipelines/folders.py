@@ -29,8 +29,13 @@ def assembly_file(folder: Path) -> Path:
     for name in (ASSEMBLY, CONFIG):
         if (folder / name).is_file():
             return folder / name
-    found = f"has neither {ASSEMBLY} nor {CONFIG}" if folder.is_dir() else "is not there"
+    found = f"has neither {ASSEMBLY} nor {CONFIG}" if folder.is_dir() else missing(folder)
     raise UserError(f"{folder}: {found}; the folder of a run or of an import would be right")
+
+
+def missing(folder: Path) -> str:
+    """Why what is no folder cannot be read as one."""
+    return "is a file" if folder.exists() else "is not there"
 
 
 def words_folder(folder: Path) -> Path:

@@ -15,7 +15,16 @@ from vlmloom.pipelines.alone import ComponentExperiment
 from vlmloom.pipelines.checkpoints import load_weights
 from vlmloom.pipelines.deferred import deferred
 from vlmloom.pipelines.experiment import Experiment, StartingWeights, Training
-from vlmloom.pipelines.folders import CARRIED, CONFIG, INDEX, TOKENIZER, WEIGHTS, assembly_file, words_folder
+from vlmloom.pipelines.folders import (
+    CARRIED,
+    CONFIG,
+    INDEX,
+    TOKENIZER,
+    WEIGHTS,
+    assembly_file,
+    missing,
+    words_folder,
+)
 from vlmloom.pipelines.patterns import matches
 from vlmloom.pipelines.weights.filling import fill, without_memory
 from vlmloom.pipelines.weights.folder import open_shards
@@ -251,7 +260,7 @@ def finished_run(folder: Path) -> Path:
     folder = folder.parent if folder.name == WEIGHTS else folder
     weights = INDEX if (folder / INDEX).is_file() else WEIGHTS
     if lost := [name for name in (CONFIG, weights) if not (folder / name).is_file()]:
-        found = f"lacks {' and '.join(lost)}" if folder.is_dir() else "is not there"
+        found = f"lacks {' and '.join(lost)}" if folder.is_dir() else missing(folder)
         raise UserError(f"{folder}: {found}; the folder of a finished run or of an import would be right")
     return folder
 

@@ -73,15 +73,17 @@ def version() -> str:
     """What the system's Chromium calls itself: `Chromium 150.0.7871.100 ...`.
 
     Raises:
-        BrowserMissing: there is none.
-        BrowserStopped: it does not say.
+        BrowserMissing: there is none, or it does not say.
     """
     try:
         done = subprocess.run(
             [chromium(), "--version"], capture_output=True, text=True, timeout=60, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise BrowserStopped(f"{chromium()} --version: {error}") from None
+        said = str(error).rstrip(".")
+        raise BrowserMissing(
+            f"browser: {chromium()} --version: {said}; a Chromium, in VLMLOOM_CHROMIUM, would be right"
+        ) from None
     return done.stdout.strip()
 
 
@@ -124,6 +126,7 @@ class Chromium:
         self._until = math.inf
         self.on_event: Any = lambda session, method, parameters: None
         self._pid = 0
+        self._started = False
         self._folder: Path | None = None
         self._ids = 0
         self._buffer = b""
@@ -136,7 +139,12 @@ class Chromium:
         return self._pid
 
     def start(self) -> None:
-        """Start it, unless it runs."""
+        """Start it, unless it runs.
+
+        Raises:
+            BrowserMissing: it ends at once, and has never started.
+            BrowserStopped: it does not start this time.
+        """
         if self._pid:
             return
         path = chromium()
@@ -167,7 +175,18 @@ class Chromium:
         self._buffer = b""
         self._messages.clear()
         self._answers.clear()
-        self.call("Browser.getVersion", seconds=30 + self.seconds)
+        try:
+            self.call("Browser.getVersion", seconds=30 + self.seconds)
+        except BrowserOverran:
+            raise
+        except BrowserStopped:
+            if self._started:
+                raise
+            raise BrowserMissing(
+                f"browser: {path} ended as soon as it was started; one whose `--headless` works would be "
+                "right, or its path in VLMLOOM_CHROMIUM"
+            ) from None
+        self._started = True
 
     def call(
         self, method: str, session: str = "", *, seconds: float | None = None, **parameters: Any

@@ -52,7 +52,7 @@ def target(text: str, suite: Suite, settings: Settings) -> Target:
     if text.startswith(("http://", "https://")):
         url, _, model = text.partition("#")
         if not (model := model or settings.model or ""):
-            raise UserError(f"evaluate: {text} needs --model NAME, or {text}#NAME, to say which model there")
+            raise UserError(f"{text} needs --model NAME, or {text}#NAME, to say which model there")
         return Endpoint(
             url,
             model,
@@ -69,7 +69,7 @@ def target(text: str, suite: Suite, settings: Settings) -> Target:
     if folder.is_dir():
         return Checkpoint(folder, oracle=settings.oracle, **limits, **packed)
     raise UserError(
-        f"evaluate: {text} is no target; {', '.join(POLICIES)}, the folder of a run, an import or a "
+        f"{text} is no target; {', '.join(POLICIES)}, the folder of a run, an import or a "
         "transformers model, or http://HOST/v1 would be right"
     )
 
@@ -81,7 +81,7 @@ def named(texts: Sequence[str], targets: Sequence[Target]) -> dict[str, Target]:
     for text, one in zip(texts, targets, strict=True):
         name = text.rstrip("/") if names.count(one.name) > 1 else one.name
         if name in found:
-            raise UserError(f"evaluate: {text} stands twice; each target once would be right")
+            raise UserError(f"{text} stands twice; each target once would be right")
         found[name] = one
     return found
 

@@ -95,6 +95,11 @@ def show(document: Row, console: Console) -> None:
     for row in document["told"]:
         if row["category"] is None:
             console.print(_sentence(row))
+            if first := next((one for one in document["faults"] if one["design"] == row["design"]), None):
+                where = f"{first['category']} {first['item']}"
+                console.print(
+                    f"{row['design']}: the first failure, {where}: {first['error'][:300]}", markup=False
+                )
     for name, missing in suite["unscripted"].items():
         told = ", ".join(f"{readable(category)} {count}" for category, count in missing.items())
         console.print(f"{name}: no script for episodes of {told}")

@@ -11,7 +11,13 @@ import pytest
 from chromium_here import need_chromium
 
 from vlmloom.components.sandbox.browsers import Browsers, BrowsersBusy, allowed
-from vlmloom.components.sandbox.chromium import BrowserMissing, BrowserOverran, BrowserStopped, Chromium
+from vlmloom.components.sandbox.chromium import (
+    BrowserMissing,
+    BrowserOverran,
+    BrowserStopped,
+    Chromium,
+    version,
+)
 from vlmloom.components.sandbox.page import Page
 from vlmloom.registry.errors import UserError
 
@@ -236,6 +242,20 @@ def test_no_chromium_is_one_line(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(BrowserMissing, match=r"^browser: no Chromium was found; apt-get install chromium"):
         Browsers().lend()
+
+
+def test_a_program_that_is_no_browser_is_told_in_one_line(monkeypatch, tmp_path):
+    program = tmp_path / "chromium"
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("VLMLOOM_CHROMIUM", str(program))
+    with pytest.raises(
+        BrowserMissing, match=rf"^browser: {program} ended as soon as it was started; [^\n]*$"
+    ):
+        Chromium().start()
+    version.cache_clear()
+    with pytest.raises(BrowserMissing, match=rf"^browser: {program} --version: [^\n]* would be right$"):
+        version()
 
 
 def test_nothing_is_left_behind(page):
