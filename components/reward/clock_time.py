@@ -8,10 +8,13 @@ from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, unwrapped
 from vlmloom.registry import register
 
-TIME = re.compile(
-    r"(?:(?:it is|it's|the (?:time|clock shows)(?: shown)?(?: is)?|es ist|son las|es la)\s+)?"
-    r"([0-9]{1,2})\s*[:.点时時]\s*([0-9]{2})分?(?:\s*o'?clock|\s*[ap]\.?m\.?|\s*(?:uhr|h))?[.!]?",
+LED = re.compile(
+    r"(?:it is|it's|the (?:time|clock (?:shows|reads))(?: shown)?(?: on the clock)?(?: is)?|es ist|son las"
+    r"|es la|现在是|时间是)\s*",
     re.I,
+)
+TIME = re.compile(
+    r"([0-9]{1,2})\s*[:.点时時]\s*([0-9]{2})分?(?:\s*o'?clock|\s*[ap]\.?m\.?|\s*(?:uhr|h))?[.!]?", re.I
 )
 
 
@@ -30,7 +33,9 @@ class ClockTime(Parsed):
 
     def read(self, text: str, sample: Sample) -> tuple[int, int]:
         """Hours and minutes."""
-        match = TIME.fullmatch(unwrapped(folded(text[:100]))) if len(text) <= 100 else None
+        plain = unwrapped(folded(text[:100]))
+        plain = unwrapped(plain[led.end() :]) if (led := LED.match(plain)) else plain
+        match = TIME.fullmatch(plain) if len(text) <= 100 else None
         if match is None or not (int(match[1]) <= 12 and int(match[2]) < 60):
             raise Unreadable(f"no time of twelve hours in {shown(text)}; H:MM would be right")
         return int(match[1]) or 12, int(match[2])

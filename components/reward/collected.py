@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,7 +14,9 @@ WRITTEN = {r"\left": "", r"\right": "", r"\{": "{", r"\}": "}", r"\leq": "<=", r
 COMMAND = re.compile("|".join(re.escape(one) + r"(?![a-z])" * one[1:].isalpha() for one in WRITTEN))
 EQUALS = re.compile(r"([a-z])\s*=\s*([^=]+)")
 AND = re.compile(r"\s*(?:,|;|\band\b|\\text\{\s*and\s*\})\s*")
-OR = re.compile(r"\s*(?:,|;|\band\b|\bor\b|\\text\{\s*(?:and|or)\s*\}|\\lor\b|\\vee\b)\s*")
+OR = re.compile(
+    r"\s*(?:,|;|[或和]|\by\b|\bo\b|\bund\b|\boder\b|\band\b|\bor\b|\\text\{\s*(?:and|or)\s*\}|\\lor\b|\\vee\b)\s*"
+)
 PAIR = re.compile(r"[(\[][^()\[\]]+,[^()\[\]]+[)\]]")
 SPAN = re.compile(r"([(\[])([^,()\[\]]+),([^,()\[\]]+)([)\]])")
 BETWEEN = re.compile(r"([^<>=]+)(<=?)\s*[a-z]\s*(<=?)([^<>=]+)")
@@ -38,7 +41,7 @@ class Collection(NamedTuple):
         if self.form != other.form or self.closed != other.closed or len(self.values) != len(other.values):
             return False
         pairs = zip(self.values, other.values, strict=True)
-        return all(one == two or abs(one - two) <= relative * abs(two) for one, two in pairs)
+        return all(math.isclose(one, two, rel_tol=relative) for one, two in pairs)
 
 
 def form_of(gold: str) -> str:

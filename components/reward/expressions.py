@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -35,7 +36,10 @@ POINT = re.compile(r"\\\{\s*(\([^()]*\))\s*\\\}")
 """The set of one point."""
 JOINED = re.compile(r"\$\s*(?:(,)|,?\s*(and|or))\s*\$")
 """Between expressions in dollars of their own."""
-DERIVED = re.compile(r"(?:[a-z]'(?:\s*\(\s*[a-z]\s*\))?|\\[dt]?frac\{d[a-z]?\}\{d[a-z]\})\s*=(?!=)\s*")
+DERIVED = re.compile(
+    r"(?:[a-z](?:['\u2032\u2019]|\^\{?\\prime\}?)(?:\s*\(\s*[a-z]\s*\))?"
+    r"|\\[dt]?frac\{d[a-z]?\}\{d[a-z]\}(?:\s*[a-z]\s*\(\s*[a-z]\s*\))?)\s*=(?!=)\s*"
+)
 """What a derivative is called."""
 EQUATION = re.compile(r"([^\W\d_]|\\[a-zA-Z]+)(_(?:\w|\{\w+\}))?\s*=(?!=)\s*([^=]+)")
 """A symbol and what it equals."""
@@ -92,6 +96,7 @@ class Math(Verifier):
         except Unreadable as error:
             return Reward(0.0, reason=str(error))
         if "=" not in gold:
+            found = asked(found, sample.prompt)
             found = DERIVED.sub("", found, count=1) if DERIVED.match(found) else found
         if "\\{" not in gold and (point := POINT.fullmatch(found)):
             found = point[1]
@@ -126,12 +131,25 @@ class Math(Verifier):
 
 
 WORDS = re.compile(r"\\(text[a-z]*|[mhf]box|emph|math[a-z]+|operatorname)\s*\*?\s*\{([^{}]*)\}")
-SIGNS = re.compile(
-    r"\\(?:approx|sim|simeq|neq?|not|[lc]?dots|circ|degree|prime|\\|to|implies|iff|therefore|(?:long)?(?:left)?rightarrow)"
-    r"(?![a-zA-Z])|[≈≠!?'°→⇒]|\.\.\.|(?<=[\d)}\]])_",
-    re.I,
-)
+SIGNS = re.compile(r"\\\\|[!?'$]|\.\.\.|(?<=[\d)}\]])_|\\boxed(?!\s*\{)")
 """What math-verify reads past, or behind which it takes another answer for the one that is meant."""
+NAMES = re.compile(r"\\([a-zA-Z]+)|([^\x00-\x7f])")
+KNOWN = frozenset(
+    "frac dfrac tfrac sqrt cdot times div left right big bigl bigr Big Bigl Bigr displaystyle text mathrm "
+    "mathbf mathit mathbb operatorname mbox textbf textit textrm emph begin end quad qquad boxed binom dbinom "
+    "tbinom leq geq le ge lt gt leqslant geqslant in cup cap setminus emptyset infty pi sum prod int lim ln "
+    "log exp sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh det alpha beta gamma delta epsilon "
+    "zeta eta varepsilon theta vartheta iota kappa lambda mu nu xi rho sigma tau phi varphi chi psi "
+    "omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega pm mp lor vee land wedge mid colon lbrace rbrace "
+    "lvert rvert vert".split()
+) | frozenset("√∞∪∩∈≤≥×·⋅÷−±∅ℝπθ")  # noqa: RUF001
+"""Commands and signs that it reads; others may say anything."""
+
+
+NAMED = re.compile(
+    rf"\\(?:begin|end)\s*\{{\w+\*?\}}|\\[a-zA-Z]+|(?<![a-zA-Z])(?:sqrt|and|or|inf|in|e|{FUNCTIONS})(?![a-zA-Z])"
+)
+"""What letters stand for by themselves."""
 
 
 def otherwise(found: str, gold: str) -> str:
@@ -147,18 +165,39 @@ def otherwise(found: str, gold: str) -> str:
     plain_words = set(re.findall(r"[^\W\d_]+", found.lower()))
     if ours - theirs or theirs - ours - plain_words:
         return "other words or units"
-    one_of, right_of = (Counter(sign.lower() for sign in SIGNS.findall(text)) for text in (found, gold))
+    one_of, right_of = (Counter(SIGNS.findall(text)) for text in (found, gold))
     if one_of != right_of:
         return f"{min((one_of - right_of) + (right_of - one_of))} in one of them alone"
+    one_of, right_of = ({"".join(name) for name in NAMES.findall(text)} for text in (found, gold))
+    if strange := one_of - right_of - KNOWN:
+        return f"{min(strange)}, which the right answer has not"
     if "=" in gold and found.count("=") > gold.count("="):
         return "more than one equation"
     if ("%" in found) != ("%" in gold):
         return "per cent, or none"
-    one, other = (set(re.findall(r"[A-Za-z]", re.sub(r"\\[a-zA-Z]+", " ", text))) for text in (found, gold))
+    one, other = (set("".join(re.findall(r"[A-Za-z]", NAMED.sub(" ", text)))) for text in (found, gold))
+    if "=" not in found + gold and (
+        more := {sign.lower() for sign in one} - {sign.lower() for sign in other}
+    ):
+        return f"{min(more)} in one of them alone"
     mixed = any(sign.isupper() and sign.lower() in other for sign in other)
     if one != other and (mixed or {sign.lower() for sign in one} == {sign.lower() for sign in other}):
         return "letters of another case"
     return ""
+
+
+def asked(text: str, prompt: Sequence[Any]) -> str:
+    """What stands behind the question's own expression and an equals sign, where a text begins so.
+
+    >>> asked("3 + 4 = 7", ["What is $3+4$?"]), asked("5 = 7", ["What is $3+4$?"])
+    ('7', '5 = 7')
+    """
+    own, sign, rest = text.partition("=")
+    question, same = (
+        "".join(re.sub(r"[\s$]|\\,", "", one) for one in parts)
+        for parts in ((one for one in prompt if isinstance(one, str)), [own])
+    )
+    return rest.strip() if sign and len(same) > 2 and same in question and rest[:1] != "=" else text
 
 
 def worded(command: str, content: str) -> list[str]:
@@ -168,9 +207,8 @@ def worded(command: str, content: str) -> list[str]:
     (['+', '3', 'cm'], [], ['cm'])
     """
     found = re.findall(r"[^\W\d_]+|[^\s,;:.]", content.lower())
-    return [
-        word for word in found if len(word) > 1 or (not command.startswith(("math", "op")) and word != "a")
-    ]
+    named = command.startswith(("math", "op"))
+    return [word for word in found if len(word) > 1 or (word.isdigit() if named else word != "a")]
 
 
 def bare(text: str) -> str:

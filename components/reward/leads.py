@@ -42,8 +42,10 @@ GIVES = re.compile(
 SEEN = r"(?:image|picture|photo|chart|figure|diagram|graph|plot|table|text|page|document|video|clip)s?"
 NOUN = (
     r"(?:(?:the|my)[^\S\n]++)?(?:(?:final|correct|right|best)[^\S\n]++)?"
-    r"(?:answer|option|choice|order(?:[^\S\n]++from[^\S\n]++\w+[^\S\n]++to[^\S\n]++\w+)?|result|output|solution"
-    r"|derivative|integral|smiles(?:[^\S\n]++(?:of|for)[^\S\n]++(?:the|this)[^\S\n]++(?:molecule|compound))?)"
+    r"(?:answer|option|choice|order|result|output|(?:real[^\S\n]++)?(?:solution(?:[^\S\n]++set|s)?|roots?)"
+    r"(?:[^\S\n]++(?:of|to)[^\S\n]++the[^\S\n]++(?:equation|system|inequality))?"
+    r"|(?:definite[^\S\n]++)?integral|point|derivative(?:[^\S\n]++of[^\S\n]++\$?[a-z]\([a-z]\)\$?)?"
+    r"|smiles(?:[^\S\n]++(?:of|for)[^\S\n]++(?:the|this)[^\S\n]++(?:molecule|compound))?)"
 )
 ALSO = (
     r"por\s++(?:lo\s++)?tanto|entonces|así\s++que|según\s++(?:la|el|este|esta)\s++(?:imagen|gráfico|tabla|texto)"
@@ -57,8 +59,8 @@ LEAD = re.compile(
     rf"(?:(?:so|thus|therefore|hence|(?:based\s++on|according\s++to|from|in|looking\s++at)\s++(?:the|this|these)"
     rf"\s++{SEEN})\b(?:\s*+,)?\s*+(?=\S))?"
     rf"(?:(?:{ALSO})\s*+[,，]?\s*+(?=die|das|la|el|est|ist|lautet|这|它|正|最|答|选|结))?"
-    rf"(?:\*\*{NOUN}\s*+(?:is\b|[:=])?\s*+\*\*\s*+[:=]?\s*+(?=\S)"
-    rf"|{NOUN}\s*+(?:is\b|[:=])\s*+[:=]?\s*+(?:(?:option|choice)\s++(?=\(?[A-Z]\b))?(?=\S)"
+    rf"(?:\*\*{NOUN}\s*+(?:(?:is|are)\b|[:=])?\s*+\*\*\s*+[:=]?\s*+(?=\S)"
+    rf"|{NOUN}\s*+(?:(?:is|are)\b|[:=])\s*+[:=]?\s*+(?:(?:option|choice)\s++(?=\(?[A-Z]\b))?(?=\S)"
     r"|(?:option|choice|answer)\s++(?=\(?[A-Z]\)?[\s.]*\Z)"
     r"|(?:(?:it|this|that)(?:\s++is|['\u2019]s)|i\s++(?:choose|pick)"
     rf"|(?:es|das|dies|{GERMAN})\s++ist|{GERMAN}\s++lautet|(?:ist|lautet)\s++{GERMAN}"

@@ -40,20 +40,23 @@ LARGE = {"M": 10**6, "B": 10**9}
 """Right behind the digits and in capitals; else a unit."""
 BEYOND = 10**300
 SAID = re.compile(
-    r"(?:(?:there (?:are|is)(?: a total of)?|i (?:can )?(?:count|see)"
-    r"|the (?:value|number|digit|sum|total|count|result|year|angle|price|reading)"
-    r"(?: of(?: the)?(?: \w+){1,3}?)? is|an?|the"
-    r"|es (?:sind|gibt)|hay|(?:total|count|number|sum|value)\s*[:=])\s+|(?:一?共)?有\s*|一?共\s*)?"
-    r"(minus\s+|[\u2013\u2012](?=\s?\d))?",
+    r"(?:(?:there (?:are|is)(?: a total of| exactly)?|i (?:can )?(?:count|see)"
+    r"|the (?:missing )?(?:value|number|digit|sum|total|count|result|year|angle|price|reading)(?: shown)? is"
+    r"|the (?:dial|needle|gauge|meter|scale|thermometer) (?:shows|reads|points to|indicates)|an?|the"
+    r"|[a-z\u03b1-\u03c9] =|es (?:sind|gibt)|(?:en la imagen )?hay"
+    r"|(?:total|count|number|sum|value)\s*[:=])\s+|(?:图(?:片|像)?[中里])?(?:一?共)?有\s*|一?共\s*)?(minus\s+|[\u2013\u2012](?=\s?\d))?",
     re.I,
 )
 """Words before a number that add nothing to it, and a minus in words."""
 ABOUT = re.compile(
-    r"(?:about|approximately|approx\.?|around|roughly|ca\.|etwa|ungefähr|unos|unas|约|大约)\s*(?=[\d$])|[~≈]\s*(?=\d)",
+    r"(?:about|approximately|approx\.?|around|roughly|ca\.|etwa|ungefähr|unos|unas|大?约[是为]?)\s*(?=[\d$*])"
+    r"|(?:[~≈]|\\approx)\s*(?=\d)",
     re.I,
 )
 """What may stand before a number that need not be exact."""
-THERE = re.compile(rf"\s+(?:in|on) (?:the|this) {SEEN}\W*$", re.I)
+THERE = re.compile(rf"\s+(?:in total|(?:in|on) (?:the|this) {SEEN})[\s.!]*$", re.I)
+OF = re.compile(r"(?<=the )(value|number|total|count|price|sum) (?:of|for) ((?:\w+ ){1,4})(?=is\b)", re.I)
+"""What it is of, in words of the question."""
 LATEX = (
     (re.compile(r"\s*\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree(?![a-z])"), "\u00b0"),
     (re.compile(r"\\(?:text|mathrm)\s*\{([^{}]*)\}"), r" \1 "),
@@ -187,6 +190,10 @@ class Number(Parsed):
 
     def read(self, text: str, sample: Sample) -> Quantity:
         """The number."""
+        asked = " ".join(str(one) for one in (*sample.prompt, sample.truth.get("of"))).lower()
+        of = OF.search(text[:300])
+        if of and set(of[2].lower().split()) <= set(re.findall(r"\w+", asked)):
+            text = f"{text[: of.start()]}{of[1]} {text[of.end() :]}"
         expected, language = str(sample.truth.get("unit") or ""), sample.truth.get("language", "en")
         return read_quantity(text, expected, language, near=bool(self.relative or self.absolute))
 
@@ -292,7 +299,8 @@ def read_quantity(text: str, expected: str = "", language: str = "en", near: boo
     said = SAID.match(short)
     if said and said.end():
         short = unwrapped(short[said.end() :])
-    short = ABOUT.sub("", short, count=1) if near and ABOUT.match(short) else short
+    if near and (about := ABOUT.match(short)):
+        short = unwrapped(short[about.end() :])
     numeral, known = _numerals(language)
     if word := numeral.match(short):
         short = f"{known.get(word[1].lower(), word[1])} {short[word.end() :]}"

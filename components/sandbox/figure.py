@@ -59,7 +59,8 @@ def _figure_described():
 
     def numbers(axis, values, step=0):
         sign = -1 if axis.get_inverted() else 1
-        exact = [step * round(value / step) if step else value for value in map(float, values)]
+        exact = np.asarray(values, float)
+        exact = step * np.round(exact / step) if step else exact
         return [sign * float(f'{{value:.9g}}') for value in exact]
 
     def heights(axis, values):
@@ -74,7 +75,7 @@ def _figure_described():
             ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels())
             words = {{round(float(place), 6): word.get_text()[:200] for place, word in ticks}}
         keys, own = [round(value, 6) for value in values], numbers(axis, values)
-        if grouped and words and not any(word[-1:].isdigit() for word in words.values()):
+        if grouped and not all(word == f'{{tick:g}}' for tick, word in words.items()):
             return groups(words, keys, own)
         return [words.get(key) or number for key, number in zip(keys, own)]
 
@@ -104,15 +105,16 @@ def _figure_described():
                 if isinstance(handle, (Collection, Line2D, Patch))]
 
     def beside(axes, wedge):
-        # The outermost words of the sector of a wedge; a number within it is its value.
-        found = [(0.0, '')]
+        # The words of a sector nearest to its middle, outside before within; shares and numbers within are none.
+        found = []
         for text in axes.texts[:50]:
             (x, y), word = np.subtract(text.get_position(), wedge.center), text.get_text().strip()[:200]
-            turn, far = (np.degrees(np.arctan2(y, x)) - wedge.theta1) % 360, float(np.hypot(x, y))
-            value = word.rstrip(' %').replace('.', '').isdigit() and far < wedge.r
-            if text.get_visible() and turn <= wedge.theta2 - wedge.theta1 and not value:
-                found.append((far, word))
-        return max(found)[1]
+            turn = (np.degrees(np.arctan2(y, x)) - (wedge.theta1 + wedge.theta2) / 2 + 180) % 360 - 180
+            outside = bool(np.hypot(x, y) >= wedge.r)
+            value = word.endswith('%') or (word.replace('.', '').isdigit() and not outside)
+            if text.get_visible() and 2 * abs(turn) <= wedge.theta2 - wedge.theta1 and not value:
+                found.append((round(abs(turn)), not outside, word))
+        return min(found)[2] if found else ''
 
     def inside(axes, x, y):
         (left, right), (low, high) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
@@ -127,6 +129,12 @@ def _figure_described():
         return (slice(max(row - reach, 0), max(row + reach + 1, 0)),
                 slice(max(column - reach, 0), max(column + reach + 1, 0)))
 
+    def middles(axes, xy):
+        # Of the pieces of a line that are inside.
+        middle = (xy[1:] + xy[:-1]) / 2
+        seen = zip(middle, inside(axes, *middle.T))
+        return [near(axes, x, y) for (x, y), kept in seen if kept] or [everywhere]
+
     def points(axes, one, xy, colours, sizes):
         # Sizes are of a whole mark, in points.
         return [(axes, 'scatter', one, [x], [y], colour, near(axes, x, y, size))
@@ -135,9 +143,12 @@ def _figure_described():
     def marks(axes):
         for line in axes.lines:
             xy = np.asarray(line.get_xydata(), float)[:{VERTICES}]
+            if line.get_transform() != axes.transData:
+                # Where it is seen.
+                xy = axes.transData.inverted().transform(line.get_transform().transform(xy))
             drawn = line.get_linestyle() not in ('None', ' ', '') and line.get_linewidth() > 0 and len(xy) > 1
             if drawn and 2 * sum(inside(axes, *xy.T)) >= len(xy):
-                yield axes, 'line', line, *xy.T, line.get_color(), everywhere
+                yield axes, 'line', line, *xy.T, line.get_color(), middles(axes, xy)
             elif not drawn and line.get_marker() not in ('None', ' ', '', None):
                 colours, sizes = [colour_of(line)] * len(xy), [line.get_markersize()] * len(xy)
                 yield from points(axes, line, xy, colours, sizes)
@@ -185,7 +196,7 @@ def _figure_described():
 
     def shown(found):
         # What the marks change, with all that is drawn and alone; and which of them is uppermost where. Bars
-        # and points are looked for where they are read, bars at their ends.
+        # and points are looked for where they are read, bars at their ends, lines at half of their pieces.
         artists = {{one for _, _, one, *_ in found}}
         rest = [one for part in (figure, *figure.axes) for one in part.get_children()
                 if one is not part.patch and one not in figure.axes and one not in artists]
@@ -203,8 +214,11 @@ def _figure_described():
             paint(one, numbered[key])
         top = drawn() @ [65536, 256, 1]
         for key, mark in zip(keys, found):
-            own = alone[mark[-1]] & (top[mark[-1]] == numbered[key])
-            if own.any() and 2 * (own & seen[mark[-1]]).sum() >= own.sum():
+            spots, shown_at = mark[-1] if isinstance(mark[-1], list) else [mark[-1]], 0
+            for spot in spots:
+                own = alone[spot] & (top[spot] == numbered[key])
+                shown_at += bool(own.any() and 2 * (own & seen[spot]).sum() >= own.sum())
+            if 2 * shown_at >= len(spots):
                 yield mark
 
     figure = plt.gcf() if plt.get_fignums() or not _figures_closed else _figures_closed[-1]

@@ -55,6 +55,7 @@ REFUSED = {
     "iopl": (172, None), "ioperm": (173, None), "bpf": (321, 280), "perf_event_open": (298, 241),
     "userfaultfd": (323, 282), "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218),
     "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
+    "inotify_init": (253, None), "inotify_init1": (294, 26),
     "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265), "fanotify_init": (300, 262),
     "setpriority": (141, 140), "sched_setaffinity": (203, 122), "sched_setscheduler": (144, 119),
     "sched_setparam": (142, 118), "sched_setattr": (314, 274), "ioprio_set": (251, 30), "shmget": (29, 194),
@@ -63,7 +64,9 @@ REFUSED = {
 }  # fmt: skip
 """System call -> its number on x86_64 and on aarch64; None where it does not exist."""
 
-CLONE, CLONE3, PRLIMIT = (56, 220), (435, 435), (302, 261)
+CLONE, CLONE3, PRLIMIT, FCNTL = (56, 220), (435, 435), (302, 261), (72, 25)
+OWNED = (8, 15, 10)
+"""F_SETOWN, F_SETOWN_EX and F_SETSIG of fcntl, by which a pipe would send a signal to another process."""
 ALLOW, KILL, EPERM, ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
 CLONE_THREAD = 0x00010000
 DEEPEST = 2000
@@ -100,6 +103,9 @@ def seccomp() -> None:
     for numbers in REFUSED.values():
         if (number := numbers[column]) is not None:
             program += [step(equal, number, 0, 1), step(end, EPERM)]
+    first, second, third = OWNED
+    program += [step(equal, FCNTL[column], 0, 6), step(load, 24), step(equal, first, 3)]
+    program += [step(equal, second, 2), step(equal, third, 1), step(end, ALLOW), step(end, EPERM)]
     program += [step(equal, PRLIMIT[column], 0, 4), step(load, 16), step(equal, 0, 1), step(end, EPERM)]
     program += [step(end, ALLOW)]
     program += [step(equal, CLONE[column], 0, 3), step(load, 16), step(bits, CLONE_THREAD, 1)]

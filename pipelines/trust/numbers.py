@@ -60,12 +60,14 @@ def number(dice: random.Random) -> Iterator[Labelled]:
                 f"There are {gold}.",
                 f"The value is {gold}.",
                 f"There are **{gold}** in the image.",
-                f"The number of them is {gold}.",
+                f"There are {gold} in total.",
                 f"I count {gold}.",
                 f"${gold}$",
                 str(gold).translate({48 + d: 0xFF10 + d for d in range(10)}),
             ),
             wrong=(
+                *(f"{gold} in the picture{sign}" for sign in ("?", " ✗", " ≠")),
+                *(f"The {what} is {gold}" for what in ("number of wrong answers", "value of another")),
                 str(gold + 1),
                 f"-{gold}",
                 f"{gold}0",
@@ -172,6 +174,7 @@ def clock_time(dice: random.Random) -> Iterator[Labelled]:
                 f"It is {gold}.",
                 f"{gold} PM",
                 f"Es ist {gold} Uhr.",
+                f"The clock shows **{gold}**.",
                 f"{hour}\u70b9{minute}\u5206",
             ),
             wrong=(
@@ -234,7 +237,8 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
                     rf"(x+1)^2\{word}"
                     for word in ("text{ + 3}", "textrm{wrong}", "mathit{not}", "mbox{?}", "ldots")
                 ),
-                *("(x+1)^2'", "(x+1)^2_{2}", r"x^2 \\ (x+1)^2"),
+                *("(x+1)^2'", "(x+1)^2_{2}", r"x^2 \\ (x+1)^2", r"(x+1)^2 \mod 7", "(x+1)^2 ≃ 7"),
+                *(r"7 \fbox (x+1)^2", r"7 \boxed (x+1)^2", r"(x+1)^2\mathrm{7}", "(x+1)^2$ 7"),
             ],
         ),
         r"2\sqrt{3}": (
@@ -243,7 +247,7 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
         ),
         r"\pi r^2": ([r"r^2\pi", "pi*r^2", r"$\pi \cdot r^{2}$"], [r"2\pi r", r"\pi r", r"\pi"]),
         r"\{1, 2\}": (
-            [r"\{2, 1\}", r"$\{1,2\}$"],
+            [r"\{2, 1\}", r"$\{1,2\}$", "The solutions are 1 and 2.", "The solution set is $\\{1, 2\\}$."],
             ["1", r"\{1\}", r"\{1,2,3\}", "[1,2]", r"1 \text{ or } 3"],
         ),
         "[0, 1]": (
@@ -258,7 +262,15 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
                 "$x < -3$ or $x > 4$",
                 r"(4,\infty)\cup(-\infty,-3)",
             ],
-            ["(-∞,-3] \u222a (4,∞)", "(4,∞)", "x < -3", "(-3, 4)", "x < -3 or x > 5", r"\{-3, 4\}"],
+            [
+                "(-∞,-3) \u222a (4,9)",
+                "(-∞,-3] \u222a (4,∞)",
+                "(4,∞)",
+                "x < -3",
+                "(-3, 4)",
+                "x < -3 or x > 5",
+                r"\{-3, 4\}",
+            ],
         ),
         "(2, -3)": (
             [

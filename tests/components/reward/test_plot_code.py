@@ -173,6 +173,13 @@ def test_bars_of_other_colours_lose_their_colours_alone(verifier):
         (BAR, "for n in range(80): ax.bar(list('ABCD'), [n] * 4, color='tab:blue', alpha=.06)"),
         (SCATTER, "ax.plot([1.5, 2.3, 2], [6.6, 4.5, 6.3])"),
         (PLOT, "ax.set_ylim(0, 5000)"),
+        (
+            PLOT,
+            "from matplotlib.transforms import Affine2D\n"
+            "ax.lines[0].set_transform(Affine2D().scale(1, -1).translate(0, 123.4) + ax.transData)",
+        ),
+        (PLOT, "ax.lines[0].set(marker='', linestyle=(0, (1, 3000)))"),
+        (PLOT, "ax.lines[0].set_clip_box(ax.bbox.shrunk(0.1, 0.1))"),
     ],
 )
 def test_what_cannot_be_seen_or_is_one_of_many_guesses_is_not_paid(verifier, gold, more):
@@ -249,6 +256,23 @@ def test_a_line_may_go_either_way_through_its_points_and_keep_half_of_them(verif
     assert values[0] > 0.99 and 0.5 < values[1] < 0.9 and 0.5 < values[2] < 0.7 and values[3] < 0.3
 
 
+@pytest.mark.parametrize("words", [["x", "y", "z"], ["Q1", "Q2", "Q3"], ["2019", "2020", "2021"]])
+def test_bars_side_by_side_have_the_word_of_their_tick(verifier, words):
+    form = (
+        "for at, y in ((-.2, [3, 7, 4]), (.2, [5, 2, 6])):\n    ax.bar([n + at for n in {0}], y, .4)\n"
+        "ax.set_xticks({0}, {1})"
+    )
+    gold = form.format([0, 1, 2], words)
+    elsewhere, turned = form.format([1, 2, 3], words), form.format([0, 1, 2], words[1:] + words[:1])
+    values = worth(verifier, gold, elsewhere, turned)
+    assert values[0] > 0.99 and values[1] < 0.3
+
+
+def test_a_line_may_have_gaps(verifier):
+    gold = "ax.plot([1, float('nan'), 3, 5, 2])"
+    assert worth(verifier, gold, "ax.plot([0, 2, 3, 4], [1, 3, 5, 2])")[0] > 0.95
+
+
 def test_the_words_of_a_pie_are_those_beside_its_wedges(verifier):
     values, names = "[45.3, 39.9, 8.5, 1.1]", "['hat', 'cap', 'tie', 'bow']"
     gold = f"ax.pie({values}, labels={names})"
@@ -256,6 +280,11 @@ def test_the_words_of_a_pie_are_those_beside_its_wedges(verifier):
         f"ax.pie({values}, labels={names}, autopct='%d%%')",
         f"ax.pie({values}, autopct='%.1f')\nax.legend({names})",
         f"ax.pie({values})\nfor one, name in zip(ax.patches, {names}): one.set_label(name)\nax.legend()",
+    ]
+    same += [
+        f"ax.pie({values}, autopct='%.1f%%', pctdistance=1.15)\nax.legend({names})",
+        f"ax.pie({values}, labels={names}, labeldistance=.5, autopct='%.1f%%', pctdistance=1.1)",
+        f"{gold}\nax.text(1.3, 1.2, 'source: a survey')",
     ]
     assert min(worth(verifier, gold, *same)) > 0.8
     turned = f"{gold}\nfor one, name in zip(ax.texts, {names}[::-1]): one.set_text(name)"

@@ -140,6 +140,15 @@ def test_nobody_else_is_signalled_or_traced(runner):
     assert "PermissionError" in runner.run([limit]).error
 
 
+def test_no_pipe_signals_another_process(runner):
+    attempt = "import fcntl, os\nends = os.pipe()\n"
+    for command, value in (("F_SETOWN", "os.getppid()"), ("F_SETSIG", "9"), ("F_SETOWN_EX", "b'x' * 8")):
+        code = f"{attempt}fcntl.fcntl(ends[0], getattr(fcntl, {command!r}, 15), {value})"
+        assert "PermissionError" in runner.run([code]).error
+    free = f"{attempt}fcntl.fcntl(ends[0], fcntl.F_SETFL, os.O_NONBLOCK)"
+    assert runner.run([free]).error == ""
+
+
 @pytest.mark.parametrize(
     ("attempt", "reason"),
     [
