@@ -135,13 +135,13 @@ SIGNS = re.compile(r"\\\\|[!?'$]|\.\.\.|(?<=[\d)}\]])_|\\boxed(?!\s*\{)")
 """What math-verify reads past, or behind which it takes another answer for the one that is meant."""
 NAMES = re.compile(r"\\([a-zA-Z]+)|([^\x00-\x7f])")
 KNOWN = frozenset(
-    "frac dfrac tfrac sqrt cdot times div left right big bigl bigr Big Bigl Bigr displaystyle text mathrm "
-    "mathbf mathit mathbb operatorname mbox textbf textit textrm emph begin end quad qquad boxed binom dbinom "
-    "tbinom leq geq le ge lt gt leqslant geqslant in cup cap setminus emptyset infty pi sum prod int lim ln "
-    "log exp sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh det alpha beta gamma delta epsilon "
-    "zeta eta varepsilon theta vartheta iota kappa lambda mu nu xi rho sigma tau phi varphi chi psi "
-    "omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega pm mp lor vee land wedge mid colon lbrace rbrace "
-    "lvert rvert vert".split()
+    "frac dfrac tfrac sqrt cdot times div left right big bigl bigr Big Bigl Bigr displaystyle text "
+    "mathrm mathbf mathit mathbb operatorname mbox textbf textit textrm emph begin end quad qquad "
+    "boxed binom dbinom tbinom leq geq le ge lt gt leqslant geqslant in cup cap setminus emptyset "
+    "infty pi sum prod int lim ln log exp sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh "
+    "det alpha beta gamma delta epsilon zeta eta varepsilon theta vartheta iota kappa lambda mu nu xi "
+    "rho sigma tau phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega pm mp "
+    "lor vee land wedge mid colon lbrace rbrace lvert rvert vert".split()
 ) | frozenset("√∞∪∩∈≤≥×·⋅÷−±∅ℝπθ")  # noqa: RUF001
 """Commands and signs that it reads; others may say anything."""
 
@@ -168,8 +168,8 @@ def otherwise(found: str, gold: str) -> str:
     one_of, right_of = (Counter(SIGNS.findall(text)) for text in (found, gold))
     if one_of != right_of:
         return f"{min((one_of - right_of) + (right_of - one_of))} in one of them alone"
-    one_of, right_of = ({"".join(name) for name in NAMES.findall(text)} for text in (found, gold))
-    if strange := one_of - right_of - KNOWN:
+    named, known = ({"".join(name) for name in NAMES.findall(text)} for text in (found, gold))
+    if strange := named - known - KNOWN:
         return f"{min(strange)}, which the right answer has not"
     if "=" in gold and found.count("=") > gold.count("="):
         return "more than one equation"

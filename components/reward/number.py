@@ -39,6 +39,8 @@ SCALES = {
 LARGE = {"M": 10**6, "B": 10**9}
 """Right behind the digits and in capitals; else a unit."""
 BEYOND = 10**300
+ROUGH = 0.01
+"""From this tolerance on an answer may say that it is about right."""
 SAID = re.compile(
     r"(?:(?:there (?:are|is)(?: a total of| exactly)?|i (?:can )?(?:count|see)"
     r"|the (?:missing )?(?:value|number|digit|sum|total|count|result|year|angle|price|reading)(?: shown)? is"
@@ -195,7 +197,7 @@ class Number(Parsed):
         if of and set(of[2].lower().split()) <= set(re.findall(r"\w+", asked)):
             text = f"{text[: of.start()]}{of[1]} {text[of.end() :]}"
         expected, language = str(sample.truth.get("unit") or ""), sample.truth.get("language", "en")
-        return read_quantity(text, expected, language, near=bool(self.relative or self.absolute))
+        return read_quantity(text, expected, language, near=self.relative >= ROUGH)
 
     def compare(self, found: Quantity, gold: Quantity, sample: Sample) -> Reward:
         """1 or 0."""

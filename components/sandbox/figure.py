@@ -105,7 +105,7 @@ def _figure_described():
                 if isinstance(handle, (Collection, Line2D, Patch))]
 
     def beside(axes, wedge):
-        # The words of a sector nearest to its middle, outside before within; shares and numbers within are none.
+        # The words of a sector nearest to its middle, outside before within; no shares, no numbers within.
         found = []
         for text in axes.texts[:50]:
             (x, y), word = np.subtract(text.get_position(), wedge.center), text.get_text().strip()[:200]

@@ -31,7 +31,7 @@ def test_the_page_fits_its_picture_and_gold_is_one(task, split, tmp_path, monkey
 
         # Nothing of the page lies below the picture.
         look = rendered(sample.answer, *sample.truth["viewport"])
-        assert look.picture.shape[0] == picture.height and len(look.blocks) >= 4
+        assert look.bare.shape[0] == picture.height and len(look.blocks) >= 4
         assert task.check(sample, "").value == 0 and task.check(sample, "<p>hello</p>").value < 0.25
     assert (task.plan("train", 0).pictures[0].render().mean() > 128) and (
         task.plan("shift", 0).pictures[0].render().mean() < 128
