@@ -125,6 +125,7 @@ def at(line: Series, places: Sequence[float | str]) -> Series:
         tuple(line.colours[n] for n in nearest),
         tuple(line.labels[n] for n in nearest),
         (0.0,) * len(wanted),
+        line.pixel,
     )
 
 
@@ -144,16 +145,19 @@ def beside(found: Series, gold: Series) -> tuple[float, float]:
 
     right = np.ones(len(rows)) if points else off(places[rows, columns])
     differences = 1.0
-    for ours, theirs in ((found.y, gold.y), (found.x, gold.x))[: 1 + points]:
+    axes = ((found.y, gold.y, gold.pixel[1]), (found.x, gold.x, gold.pixel[0]))
+    for ours, theirs, pixel in axes[: 1 + points]:
         largest = max(float(np.abs(np.array(theirs, float)).max()), 1e-12)
         wrong = error(ours, theirs, largest)
-        right, differences = right * off(wrong), differences * told(wrong, np.array(theirs, float) / largest)
+        least = pixel / largest if pixel else 1 / HEIGHT
+        right = right * off(wrong)
+        differences *= told(wrong, np.array(theirs, float) / largest, least)
     right = right * off(error(found.starts, gold.starts, max(float(np.abs(gold.y).max()), 1e-12)))
     names, called = np.array(found.labels)[rows], np.array(gold.labels)[columns]
     right = right * np.where((names != called) & (names != "") & (called != ""), MISNAMED, 1.0)
     hues = np.abs(np.array(found.colours)[rows] - np.array(gold.colours)[columns])
     if gold.kind == "line":
-        differences *= abs(float(np.sign(np.diff(columns)).mean())) if len(columns) > 1 else 1.0
+        differences *= straight(columns)
     return float(right.sum()) / max(len(found.y), len(gold.y)) * differences, 1 - float(hues.mean())
 
 
@@ -181,22 +185,33 @@ def off(error: np.ndarray) -> np.ndarray:
     return 1 / (1 + (10 * error) ** 2)
 
 
-def told(error: np.ndarray, gold: np.ndarray) -> float:
+def straight(order: np.ndarray) -> float:
+    """How directly an order of places goes from end to end: 1 for one way, less for each way back.
+
+    >>> straight(np.array([0, 1, 3])), straight(np.array([2, 1, 0])), straight(np.array([0, 3, 1, 4]))
+    (1.0, 1.0, 0.5)
+    """
+    way = int(np.abs(np.diff(order)).sum())
+    return float(np.ptp(order)) / way if way else 1.0
+
+
+def told(error: np.ndarray, gold: np.ndarray, least: float) -> float:
     """How much of what tells the gold values from each other is there: 0 for equal values, 1 for no error.
 
     An error that all share tells them apart as well. Of the others, one as large as what the gold values
     typically deviate from their mean is half right, and the whole counts from what the mean everywhere gets.
-    What differs by less than a pixel of the picture cannot be seen, and is not asked for.
+    What differs by less than a pixel of the gold picture cannot be seen, and is not asked for.
 
     Args:
         error: of the values that are there, `[pairs]`, as shares of the largest gold value.
         gold: all values, `[marks]`, likewise.
+        least: what a pixel is worth, likewise.
 
-    >>> values = np.array([0.5, 0.7, 1.0])
-    >>> told(0.2 * values, values) > 0.9, told(0.7 - values, values) < 0.1, told(0 * values, values)
-    (True, True, 1.0)
+    >>> values, least = np.array([0.5, 0.7, 1.0]), 0.004
+    >>> [round(told(wrong, values, least), 2) for wrong in (0 * values, 0.2 * values, 0.7 - values)]
+    [1.0, 0.97, 0.0]
     """
-    deviations = np.maximum(np.abs(gold - gold.mean()), 1 / HEIGHT)
+    deviations = np.maximum(np.abs(gold - gold.mean()), least)
     typical = np.sqrt((deviations**2).mean())
     right, base = (
         float((1 / (1 + (one / typical) ** 4)).mean()) for one in (error - error.mean(), deviations)

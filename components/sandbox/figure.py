@@ -63,11 +63,15 @@ def _figure_described():
         exact = step * np.round(exact / step) if step else exact
         return [sign * float(f'{{value:.9g}}') for value in exact]
 
-    def heights(axis, values):
-        # To the pixel, as they are read.
+    def pixel(axis):
+        # What a pixel is worth, 0 where that differs.
         low, high = axis.get_view_interval()
         pixels = axis.axes.bbox.width if axis.axis_name == 'x' else axis.axes.bbox.height
-        return numbers(axis, values, axis.get_scale() == 'linear' and abs(high - low) / max(pixels, 1))
+        return float(abs(high - low) / max(pixels, 1)) if axis.get_scale() == 'linear' else 0.0
+
+    def heights(axis, values):
+        # To the pixel, as they are read.
+        return numbers(axis, values, pixel(axis))
 
     def places(axis, values, grouped=False):
         words = {{}}
@@ -253,12 +257,14 @@ def _figure_described():
         series[3].extend([one.get_x() if kind == 'barh' else one.get_y() if kind == 'bar' else 0] * len(y))
     series = []
     for (axes, kind, _), (x, y, colours, starts) in found.items():
+        steps = [0.0, 0.0] if kind == 'pie' else [pixel(axes.xaxis), pixel(axes.yaxis)]
         if kind == 'barh':
+            steps = steps[::-1]
             x, y, starts = places(axes.yaxis, y, True), heights(axes.xaxis, x), heights(axes.xaxis, starts)
         elif kind != 'pie':
             x = places(axes.xaxis, x, kind == 'bar')
             y, starts = heights(axes.yaxis, y), heights(axes.yaxis, starts)
-        series.append([sheets.index(axes), kind, x, y, colours, starts])
+        series.append([sheets.index(axes), kind, x, y, colours, starts, steps])
     return json.dumps([series, [text for text in texts if text], not uncovered, called])
 """
 
@@ -281,6 +287,7 @@ class Series:
         colours: red, green and blue of each mark from 0 to 1, `[marks][3]`.
         labels: what the legend calls each mark, `[marks]`; empty without a legend.
         starts: where bars begin, `[marks]`, in units of the axis; of other marks 0.
+        pixel: what a pixel is worth in places and in values; 0 where that is not the same everywhere.
     """
 
     kind: str
@@ -289,6 +296,7 @@ class Series:
     colours: tuple[Colour, ...]
     labels: tuple[str, ...]
     starts: tuple[float, ...]
+    pixel: tuple[float, float] = (0.0, 0.0)
 
     def marks(self) -> Iterator[Mark]:
         """One after the other."""
@@ -355,7 +363,7 @@ def read_series(text: str) -> tuple[tuple[Series, ...], tuple[str, ...], bool]:
         raise ValueError("too much")
     sheets: dict[int, list[Series]] = {}
     entries = [(int(axes), str(word), _colour(colour)) for axes, word, colour in legends]
-    for axes, kind, x, y, colours, starts in found:
+    for axes, kind, x, y, colours, starts, steps in found:
         if kind not in KINDS:
             raise ValueError(f"no kind: {kind!r}")
         own = [entry for entry in entries if entry[0] == axes] or entries
@@ -365,7 +373,9 @@ def read_series(text: str) -> tuple[tuple[Series, ...], tuple[str, ...], bool]:
             # The legend of a pie stands for the words beside it.
             place = words[code] if kind == "pie" and not one else _place(one)
             marks.append((place, float(value), _colour(code), words[code], float(start)))
-        series = _series(kind, [mark for mark in marks if math.isfinite(mark[1]) and math.isfinite(mark[4])])
+        kept = [mark for mark in marks if math.isfinite(mark[1]) and math.isfinite(mark[4])]
+        across, up = (min(abs(float(step)), 1e300) for step in steps)
+        series = _series(kind, kept, (across, up))
         sheets.setdefault(int(axes), []).append(series)
     seen = tuple(one for series in sheets.values() for one in joined(series))
     return seen, tuple(map(str, texts)), bool(hidden)
@@ -393,24 +403,24 @@ def joined(series: Sequence[Series]) -> list[Series]:
     >>> [one.x for one in joined([line, more, point])]
     [(0.0, 1.0, 2.0)]
     """
-    found: list[tuple[str, list[Mark]]] = [("", [])]
+    found: list[tuple[str, list[Mark], tuple[float, float]]] = [("", [], (0.0, 0.0))]
     for one in series:
-        (kind, before), marks = found[-1], list(one.marks())
+        (kind, before, _), marks = found[-1], list(one.marks())
         if marks and one.kind == kind == "line" and before[-1][:2] == marks[0][:2]:
             before.extend(marks[1:])
         else:
-            found.append((one.kind, marks))
-    vertices = {mark[:2] for kind, marks in found if kind == "line" for mark in marks}
-    for kind, marks in found:
+            found.append((one.kind, marks, one.pixel))
+    vertices = {mark[:2] for kind, marks, _ in found if kind == "line" for mark in marks}
+    for kind, marks, _ in found:
         if kind == "scatter":
             marks[:] = [mark for mark in marks if mark[:2] not in vertices]
-    return [_series(kind, marks) for kind, marks in found if marks]
+    return [_series(kind, marks, pixel) for kind, marks, pixel in found if marks]
 
 
-def _series(kind: str, marks: Sequence[Mark]) -> Series:
+def _series(kind: str, marks: Sequence[Mark], pixel: tuple[float, float]) -> Series:
     """Marks as columns."""
     columns = zip(*marks, strict=True) if marks else [()] * 5
-    return Series(kind, *map(tuple, columns))
+    return Series(kind, *map(tuple, columns), pixel)
 
 
 def _colour(code: str) -> Colour:

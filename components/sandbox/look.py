@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,10 @@ MOST = 200
 
 STILL = """for (const one of document.getAnimations()) {
     try { one.finish(); } catch { one.cancel(); }
-}"""
-"""What moves comes to its end, and what has none to its beginning."""
+}
+const sheets = Object.getOwnPropertyDescriptor(Document.prototype, 'styleSheets').get.call(document);
+for (const one of sheets) one.insertRule('@layer look;', 0);"""
+"""What moves comes to its end, and what has none to its beginning; and our layer of style comes first."""
 BLOCKS = """(() => {
     const found = new Map();
     const pen = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
@@ -51,14 +54,14 @@ BLOCKS = """(() => {
     return [...found.values()];
 })()""".replace("MOST", str(MOST))
 STYLED = """(() => {
-    const style = document.createElement('style');
-    style.textContent = `@layer look { RULES }`;
-    document.documentElement.prepend(style);
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(`@layer look { RULES }`);
+    document.adoptedStyleSheets.push(sheet);
 })()"""
-"""In the first layer, whose important rules no rule of the page's own style sheets can undo."""
-CLEAR = """color: transparent !important; -webkit-text-fill-color: transparent !important;
-    -webkit-text-stroke-color: transparent !important; text-shadow: none !important;
-    text-decoration-color: transparent !important; caret-color: transparent !important"""
+"""No element and no attribute, which the page could ask for, and in the layer whose important rules win."""
+CLEAR = """-webkit-text-fill-color: transparent !important; -webkit-text-stroke-color: transparent !important;
+    text-shadow: none !important; text-decoration-color: transparent !important;
+    caret-color: transparent !important"""
 MADE = STYLED.replace(
     "RULES",
     "*, ::before, ::after { transition: none !important }"
@@ -67,15 +70,18 @@ MADE = STYLED.replace(
 """No words but those of the document, and nothing that takes its time to change."""
 BARE = """for (const one of document.querySelectorAll('*')) {
     if (getComputedStyle(one).webkitBackgroundClip.includes('text'))
-        one.style.setProperty('background-image', 'none', 'important');
+        one.animate([{backgroundImage: 'none'}], {duration: 1, fill: 'forwards'}).finish();
 }
 """ + STYLED.replace(
     "RULES",
     f"* {{ {CLEAR} }} text, text * {{ fill: transparent !important; stroke: transparent !important }}",
 )
 """No words at all."""
-SEEN, WIDE, HIGH = 24, 0.4, 0.15
-"""Levels by which words change a pixel, and the shares of a line's columns and rows in which they have to."""
+SEEN, WIDE, HIGH, FULL = 24, 0.4, 0.15, 0.75
+"""Levels by which words change a pixel; shares of a line's columns and rows in which they have to; and that of
+its pixels which is more than letters."""
+SHADOWS = re.compile("shadowrootmode", re.I)
+"""What makes a template a tree of its own, which no rule of ours would reach."""
 
 
 Box = tuple[float, float, float, float]
@@ -142,7 +148,7 @@ def look(page: Page, html: str, width: int, height: int) -> Look:
     """
     page.open()
     with page.browser.within(page.browser.seconds / 2):
-        page.show(html, width=width, height=height)
+        page.show(SHADOWS.sub("shadowless", html), width=width, height=height)
         page.evaluate(STILL)
         found = page.evaluate(BLOCKS)
         page.evaluate(MADE)
@@ -178,7 +184,7 @@ def legible(change: np.ndarray, line: Box) -> bool:
         line: the box round them in pixels.
 
     >>> change = np.zeros((20, 40))
-    >>> change[5:15, 2:38] = 99
+    >>> change[5:15, 2:38:2] = change[5, 2:38] = 99
     >>> legible(change, (0, 0, 39, 19)), legible(change, (0, 0, 39, 4)), legible(change, (30, 0, 30, 9))
     (True, False, False)
     """
@@ -186,4 +192,5 @@ def legible(change: np.ndarray, line: Box) -> bool:
     inner = change[int(y1) : int(y2) + 1, int(x1) : int(x2) + 1] >= SEEN
     if x2 <= x1 or y2 <= y1 or not inner.any():
         return False
-    return bool(inner.any(0).mean() >= WIDE and inner.any(1).mean() >= HIGH)
+    wide, high, full = inner.any(0).mean(), inner.any(1).mean(), inner.mean()
+    return bool(wide >= WIDE and high >= HIGH and full <= FULL)

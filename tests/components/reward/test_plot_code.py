@@ -253,7 +253,7 @@ def test_a_line_may_go_either_way_through_its_points_and_keep_half_of_them(verif
     turned = "ax.plot([0, 2, 1, 3, 4], [64, 59.9, 52, 50.4, 61])"
     scribble = "ax.plot([0, 3, 1, 4, 2], [64, 50.4, 52, 61, 59.9])"
     values = worth(verifier, gold, back, fewer, turned, scribble)
-    assert values[0] > 0.99 and 0.5 < values[1] < 0.9 and 0.5 < values[2] < 0.7 and values[3] < 0.3
+    assert values[0] > 0.99 and 0.5 < values[1] < 0.9 and 0.5 < values[2] < 0.8 and values[3] < 0.5
 
 
 @pytest.mark.parametrize("words", [["x", "y", "z"], ["Q1", "Q2", "Q3"], ["2019", "2020", "2021"]])
