@@ -209,7 +209,7 @@ def told(error: np.ndarray, gold: np.ndarray, least: float) -> float:
 
     >>> values, least = np.array([0.5, 0.7, 1.0]), 0.004
     >>> [round(told(wrong, values, least), 2) for wrong in (0 * values, 0.2 * values, 0.7 - values)]
-    [1.0, 0.97, 0.0]
+    [1.0, 0.99, 0.0]
     """
     deviations = np.maximum(np.abs(gold - gold.mean()), least)
     typical = np.sqrt((deviations**2).mean())

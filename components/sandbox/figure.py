@@ -420,7 +420,7 @@ def joined(series: Sequence[Series]) -> list[Series]:
 def _series(kind: str, marks: Sequence[Mark], pixel: tuple[float, float]) -> Series:
     """Marks as columns."""
     columns = zip(*marks, strict=True) if marks else [()] * 5
-    return Series(kind, *map(tuple, columns), pixel)
+    return Series(kind, *map(tuple, columns), pixel=pixel)
 
 
 def _colour(code: str) -> Colour:

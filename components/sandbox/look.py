@@ -78,8 +78,8 @@ BARE = """for (const one of document.querySelectorAll('*')) {
 )
 """No words at all."""
 SEEN, WIDE, HIGH, FULL = 24, 0.4, 0.15, 0.75
-"""Levels by which words change a pixel; shares of a line's columns and rows in which they have to; and that of
-its pixels which is more than letters."""
+"""Levels by which words change a pixel; shares of a line's columns and rows in which they have to; and that
+of its pixels which is more than letters."""
 SHADOWS = re.compile("shadowrootmode", re.I)
 """What makes a template a tree of its own, which no rule of ours would reach."""
 

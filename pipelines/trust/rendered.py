@@ -94,8 +94,8 @@ def page(dice: random.Random) -> Iterator[Labelled]:
                 "covered by other words": "<style>body::after { content: '"
                 + "WRONG PAGE " * 40
                 + f"'; position: fixed; inset: 0; background: #fff; font-size: 40px }}</style>{gold}",
-                "blank but for a judge": "<style>body { opacity: .001 } html:has(> style) body { opacity: 1 }"
-                f"</style>{gold}",
+                "blank but for a judge": "<style>body { opacity: .001 } "
+                f"html:has(> style) body {{ opacity: 1 }}</style>{gold}",
                 "ground in the colour of its words": "<style>h1, p, div { background: currentcolor !important }"
                 f"</style>{gold}",
                 "dots for letters": f"<style>* {{ -webkit-text-security: disc }}</style>{gold}",
