@@ -18,6 +18,8 @@ Labelled = dict[str, list[Corners]]
 
 KEYS = ("bbox_2d", "bbox", "box_2d", "box")
 """The keys under which models give a box."""
+SURE = ("score", "confidence")
+"""The keys under which they say how sure they are of it, as a share or per cent."""
 
 
 @register("reward/boxes")
@@ -118,8 +120,12 @@ def _box(item: Any) -> Any:
     """What stands for a box in an object of JSON under one of its usual keys; anything else as it is."""
     if not isinstance(item, dict):
         return item
-    keys = [*(item.keys() - {"label", "score", "confidence"})]
+    keys = [key for key, value in item.items() if not (key == "label" or (key in SURE and _share(value)))]
     return item[keys[0]] if len(keys) == 1 and keys[0] in KEYS else item
+
+
+def _share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 100
 
 
 def placed(gold: list[Corners]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.denial import bare, denied, retracted
+from vlmloom.components.reward.denial import NO, bare, denied, hedged, retracted
 from vlmloom.components.reward.json_text import read_json
 from vlmloom.components.reward.parsed import Unreadable
 from vlmloom.registry import register
@@ -38,6 +38,7 @@ NOUN = FILL - {"then", "there", "also", "now", "here"} | frozenset(
     "his her its their this some two another front back into onto from up no".split()
 )
 """What a noun follows, so that `the steps` is no verb."""
+NOT = re.compile(rf"\b(?:{NO}|fake)\b", re.I)
 CLAUSE = re.compile(r"[.;:!?,]|\b(?:and|but|while|as|who|which|that)\b")
 
 
@@ -156,6 +157,8 @@ def _title(title: str, needed: str | Sequence[Sequence[str]], excluded: Sequence
         return "" if title == needed else f"is {title[:40]!r}, but {needed!r} is right"
     if not 2 <= len(title.split()) <= 5:
         return f"has {len(title.split())} words, but 2 to 5 are right"
+    if retracted(title) or hedged(title) or NOT.search(title):
+        return "denies, asks or leaves open"
     return _lacks(title, needed, excluded)
 
 
@@ -165,8 +168,8 @@ def _description(
     sentences = [part for part in re.split(r"[.!?]+(?:\s+|$)", description) if part.strip()]
     if not 1 <= len(sentences) <= 2:
         return f"has {len(sentences)} sentences, but 1 or 2 are right"
-    if retracted(description):
-        return "takes back what it says"
+    if retracted(description) or hedged(description):
+        return "takes back what it says, or leaves it open"
     words = _words(description)
     if len(words) > LONGEST:
         return f"has {len(words)} words, but at most {LONGEST} are right"

@@ -16,7 +16,9 @@ KEYED = re.compile(
     re.I,
 )
 LED = re.compile(
-    r"(?:the|this) (?:interval|event|action|segment|moment)(?: is| happens| occurs| lasts)?:? ", re.I
+    r"(?:it|(?:the|this) (?:(?:time )?interval|event|action|segment|moment))"
+    r"(?: is| happens| occurs| lasts)?:? ",
+    re.I,
 )
 UNTIL = "(?:,|-|\u2013|\u2014|to|and|~)"
 STRETCH = re.compile(
@@ -49,7 +51,8 @@ class Interval(Parsed):
 
     def read(self, text: str, sample: Sample) -> tuple[float, float]:
         """Start and end in seconds."""
-        plain = LED.sub("", unwrapped(folded(text)), count=1) if len(text) <= 200 else ""
+        plain = unwrapped(folded(text)) if len(text) <= 200 else ""
+        plain = plain[led.end() :] if (led := LED.match(plain)) else plain
         plain = KEYED.sub(lambda two: f"[{two[1] or two[3]}, {two[2] or two[4]}]", plain)
         plain = re.sub(r'"([\d.:]+)"', r"\1", plain)
         match = STRETCH.fullmatch(plain)

@@ -45,7 +45,8 @@ NOUN = (
     r"(?:answer|option|choice|order|result|output|(?:real[^\S\n]++)?(?:solution(?:[^\S\n]++set|s)?|roots?)"
     r"(?:[^\S\n]++(?:of|to)[^\S\n]++the[^\S\n]++(?:equation|system|inequality))?"
     r"|(?:definite[^\S\n]++)?integral|point|derivative(?:[^\S\n]++of[^\S\n]++\$?[a-z]\([a-z]\)\$?)?"
-    r"|smiles(?:[^\S\n]++(?:of|for)[^\S\n]++(?:the|this)[^\S\n]++(?:molecule|compound))?)"
+    r"|formula|(?:smiles|fen)(?:[^\S\n]++(?:string|notation|representation))?"
+    r"(?:[^\S\n]++(?:of|for)[^\S\n]++(?:the|this)[^\S\n]++(?:molecule|compound|position))?)"
 )
 ALSO = (
     r"por\s++(?:lo\s++)?tanto|entonces|así\s++que|según\s++(?:la|el|este|esta)\s++(?:imagen|gráfico|tabla|texto)"

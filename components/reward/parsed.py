@@ -24,8 +24,9 @@ NUMBER = re.compile(r"[-+]?(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(?:[eE][-+
 
 KEYS = "answer|box|bbox|bbox_2d|box_2d|point|point_2d|start_box|coordinates"
 NAMED = re.compile(
-    r"(?:the|its)\s+(?:bounding\s+)?(?:box|point|coordinates?|location|position)(?:\s+(?:of|for)(?:\s+[^\W\d_]+){1,4})?"
-    r"\s+(?:is|are)\s*:?\s*"
+    r"(?:the|its)\s+(?:bounding\s+)?(?:box|point|coordinates?|location|position)(?:\s+coordinates)?"
+    r"(?:\s+(?:of|for)\s+(?P<of>(?:[^\W\d_]+\s+){1,7}))?"
+    r"\s*(?:is|are)\s*:?\s*"
     r"(?=[\[({\d])",
     re.I,
 )
@@ -36,8 +37,15 @@ KEY = re.compile(rf"""([\s\[({{]*)(?:{KEYS}|"(?:{KEYS})"|'(?:{KEYS})')\s*:""", r
 """The name that may stand before a box or a point."""
 
 
-TAGGED = re.compile(r"<(box|point)>(.*)</\1>|<\|(box|point)_start\|>(.*)<\|\3_end\|>", re.S)
-"""Marks of grounding models round a box or a point."""
+TAGGED = re.compile(
+    r"(?:<ref>(?P<ref>[^<>]*)</ref>)?\s*<(?P<tag>box|point)>(?P<inner>.*)</(?P=tag)>"
+    r"|(?:<\|object_ref_start\|>(?P<object>[^<>]*)<\|object_ref_end\|>)?\s*"
+    r"<\|(?P<mark>box|point)_start\|>(?P<own>.*)<\|(?P=mark)_end\|>",
+    re.S,
+)
+"""Marks of grounding models round a box or a point, and round the name of what is there."""
+ELSE = re.compile(r"\b(?:an?other|other|else|something|anything|different)\b", re.I)
+"""Words for another thing than the one that is asked for."""
 
 
 class Unreadable(ValueError):
@@ -243,8 +251,10 @@ def numbers(text: str, count: int) -> tuple[float, ...]:
     vlmloom.components.reward.parsed.Unreadable: not just 2 numbers in 'not [10, 20]'
     """
     plain = unwrapped(folded(text)) if len(text) <= 1000 else ""
-    plain = NAMED.sub("", plain, count=1) if NAMED.match(plain) else plain
-    plain = (tagged[2] or tagged[4]) if (tagged := TAGGED.fullmatch(plain)) else plain
+    if (named := NAMED.match(plain)) and _meant(named["of"]):
+        plain = plain[named.end() :]
+    if (tagged := TAGGED.fullmatch(plain)) and _meant(tagged["ref"] or tagged["object"]):
+        plain = tagged["inner"] or tagged["own"]
     if (label := LABEL.search(plain)) and plain[:1] in ("[", "{") and not denies(label[3].replace("_", " ")):
         plain = plain[: label.start()] + plain[label.end() :]
     plain = KEY.sub(r"\1", plain, count=1) if KEY.match(plain) else plain
@@ -258,6 +268,11 @@ def numbers(text: str, count: int) -> tuple[float, ...]:
     ):
         raise Unreadable(f"not just {count} numbers in {shown(text)}")
     return tuple(float(run.rstrip(".")) for run in runs)
+
+
+def _meant(name: str | None) -> bool:
+    """Whether the name of what a box is of may be that of what was asked for."""
+    return not name or not (denies(name) or ELSE.search(name))
 
 
 NOWHERE: Corners = (0.0, 0.0, 0.0, 0.0)

@@ -13,7 +13,8 @@ from typing import Any
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
-from vlmloom.components.reward.number import HEDGES, SCALES
+from vlmloom.components.reward.expressions import asked
+from vlmloom.components.reward.number import HEDGES, SAID, SCALES
 from vlmloom.components.reward.parsed import Unreadable, shown, unwrapped
 from vlmloom.components.reward.wording import crossed
 from vlmloom.registry import register
@@ -30,8 +31,12 @@ SPOKEN = {
     "rubiks_cube": "[a-z]w?",
     "rush_hour": "[a-z]",
     "word_ladder": "[a-z]+",
+    "palindrome_generation": "[a-z]+",
+    "jugs": "fill|empty|pour",
 }
 """Datasets with several right answers, and the words that these may have beside those of the given one."""
+OPERATIONS = re.compile(r"(?<=\d)e(?=[-+]?\d)|\\(?:[dt]?frac|times|cdot|left|right|sqrt)\b")
+"""What is no word: an exponent, and how LaTeX writes operations."""
 STRANGE = re.compile(r"""_|[^\w\s,.;:()\[\]{}'"+\-*/^=|\\$\u00d7\u00f7\u00b7\u22c5\u2212]""")
 """Signs that neither write a number, a calculation, a list nor a board."""
 SORTED = "number_sorting"
@@ -89,15 +94,17 @@ class Puzzle(Verifier):
             except Unreadable as error:
                 return Reward(0.0, reason=str(error))
         text = likened(text, gold)
-        if found := re.fullmatch(r"([a-z])\s*=\s*([-+\d./]+)", text):
-            # Where a value is asked for, its letter may lead it.
-            asked = str(sample.truth["entry"].get("question", ""))
-            text = found[2] if re.search(rf"\b{found[1]}\b", asked) and "=" not in gold else text
+        question = str(sample.truth["entry"].get("question", ""))
+        if "=" not in gold and text != gold:
+            # Where a value is asked for, its letter or the question's own expression may lead it.
+            found = re.fullmatch(r"([a-z])\s*=\s*(.+)", text)
+            led = found[2] if found and re.search(rf"\b{found[1]}\b", question) else asked(text, [question])
+            text = text if led == text else likened(unwrapped(led), gold)
         if sample.truth["dataset"] in SEARCHING:
             # Its question has "a altruist", its scorer wants the other article.
-            text = re.sub(r"\ba (?=[aeiou])", "an ", text)
+            text = re.sub(r"\ba (?=[aeiou])", "an ", re.sub(r"^\s*[-*\u2022]\s+", "", text, flags=re.M))
         if sample.truth["dataset"] in SEARCHING or gold.isdigit():
-            text = counted(text, str(sample.truth["entry"].get("question", "")))
+            text = counted(text, question)
         if unfit := _unfit(sample.truth["dataset"], text, sample.answer):
             return Reward(0.0, {"score": 0.0}, f"{unfit}: {shown(text)}")
         try:
@@ -132,6 +139,8 @@ def likened(text: str, gold: str) -> str:
     text = "\n".join(lines)
     if re.fullmatch(r"(?:= ?)?[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.0+)?", text) and gold.lstrip("-").isdigit():
         text = re.sub(r"\.0+$", "", text.lstrip("= ").replace(",", ""))
+    if re.fullmatch(r"[-+]?\d{1,3}(?:,\d{3})+\.\d+", text) and "," not in gold:
+        text = text.replace(",", "")
     if "\u00d7" in gold:
         text = re.sub(r"\s*(?:\\times|\*)\s*", " \u00d7 ", text)
     return gold if gold.isalpha() and text.lower() == gold.lower() else text
@@ -140,9 +149,11 @@ def likened(text: str, gold: str) -> str:
 def counted(text: str, question: str) -> str:
     """The number of a text that is one and what the question counts.
 
-    >>> counted("5 apples", "How many apples?"), counted("5 pears", "How many apples?")
-    ('5', '5 pears')
+    >>> [counted(text, "How many apples?") for text in ("5 apples", "There are 5 apples", "5 pears")]
+    ['5', '5', '5 pears']
     """
+    if (said := SAID.match(text)) and not said[1]:
+        text = text[said.end() :]
     match = re.fullmatch(r"([-+]?[0-9][0-9.,]*)\s+([^\W\d_]{2,})", text)
     if match is None or match[2].lower() in {*HEDGES, *SCALES, "dozen", "half", "times", "no"}:
         return text
@@ -193,7 +204,7 @@ def _numbers(text: str) -> list[float]:
 
 def _long(text: str) -> Counter[str]:
     """Words, each as often as it is there; single letters may be variables of a formula."""
-    return Counter(re.findall(r"[^\W\d_]{3,}", text.lower()))
+    return Counter(re.findall(r"[^\W\d_]{3,}", OPERATIONS.sub(" ", text.lower())))
 
 
 def _words(text: str) -> Counter[str]:
@@ -212,8 +223,7 @@ def _names(text: str) -> set[str]:
     >>> sorted(_names(r"3 \times 10, 1e5 is wrong"))
     ['is', 'wrong']
     """
-    text = re.sub(r"(?<=\d)e(?=[-+]?\d)|\\(?:[dt]?frac|times|cdot|left|right|sqrt)\b", " ", text.lower())
-    return set(re.findall(r"[^\W\d_]+", text))
+    return set(re.findall(r"[^\W\d_]+", OPERATIONS.sub(" ", text.lower())))
 
 
 def looks_like_code(text: str) -> bool:

@@ -202,8 +202,9 @@ def _figure_described():
         # What the marks change, with all that is drawn and alone; and which of them is uppermost where. Bars
         # and points are looked for where they are read, bars at their ends, lines at half of their pieces.
         artists = {{one for _, _, one, *_ in found}}
-        rest = [one for part in (figure, *figure.axes) for one in part.get_children()
-                if one is not part.patch and one not in figure.axes and one not in artists]
+        apart = artists | {{*figure.axes, *figure.subfigs}}
+        rest = [one for part in (figure, *figure.subfigs, *figure.axes) for one in part.get_children()
+                if one is not part.patch and one not in apart]
         whole = drawn()
         show(artists, False)
         seen = abs(whole - drawn()).max(2) > 12
@@ -227,8 +228,13 @@ def _figure_described():
 
     figure = plt.gcf() if plt.get_fignums() or not _figures_closed else _figures_closed[-1]
     figure.set_size_inches{INCHES}
-    figure.set_layout_engine('constrained')
-    figure.savefig('out.png', dpi={DPI})
+    for engine in ('constrained', 'tight', 'none'):
+        try:
+            figure.set_layout_engine(engine)
+            figure.savefig('out.png', dpi={DPI})
+            break
+        except (RuntimeError, ZeroDivisionError):  # a colour bar that another engine has placed
+            continue
     sheets = [one for one in figure.axes if one.get_visible()][:{SHEETS}]
     texts = []
     for axes in sheets:

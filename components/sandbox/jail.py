@@ -229,7 +229,7 @@ def code_of(orders: IO[bytes], size: int) -> Order:
 def size_of(folder: str) -> int:
     """Bytes in a folder, with a block for each entry, and 16 for one that is a folder, which takes its time.
 
-    `sys.maxsize` where it is too deep to be measured.
+    `sys.maxsize` where it is too deep to be measured, or closed.
     """
     total, folders = 0, [folder]
     while folders:
@@ -243,8 +243,10 @@ def size_of(folder: str) -> int:
                     folders.append(entry.path)
                 else:
                     total += entry.stat(follow_symlinks=False).st_blocks * 512
-        except OSError:
+        except FileNotFoundError:
             continue
+        except OSError:
+            return sys.maxsize
     return total
 
 
@@ -263,7 +265,7 @@ def attend(child: int, order: Order) -> tuple[str, bool]:
                 stopped = f"ran longer than {order['seconds']:g} s"
             elif pause >= 0.01 and (size := size_of(order["folder"])) > order["disk"]:
                 stopped = f"wrote more than {order['disk']:,} bytes"
-                stopped = "made folders too deep to be measured" if size == sys.maxsize else stopped
+                stopped = "made folders that cannot be measured" if size == sys.maxsize else stopped
             if stopped:
                 os.kill(child, signal.SIGKILL)
         time.sleep(pause)

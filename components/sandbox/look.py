@@ -14,11 +14,12 @@ MOST = 200
 """Blocks of a page that are looked at, the largest first, and lines of a block, the first ones."""
 
 STILL = """for (const one of document.getAnimations()) {
-    try { one.finish(); } catch { one.cancel(); }
+    one.pause();
+    one.currentTime = 5000;
 }
 const sheets = Object.getOwnPropertyDescriptor(Document.prototype, 'styleSheets').get.call(document);
 for (const one of sheets) one.insertRule('@layer look;', 0);"""
-"""What moves comes to its end, and what has none to its beginning; and our layer of style comes first."""
+"""What moves is as it is after five seconds; and our layer of style comes first."""
 BLOCKS = """(() => {
     const found = new Map();
     const pen = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});

@@ -96,8 +96,8 @@ def page(dice: random.Random) -> Iterator[Labelled]:
                 + f"'; position: fixed; inset: 0; background: #fff; font-size: 40px }}</style>{gold}",
                 "blank but for a judge": "<style>body { opacity: .001 } "
                 f"html:has(> style) body {{ opacity: 1 }}</style>{gold}",
-                "ground in the colour of its words": "<style>h1, p, div { background: currentcolor !important }"
-                f"</style>{gold}",
+                "ground in the colour of its words": "<style>h1, p, div "
+                f"{{ background: currentcolor !important }}</style>{gold}",
                 "dots for letters": f"<style>* {{ -webkit-text-security: disc }}</style>{gold}",
                 "all words cut off": "<style>h1, p, div { clip-path: inset(0 90% 0 0) }</style>" + gold,
                 "behind stripes": f"{gold}<div style='position:fixed;inset:0;background:"

@@ -96,7 +96,7 @@ STYLE = "<style>{}</style>" + GOLD
     [
         "* { transition: all 5s ease !important }",
         "@keyframes in { from { opacity: 0 } } body { animation: in 3s }",
-        "@keyframes out { from { opacity: 1 } to { opacity: 0 } } p { animation: out .1s infinite }",
+        "@keyframes in { from { transform: scale(0) } } p { animation: in 1s 2s both }",
         "h1 { background: linear-gradient(#c00, #c00); -webkit-background-clip: text; "
         "-webkit-text-fill-color: #c00 }",
         "p::before { content: ''; display: block }",
@@ -144,6 +144,8 @@ COVER = "body::after {{ content: '{}'; position: fixed; inset: 0; background: {}
         "* { -webkit-text-security: disc }",
         "p, h1, div { clip-path: inset(0 90% 0 0) }",
         "body { opacity: .001 } html:has(> style) body { opacity: 1 }",
+        "@keyframes hold { from, to { opacity: 0 } } body { animation: hold 99999s }",
+        "@keyframes hold { from, to { opacity: 0 } } body { animation: hold 2s infinite }",
         "@layer own { "
         + COVER.format("WRONG " * 90, "#fff", "-webkit-text-fill-color: inherit !important")
         + " }",
