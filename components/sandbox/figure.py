@@ -425,8 +425,8 @@ def joined(series: Sequence[Series]) -> list[Series]:
 
 def _series(kind: str, marks: Sequence[Mark], pixel: tuple[float, float]) -> Series:
     """Marks as columns."""
-    columns = zip(*marks, strict=True) if marks else [()] * 5
-    return Series(kind, *map(tuple, columns), pixel=pixel)
+    x, y, colours, labels, starts = map(tuple, zip(*marks, strict=True) if marks else [()] * 5)
+    return Series(kind, x, y, colours, labels, starts, pixel)
 
 
 def _colour(code: str) -> Colour:

@@ -60,6 +60,8 @@ def box(dice: random.Random) -> Iterator[Labelled]:
                 f"{one} or {moved(one, 400)}",
                 f"not {one}",
                 f"{one} is wrong",
+                *(f"The box of {what} is {one}" for what in ("nothing", "the wrong one", "another dog")),
+                f"<ref>no dog</ref><box>{one}</box>",
                 str(moved(one, 300)),
                 "top right",
             ),
@@ -139,6 +141,7 @@ def detections(dice: random.Random) -> Iterator[Labelled]:
             [item | {"bbox_2d": swapped(item["bbox_2d"])} for item in gold],
             gold * 3,
             [gold[0]] * 4,
+            *([item | {"score": sure} for item in gold] for sure in (0, "not there", False)),
         )
         giant = [{"label": label, "bbox_2d": [0, 0, 1000, 1000]} for label in ("cat", "cat", "dog", "cow")]
         labels = [item | {"label": label} for item in gold for label in ("cat", "dog", "cow", "hen")]

@@ -122,6 +122,7 @@ TAKEN_BACK = {
             "{} I cannot see the picture.",
         ),
         "The hat is red, which it is not. The sofa is blue.",
+        *("There is no\n{}", "without\n{}", "Here is what is missing:\n{}", "<think>{}"),
     ),
     "es": ("{} Eso no es cierto.", "{} Eso es falso.", "No es cierto que {}", "Quizás {}", "{} Mentira."),
     "de": ("{} Das stimmt nicht.", "{} Das ist falsch.", "{} Das ist nicht wahr.", "Nicht: {}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 
 from vlmloom.components.reward.parsed import NUMBER
@@ -127,6 +128,14 @@ def puzzle(dice: random.Random) -> Iterator[Labelled]:
                     *(() if marked else (f"{gold}.", f"**{gold}**", f"${gold}$")),
                     *((str(gold).upper(), str(gold).lower()) if str(gold).isalpha() else ()),
                     *_boards(str(gold)),
+                    *((f"There are {gold}.", f"{gold}.0") if str(gold).isdigit() else ()),
+                    *(
+                        rf"\frac{{{below[1]}}}{{{below[2]}}}"
+                        for below in [
+                            re.fullmatch(r"\$?\\?[dt]?(?:frac)?\{?(\d+)\}?[/{](\d+)\}?\$?", str(gold))
+                        ]
+                        if below
+                    ),
                 ),
                 wrong=(
                     *("0123", "I do not know", "x", "()", f"{str(gold)[:-1]}~0", f"{gold}?", f"maybe {gold}"),

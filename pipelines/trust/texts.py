@@ -117,6 +117,9 @@ def event(dice: random.Random) -> Iterator[Labelled]:
                 summary("x", f"{thing} door."),
                 summary(title, description)[:-1] + ', "title": ' + json.dumps(title) + "}",
                 summary(f"{title} or {other}", description),
+                summary(f"{thing} not at door", f"A {thing} or a {other} walks to the door."),
+                summary(f"{title}?", f"If a {thing} walks to the door."),
+                summary(f"Fake {title}", f"Maybe a {thing} walks to the door."),
                 json.dumps([title, description]),
             ),
             attacks={
