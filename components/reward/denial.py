@@ -51,7 +51,7 @@ RETRACTS = re.compile(
     r"|\b(?:no,? wait|scratch that)\b|\bi take (?:it|that|this) back\b"
     # A question, a denial that leads to what follows it, and one that stands for itself.
     rf"|[?\uff1f]|(?<!\w)(?:{NO})\b[^.;!?\n]*:|[不没无非][^。；！\n]*[\uff1a:]"  # noqa: RUF001
-    rf"|(?<!\w)(?:{NO}|no such|nothing like|mis(?:s|t)ing:)\s*\n"
+    rf"|(?<!\w)(?:{NO}|no such|nothing like)\s*\n"
     r"|\b(?:missing|absent|lacking)\s*:|[.;!\n。]\s*(?:(?:or|oder|o|ou)(?!\w)|或)|(?:^|[.;:!\n-])\s*(?:no|not|nope|never|nein|nicht|nunca)\s*(?:[.;!\n]|$)"
     r"|(?:^|[，。；！\n])\s*(?:不|不是|没有)\s*(?:[。；！\n]|$)"  # noqa: RUF001
     r"|不对|不是真|是错|错的|错误|假的|并非|不是这|相反|才怪|忽略|怀疑|编的",
