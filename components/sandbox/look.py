@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from secrets import token_hex
 
 import numpy as np
 
@@ -15,13 +16,13 @@ MOST = 200
 
 STILL = """for (const one of document.getAnimations()) {
     one.pause();
-    one.currentTime = 5000;
-}
-const sheets = Object.getOwnPropertyDescriptor(Document.prototype, 'styleSheets').get.call(document);
-for (const one of sheets) one.insertRule('@layer look;', 0);"""
-"""What moves is as it is after five seconds; and our layer of style comes first."""
+    try { one.currentTime = TIME; } catch { /* it moves with the scrolling, and stays where it is */ }
+}"""
+"""What moves is as it is after so many milliseconds."""
 BLOCKS = """(() => {
     const found = new Map();
+    globalThis.words = [];
+    globalThis.drawn = new Set();
     const pen = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
     const top = document.body || document.documentElement;
     const walker = document.createTreeWalker(top, NodeFilter.SHOW_TEXT);
@@ -39,6 +40,8 @@ BLOCKS = """(() => {
             r.left + scrollX, r.top + scrollY, r.right + scrollX, r.bottom + scrollY
         ]).filter(([x1, y1, x2, y2]) => x2 - x1 >= 1 && y2 - y1 >= 1);
         if (!lines.length) continue;
+        if (parent instanceof SVGElement) globalThis.drawn.add(parent);
+        else globalThis.words.push(range);
         const old = found.get(parent);
         if (old) {
             old.text += ' ' + text;
@@ -54,37 +57,24 @@ BLOCKS = """(() => {
     }
     return [...found.values()];
 })()""".replace("MOST", str(MOST))
-STYLED = """(() => {
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(`@layer look { RULES }`);
+BARE = """(name => {
+    const paint = (one, how) => one.animate([how], {duration: 1, fill: 'forwards'}).finish();
+    for (const one of globalThis.drawn) paint(one, {fill: 'transparent', stroke: 'transparent'});
+    for (const one of document.querySelectorAll('*')) {
+        if (getComputedStyle(one).webkitBackgroundClip.includes('text'))
+            paint(one, {backgroundImage: 'none'});
+    }
+    const sheet = new CSSStyleSheet(), clear = 'transparent !important';
+    sheet.replaceSync(`::highlight(${name}) { color: ${clear}; -webkit-text-fill-color: ${clear};
+        -webkit-text-stroke-color: ${clear}; text-decoration-color: ${clear} }`);
     document.adoptedStyleSheets.push(sheet);
-})()"""
-"""No element and no attribute, which the page could ask for, and in the layer whose important rules win."""
-CLEAR = """-webkit-text-fill-color: transparent !important; -webkit-text-stroke-color: transparent !important;
-    text-shadow: none !important; text-decoration-color: transparent !important;
-    caret-color: transparent !important"""
-MADE = STYLED.replace(
-    "RULES",
-    "*, ::before, ::after { transition: none !important }"
-    f"::before, ::after, ::placeholder, ::marker {{ {CLEAR} }}",
-)
-"""No words but those of the document, and nothing that takes its time to change."""
-BARE = """for (const one of document.querySelectorAll('*')) {
-    if (getComputedStyle(one).webkitBackgroundClip.includes('text'))
-        one.animate([{backgroundImage: 'none'}], {duration: 1, fill: 'forwards'}).finish();
-}
-""" + STYLED.replace(
-    "RULES",
-    f"* {{ {CLEAR} }} text, text * {{ fill: transparent !important; stroke: transparent !important }}",
-)
-"""No words at all."""
+    CSS.highlights.set(name, new Highlight(...globalThis.words));
+})('NAME')"""
+"""The words of the blocks are transparent, and no others. That is in no element and no attribute, and no rule
+of the page knows the name."""
 SEEN, WIDE, HIGH, FULL = 24, 0.4, 0.15, 0.75
 """Levels by which words change a pixel; shares of a line's columns and rows in which they have to; and that
 of its pixels which is more than letters."""
-SHADOWS = re.compile("shadowrootmode", re.I)
-"""What makes a template a tree of its own, which no rule of ours would reach."""
-
-
 Box = tuple[float, float, float, float]
 """x1, y1, x2, y2."""
 
@@ -126,8 +116,8 @@ class Look:
 
     Attributes:
         blocks: in the order of the document, with those of their lines that can be seen.
-        bare: uint8 `[height, width, 3]`, the page without the text, which is drawn transparent: exactly
-            painted in.
+        bare: uint8 `[height, width, 3]`, the page without the text of its blocks, which is drawn
+            transparent: exactly painted in.
     """
 
     blocks: tuple[Block, ...]
@@ -149,12 +139,11 @@ def look(page: Page, html: str, width: int, height: int) -> Look:
     """
     page.open()
     with page.browser.within(page.browser.seconds / 2):
-        page.show(SHADOWS.sub("shadowless", html), width=width, height=height)
-        page.evaluate(STILL)
+        page.show(html, width=width, height=height)
+        page.evaluate(STILL.replace("TIME", str(moment(html))))
         found = page.evaluate(BLOCKS)
-        page.evaluate(MADE)
         picture = page.screenshot(whole=True)
-        page.evaluate(BARE)
+        page.evaluate(BARE.replace("NAME", f"words-{token_hex(8)}"))
         bare = page.screenshot(whole=True)
     if bare.shape != picture.shape:
         bare = bare[: picture.shape[0]]
@@ -175,6 +164,16 @@ def look(page: Page, html: str, width: int, height: int) -> Look:
         least = sorted((block.area for block in blocks), reverse=True)[MOST - 1]
         blocks = [block for block in blocks if block.area >= least][:MOST]
     return Look(tuple(blocks), bare)
+
+
+def moment(html: str) -> int:
+    """When a page is looked at, in milliseconds: always the same, and not known to who writes it.
+
+    >>> 4000 <= moment("<p>here</p>") < 6000
+    True
+    """
+    digest = sha256(html.encode(errors="replace")).digest()
+    return 4000 + int.from_bytes(digest[:2]) % 2000
 
 
 def legible(change: np.ndarray, line: Box) -> bool:

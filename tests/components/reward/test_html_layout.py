@@ -113,7 +113,7 @@ def test_a_paragraph_that_is_split_or_wraps_otherwise_stays_nearly_whole(worth, 
         put(gold, place, f"<div>{first}</div><div>{second}</div>"),
         put(gold, place, f"<span style='display:inline-block;max-width:120px'>{first} {second}</span>"),
     )
-    assert spans > 0.98 and blocks > 0.85 and narrow > 0.95
+    assert spans > 0.98 and blocks > 0.85 and narrow > 0.94
 
 
 @pytest.mark.browser
