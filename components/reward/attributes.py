@@ -7,7 +7,18 @@ from collections.abc import Sequence
 
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.denial import GAP, HEDGE, NO, SIDES, aside, bare, denied, hedged, retracted
+from vlmloom.components.reward.denial import (
+    GAP,
+    HEDGE,
+    NO,
+    SIDES,
+    aside,
+    bare,
+    denied,
+    denying,
+    hedged,
+    retracted,
+)
 from vlmloom.components.reward.leads import unled
 from vlmloom.components.reward.parsed import Unreadable, unfenced
 from vlmloom.components.reward.wording import crossed
@@ -84,9 +95,9 @@ class Attributes(Verifier):
             # In one pass, the longest first: what was kept once holds other names.
             longest = sorted(names, key=len, reverse=True)
             text = re.sub("|".join(map(re.escape, longest)), lambda name: kept(name[0]), text)
-        if retracted(text) or crossed(response):
-            return Reward(0.0, {"recall": 0.0}, "takes back or strikes out what it says")
         named = {part for word in wordings for part in bare(word).split()}
+        if retracted(text) or crossed(response) or any(denying(line, named) for line in text.split("\n")):
+            return Reward(0.0, {"recall": 0.0}, "takes back or strikes out what it says")
         parted = []
         for sentence in SENTENCE.split(text):
             said = [clause for clause in CLAUSE.split(sentence) if clause.strip()]

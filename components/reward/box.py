@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
+from vlmloom.components.reward.leads import spelled
 from vlmloom.components.reward.overlap import overlaps, threshold
 from vlmloom.components.reward.parsed import Corners, Parsed, Unreadable, numbers, shown
 from vlmloom.registry import register
@@ -24,7 +25,7 @@ class BoxOverlap(Parsed):
 
     def read(self, text: str, sample: Sample) -> Corners:
         """The one box."""
-        return read_box(text)
+        return read_box(text, spelled(sample.prompt))
 
     def compare(self, found: Corners, gold: Corners, sample: Sample) -> Reward:
         """1 or 0."""
@@ -32,7 +33,7 @@ class BoxOverlap(Parsed):
         return Reward(float(overlap >= self.overlap), {"overlap": overlap}, f"overlap {overlap:.2f}")
 
 
-def read_box(text: str) -> Corners:
+def read_box(text: str, question: str = "") -> Corners:
     """The four numbers of a list, if they make a box; see `numbers` for its forms.
 
     Raises:
@@ -41,7 +42,7 @@ def read_box(text: str) -> Corners:
     >>> read_box("[10, 20, 30, 40].")
     (10.0, 20.0, 30.0, 40.0)
     """
-    x1, y1, x2, y2 = numbers(text, 4)
+    x1, y1, x2, y2 = numbers(text, 4, question)
     if x1 >= x2 or y1 >= y2:
         raise Unreadable(f"no box in {shown(text)}: x1 < x2 and y1 < y2 would be right")
     return x1, y1, x2, y2

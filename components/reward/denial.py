@@ -52,7 +52,8 @@ RETRACTS = re.compile(
     # A question, a denial that leads to what follows it, and one that stands for itself.
     rf"|[?\uff1f]|(?<!\w)(?:{NO})\b[^.;!?\n]*:|[不没无非][^。；！\n]*[\uff1a:]"  # noqa: RUF001
     rf"|(?<!\w)(?:{NO}|no such|nothing like)\s*\n"
-    r"|\b(?:missing|absent|lacking)\s*:|[.;!\n。]\s*(?:(?:or|oder|o|ou)(?!\w)|或)|(?:^|[.;:!\n-])\s*(?:no|not|nope|never|nein|nicht|nunca)\s*(?:[.;!\n]|$)"
+    r"|\b(?:missing|absent|lacking)\s*:|[.;!\n。]\s*(?:(?:or|oder|o|ou)(?!\w)|或)"
+    r"|(?:^|[.,;:!\n-])\s*(?:no|not|nope|never|no more|not visible|nein|nicht|nunca)\s*(?:[.;!\n]|$)"
     r"|(?:^|[，。；！\n])\s*(?:不|不是|没有)\s*(?:[。；！\n]|$)"  # noqa: RUF001
     r"|不对|不是真|是错|错的|错误|假的|并非|不是这|相反|才怪|忽略|怀疑|编的",
     re.I,
@@ -82,6 +83,21 @@ def retracted(text: str) -> bool:
     (True, False)
     """
     return bool(RETRACTS.search(text.replace("\u2019", "'")))
+
+
+UNFINISHED = re.compile(
+    rf"\b(?:{NO}|missing|absent|nowhere|lacks?|lacking|except|instead|isn't|fehlt|falta)\b"
+    r"(?!.*\b(?:else|other|andere|más|more)\b)[^.!;]*(?:\.{2,}|[^.!;\w]*)$"
+)
+
+
+def denying(line: str, named: set[str]) -> bool:
+    """Whether a line of its own, no sentence, denies and names nothing: what stands above or below it, then.
+
+    >>> [denying(line, {"hat"}) for line in ("not in the picture", "no dog with a hat", "There is no text.")]
+    [True, False, False]
+    """
+    return bool(UNFINISHED.search(line.lower())) and not named.intersection(bare(line).split())
 
 
 def hedged(sentence: str) -> bool:

@@ -10,6 +10,7 @@ from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.denial import NO, bare, denied, hedged, retracted
 from vlmloom.components.reward.json_text import read_json
 from vlmloom.components.reward.parsed import Unreadable
+from vlmloom.components.reward.wording import crossed
 from vlmloom.registry import register
 
 REMARKS = frozenset(
@@ -38,7 +39,7 @@ NOUN = FILL - {"then", "there", "also", "now", "here"} | frozenset(
     "his her its their this some two another front back into onto from up no".split()
 )
 """What a noun follows, so that `the steps` is no verb."""
-NOT = re.compile(rf"\b(?:{NO}|fake)\b", re.I)
+NOT = re.compile(rf"\b(?:{NO}|fake|lack|absence|almost|hoax|denied)\b", re.I)
 CLAUSE = re.compile(r"[.;:!?,]|\b(?:and|but|while|as|who|which|that)\b")
 
 
@@ -65,6 +66,8 @@ class EventSummary(Verifier):
         if isinstance(found, str):
             return Reward(0.0, {"title": 0.0, "description": 0.0}, found)
         title, description = found
+        if crossed(title) or crossed(description):
+            return Reward(0.0, {"title": 0.0, "description": 0.0}, "struck out or denied by a sign")
         faults = {
             "title": _title(title, told["title"], told["excludes"]),
             "description": _description(
@@ -168,7 +171,11 @@ def _description(
     sentences = [part for part in re.split(r"[.!?]+(?:\s+|$)", description) if part.strip()]
     if not 1 <= len(sentences) <= 2:
         return f"has {len(sentences)} sentences, but 1 or 2 are right"
-    if retracted(description) or hedged(description):
+    if (
+        retracted(description)
+        or hedged(description)
+        or re.search(r"\b(?:not|never|no more)\W*$", description)
+    ):
         return "takes back what it says, or leaves it open"
     words = _words(description)
     if len(words) > LONGEST:

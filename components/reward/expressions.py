@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +12,7 @@ from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
 from vlmloom.components.reward.collected import PAIR, collected, form_of, plain
+from vlmloom.components.reward.leads import asked, spelled
 from vlmloom.components.reward.number import Quantity, read_quantity
 from vlmloom.components.reward.parsed import Unreadable, folded, shown, unwrapped
 from vlmloom.registry import register
@@ -96,7 +96,7 @@ class Math(Verifier):
         except Unreadable as error:
             return Reward(0.0, reason=str(error))
         if "=" not in gold:
-            found = asked(found, sample.prompt)
+            found = asked(found, spelled(sample.prompt))
             found = DERIVED.sub("", found, count=1) if DERIVED.match(found) else found
         if "\\{" not in gold and (point := POINT.fullmatch(found)):
             found = point[1]
@@ -131,7 +131,9 @@ class Math(Verifier):
 
 
 WORDS = re.compile(r"\\(text[a-z]*|[mhf]box|emph|math[a-z]+|operatorname)\s*\*?\s*\{([^{}]*)\}")
-SIGNS = re.compile(r"\\\\|[!?'$]|\.\.\.|(?<=[\d)}\]])_|\\boxed(?!\s*\{)")
+SIGNS = re.compile(
+    r"\\\\|[!?'$]|\.\.\.|(?<=[\d)}\]])\s*_|\\boxed(?!\s*\{)|\\(?:text[a-z]*|mathrm|mbox)\s*\{[^{}]*\}\s*[\^_]"
+)
 """What math-verify reads past, or behind which it takes another answer for the one that is meant."""
 NAMES = re.compile(r"\\([a-zA-Z]+)|([^\x00-\x7f])")
 KNOWN = frozenset(
@@ -147,7 +149,7 @@ KNOWN = frozenset(
 
 
 NAMED = re.compile(
-    rf"\\(?:begin|end)\s*\{{\w+\*?\}}|\\[a-zA-Z]+|(?<![a-zA-Z])(?:sqrt|and|or|inf|in|e|{FUNCTIONS})(?![a-zA-Z])"
+    rf"\\(?:begin|end)\s*\{{\w+\*?\}}|\\[a-zA-Z]+|(?<![a-zA-Z])(?:and|or|inf|in)(?![a-zA-Z])|sqrt|{FUNCTIONS}"
 )
 """What letters stand for by themselves."""
 
@@ -171,33 +173,24 @@ def otherwise(found: str, gold: str) -> str:
     named, known = ({"".join(name) for name in NAMES.findall(text)} for text in (found, gold))
     if strange := named - known - KNOWN:
         return f"{min(strange)}, which the right answer has not"
-    if "=" in gold and found.count("=") > gold.count("="):
+    if found.count("=") > max(gold.count("="), 1):
         return "more than one equation"
+    if re.search(r"[,;](?!\d{3}(?!\d))", re.sub(r"\\[,;]", "", found)) and not re.search("[,;]", gold):
+        return "several answers"
     if ("%" in found) != ("%" in gold):
         return "per cent, or none"
     one, other = (set("".join(re.findall(r"[A-Za-z]", NAMED.sub(" ", text)))) for text in (found, gold))
-    if "=" not in found + gold and (
-        more := {sign.lower() for sign in one} - {sign.lower() for sign in other}
-    ):
+    more = (
+        {sign.lower() for sign in one}
+        - {sign.lower() for sign in other}
+        - ({"e"} if "exp" in gold else set())
+    )
+    if more and ("=" in gold or "=" not in found):
         return f"{min(more)} in one of them alone"
     mixed = any(sign.isupper() and sign.lower() in other for sign in other)
     if one != other and (mixed or {sign.lower() for sign in one} == {sign.lower() for sign in other}):
         return "letters of another case"
     return ""
-
-
-def asked(text: str, prompt: Sequence[Any]) -> str:
-    """What stands behind the question's own expression and an equals sign, where a text begins so.
-
-    >>> asked("3 + 4 = 7", ["What is $3+4$?"]), asked("5 = 7", ["What is $3+4$?"])
-    ('7', '5 = 7')
-    """
-    own, sign, rest = text.partition("=")
-    question, same = (
-        "".join(re.sub(r"[\s$]|\\,", "", one) for one in parts)
-        for parts in ((one for one in prompt if isinstance(one, str)), [own])
-    )
-    return rest.strip() if sign and len(same) > 2 and same in question and rest[:1] != "=" else text
 
 
 def worded(command: str, content: str) -> list[str]:
@@ -206,7 +199,7 @@ def worded(command: str, content: str) -> list[str]:
     >>> worded("text", " + 3 cm, "), worded("mathrm", "d"), worded("mathrm", "cm")
     (['+', '3', 'cm'], [], ['cm'])
     """
-    found = re.findall(r"[^\W\d_]+|[^\s,;:.]", content.lower())
+    found = re.findall(r"[^\W\d_]+|[^\s,;:]", content.lower())
     named = command.startswith(("math", "op"))
     return [word for word in found if len(word) > 1 or (word.isdigit() if named else word != "a")]
 
@@ -217,11 +210,12 @@ def bare(text: str) -> str:
     >>> bare(r"The answer is \(\boxed{\frac{1}{2}}\)."), bare("$x = 5$"), bare("x²")
     ('\\frac{1}{2}', 'x = 5', 'x^{2}')
     """
-    text = unwrapped(folded(text))
+    text = unwrapped(folded(text)).replace("\u2013", "-")
     if "$" in text.strip("$"):
         text = unwrapped(JOINED.sub(lambda found: f" {found[1] or found[2]} ", text))
     if boxed := re.fullmatch(r"([^{}\\]*=\s*)\\boxed\s*\{(.*)\}", text, re.S):
         text = f"{boxed[1]}{unwrapped(boxed[2])}"
+    text = re.sub(r"\s*\u00b0(?=\s*$)", r"^\\circ", text)
     return RAISED.sub(lambda run: f"^{{{run[0].translate(LOWERED)}}}", text)
 
 

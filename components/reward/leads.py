@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 TELLING = frozenset(
     "answer answers result results output solution response reply here here's information "
@@ -120,6 +121,32 @@ def unled(text: str) -> str:
     ('7', '7', '7', 'A: 7')
     """
     return LEAD.sub("", unheaded(text), count=1).strip()
+
+
+OPERATOR = re.compile(r"[-+*/^<>]|\\(?:int|frac|dfrac|sqrt|times|cdot|div|lim|sum)\b")
+SAME = ((re.compile(r"\\,|\\left|\\right|[\s$]"), ""), (re.compile(r"\\times|\\cdot|[\u00d7\u00b7]"), "*"))
+
+
+def asked(text: str, question: str) -> str:
+    r"""What stands behind the question's own expression and an equals sign, where a text begins so.
+
+    >>> asked("3 + 4 = 7", "What is $3+4$?"), asked("3 + 4 = 7", "Add up: 3 + 4 =")
+    ('7', '7')
+    >>> asked("5 = 7", "What is $3+4$?"), asked("3 + 4 = 7", "What is 3 + 4 + 5?")
+    ('5 = 7', '3 + 4 = 7')
+    """
+    own, sign, rest = text.partition("=")
+    if not sign or rest[:1] == "=" or not OPERATOR.search(own):
+        return text
+    whole = [*re.findall(r"\$([^$]+)\$", question), *re.findall(r"[-+*/\u00d7\u00f7()\d.\s]+", question)]
+    for other, meant in SAME:
+        own, whole = other.sub(meant, own), [other.sub(meant, one) for one in whole]
+    return rest.strip() if own in {one.rstrip(".") for one in whole} else text
+
+
+def spelled(prompt: Iterable[object]) -> str:
+    """The words of a question."""
+    return " ".join(part for part in prompt if isinstance(part, str))
 
 
 def unheaded(text: str) -> str:

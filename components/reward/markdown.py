@@ -140,7 +140,7 @@ def read_page(text: str) -> Page:
     """
     from markdown_it import MarkdownIt
 
-    page = Page()
+    page, lines = Page(), text.strip().split("\n")
     known: dict[str, Any] = {}
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text.strip(), known)
     rows: list[list[tuple[int, int, str]]] = []
@@ -154,6 +154,9 @@ def read_page(text: str) -> Page:
             inside = False
         elif token.type == "tr_open":
             rows.append([])
+            cells = re.split(r"(?<!\\)\|", lines[(token.map or [0])[0]].strip().strip("|"))
+            # A table has as many columns as its head; what a row has beyond them is shown by none.
+            page.text += [" ".join(cells[len(rows[0]) :])] if rows[0] and cells[len(rows[0]) :] else []
         elif token.type in ("heading_open", "list_item_open"):
             kind = token.tag
         elif token.type == "inline":

@@ -10,8 +10,8 @@ from functools import cache
 
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
-from vlmloom.components.reward.leads import SEEN
-from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, shown, unwrapped
+from vlmloom.components.reward.leads import SEEN, asked, spelled
+from vlmloom.components.reward.parsed import Parsed, Unreadable, folded, named_in, shown, unwrapped
 from vlmloom.registry import register
 
 DIGITS = r"(?:[0-9]{1,3}(?:[, ][0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{0,40})?|\.[0-9]{1,40}"
@@ -192,9 +192,13 @@ class Number(Parsed):
 
     def read(self, text: str, sample: Sample) -> Quantity:
         """The number."""
-        asked = " ".join(str(one) for one in (*sample.prompt, sample.truth.get("of"))).lower()
-        of = OF.search(text[:300])
-        if of and set(of[2].lower().split()) <= set(re.findall(r"\w+", asked)):
+        question = f"{spelled(sample.prompt)} {sample.truth.get('of') or ''}"
+        text = asked(text, question)
+        if (of := OF.search(text[:300])) and (
+            counted(sample, of[2].strip())
+            if of[1].lower() in ("number", "count")
+            else named_in(question, of[2]) and not re.search(r"\d", of[2])
+        ):
             text = f"{text[: of.start()]}{of[1]} {text[of.end() :]}"
         expected, language = str(sample.truth.get("unit") or ""), sample.truth.get("language", "en")
         return read_quantity(text, expected, language, near=self.relative >= ROUGH)

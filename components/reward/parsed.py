@@ -44,8 +44,6 @@ TAGGED = re.compile(
     re.S,
 )
 """Marks of grounding models round a box or a point, and round the name of what is there."""
-ELSE = re.compile(r"\b(?:an?other|other|else|something|anything|different)\b", re.I)
-"""Words for another thing than the one that is asked for."""
 
 
 class Unreadable(ValueError):
@@ -233,11 +231,16 @@ def _whole(inner: str, sign: str) -> bool:
         depth += (one == "{") - (one == "}")
         if depth < 0:
             return False
-    return (sign == "\\" or sign not in inner) and "$" not in inner and depth == 0
+    return (sign == "\\" or sign not in inner) and (sign in "*_" or "$" not in inner) and depth == 0
 
 
-def numbers(text: str, count: int) -> tuple[float, ...]:
+def numbers(text: str, count: int, question: str = "") -> tuple[float, ...]:
     """The numbers of a list of exactly so many: bare, in brackets, as JSON, or after a key and a colon.
+
+    Args:
+        text: the answer.
+        count: how many.
+        question: what was asked; a thing that is named beside the numbers has to be named there.
 
     Raises:
         Unreadable: it has more or fewer, or anything stands around them.
@@ -251,9 +254,9 @@ def numbers(text: str, count: int) -> tuple[float, ...]:
     vlmloom.components.reward.parsed.Unreadable: not just 2 numbers in 'not [10, 20]'
     """
     plain = unwrapped(folded(text)) if len(text) <= 1000 else ""
-    if (named := NAMED.match(plain)) and _meant(named["of"]):
+    if (named := NAMED.match(plain)) and named_in(question, named["of"]):
         plain = plain[named.end() :]
-    if (tagged := TAGGED.fullmatch(plain)) and _meant(tagged["ref"] or tagged["object"]):
+    if (tagged := TAGGED.fullmatch(plain)) and named_in(question, tagged["ref"] or tagged["object"]):
         plain = tagged["inner"] or tagged["own"]
     if (label := LABEL.search(plain)) and plain[:1] in ("[", "{") and not denies(label[3].replace("_", " ")):
         plain = plain[: label.start()] + plain[label.end() :]
@@ -270,9 +273,21 @@ def numbers(text: str, count: int) -> tuple[float, ...]:
     return tuple(float(run.rstrip(".")) for run in runs)
 
 
-def _meant(name: str | None) -> bool:
-    """Whether the name of what a box is of may be that of what was asked for."""
-    return not name or not (denies(name) or ELSE.search(name))
+WORD = re.compile(r"\w+")
+SCENE = re.compile(r"\s+(?:in|on) (?:the|this) (?:image|picture|photo|screenshot|page)\s*$", re.I)
+
+
+def named_in(question: str, name: str | None) -> bool:
+    """Whether a thing is called as a question has it, word after word, or by no name.
+
+    >>> names = ("the dog in the image", "red dog", "the cat", None)
+    >>> [named_in("Where is the red dog?", name) for name in names]
+    [True, True, False, True]
+    """
+    own, asked = (
+        f" {' '.join(re.findall(WORD, text.lower()))} " for text in (SCENE.sub("", name or ""), question)
+    )
+    return re.sub(r"^ (?:the|an?) ", " ", own) in asked or not own.strip()
 
 
 NOWHERE: Corners = (0.0, 0.0, 0.0, 0.0)

@@ -8,6 +8,7 @@ import re
 from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.gui import OPTIONAL, acted, read_call
+from vlmloom.components.reward.leads import spelled
 from vlmloom.components.reward.parsed import Parsed, Unreadable, numbers, shown
 from vlmloom.registry import register
 
@@ -40,7 +41,7 @@ class Point(Parsed):
     def read(self, text: str, sample: Sample) -> tuple[float, ...]:
         """X and y."""
         if not self.click and not re.search(r"\w\(", text):
-            return numbers(text, 2)
+            return numbers(text, 2, spelled(sample.prompt))
         name, has = read_call(acted(text))
         if name != "left_click" or set(has) - OPTIONAL != {"start_box"} or "step" in has:
             raise Unreadable(f"no left click: {shown(text)}; left_click(start_box='[x,y]') would be right")

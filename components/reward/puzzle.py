@@ -13,7 +13,7 @@ from typing import Any
 from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
-from vlmloom.components.reward.expressions import asked
+from vlmloom.components.reward.leads import asked
 from vlmloom.components.reward.number import HEDGES, SAID, SCALES
 from vlmloom.components.reward.parsed import Unreadable, shown, unwrapped
 from vlmloom.components.reward.wording import crossed
@@ -97,12 +97,13 @@ class Puzzle(Verifier):
         question = str(sample.truth["entry"].get("question", ""))
         if "=" not in gold and text != gold:
             # Where a value is asked for, its letter or the question's own expression may lead it.
-            found = re.fullmatch(r"([a-z])\s*=\s*(.+)", text)
-            led = found[2] if found and re.search(rf"\b{found[1]}\b", question) else asked(text, [question])
+            found = re.fullmatch(r"(?:the value of )?\$?([a-z])\$?\s*(?:=|is)\s*(.+)", text, re.I)
+            led = found[2] if found and re.search(rf"\b{found[1]}\b", question) else asked(text, question)
             text = text if led == text else likened(unwrapped(led), gold)
         if sample.truth["dataset"] in SEARCHING:
             # Its question has "a altruist", its scorer wants the other article.
-            text = re.sub(r"\ba (?=[aeiou])", "an ", re.sub(r"^\s*[-*\u2022]\s+", "", text, flags=re.M))
+            text = re.sub(r"\ba (?=[aeiou])", "an ", text)
+            text = text if re.search(r"\d", gold) else re.sub(r"^\s*[-*\u2022]\s+", "", text, flags=re.M)
         if sample.truth["dataset"] in SEARCHING or gold.isdigit():
             text = counted(text, question)
         if unfit := _unfit(sample.truth["dataset"], text, sample.answer):

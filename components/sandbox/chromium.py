@@ -37,6 +37,8 @@ FLAGS = (
     "--js-flags=--max-old-space-size=512", "--block-new-web-contents",
     "--disable-renderer-backgrounding", "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows", "--run-all-compositor-stages-before-draw",
+    # A mouse, which a headless browser has not, and a page could ask for.
+    "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
 )  # fmt: skip
 
 

@@ -23,6 +23,8 @@ WIDTH, HEIGHT = INCHES[0] * DPI, INCHES[1] * DPI
 KINDS = ("line", "bar", "barh", "scatter", "pie")
 MARKS = 1000
 """Of a figure with more nothing counts, so that what is not looked at is no place to hide in."""
+ENTRIES = 200
+"""Of all legends of a figure."""
 SHEETS = 12
 """Axes of a figure; more are not looked at."""
 VERTICES = 500
@@ -152,7 +154,8 @@ def _figure_described():
                 xy = axes.transData.inverted().transform(line.get_transform().transform(xy))
             drawn = line.get_linestyle() not in ('None', ' ', '') and line.get_linewidth() > 0 and len(xy) > 1
             if drawn and 2 * sum(inside(axes, *xy.T)) >= len(xy):
-                yield axes, 'line', line, *xy.T, line.get_color(), middles(axes, xy)
+                kept = np.array(inside(axes, *xy.T))
+                yield axes, 'line', line, *xy[kept].T, line.get_color(), middles(axes, xy)
             elif not drawn and line.get_marker() not in ('None', ' ', '', None):
                 colours, sizes = [colour_of(line)] * len(xy), [line.get_markersize()] * len(xy)
                 yield from points(axes, line, xy, colours, sizes)
@@ -349,7 +352,7 @@ def plotted(code: str) -> Figure:
     try:
         series, texts, hidden = read_series(ast.literal_eval(run.values[0]))
         pixels = np.asarray(left(run.files.get("out.png")).resize((WIDTH, HEIGHT)))
-    except (ValueError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError):
+    except (ValueError, TypeError, LookupError, SyntaxError, OverflowError, RecursionError, MemoryError):
         raise NotPlotted("the code has tampered with what it leaves") from None
     if not any(one.y for one in series):
         raise NotPlotted("nothing is plotted")
@@ -365,7 +368,7 @@ def read_series(text: str) -> tuple[tuple[Series, ...], tuple[str, ...], bool]:
         ValueError: it has another form; other errors of JSON, of unpacking and of numbers too.
     """
     found, texts, hidden, legends = json.loads(text)
-    if len(found) > MARKS or len(texts) > 5 * MARKS or len(legends) > MARKS:
+    if len(found) > MARKS or len(texts) > 5 * MARKS or len(legends) > ENTRIES:
         raise ValueError("too much")
     sheets: dict[int, list[Series]] = {}
     entries = [(int(axes), str(word), _colour(colour)) for axes, word, colour in legends]
@@ -394,7 +397,8 @@ def called(colour: Colour, legend: Sequence[tuple[str, Colour]]) -> str:
     'north'
     """
     far = [round(sum(abs(a - b) for a, b in zip(colour, one, strict=True)), 6) for _, one in legend]
-    return " ".join(sorted({word for (word, _), one in zip(legend, far, strict=True) if one == min(far)}))
+    nearest = min(far, default=0.0)
+    return " ".join(sorted({word for (word, _), one in zip(legend, far, strict=True) if one == nearest}))
 
 
 def joined(series: Sequence[Series]) -> list[Series]:
@@ -412,7 +416,7 @@ def joined(series: Sequence[Series]) -> list[Series]:
     found: list[tuple[str, list[Mark], tuple[float, float]]] = [("", [], (0.0, 0.0))]
     for one in series:
         (kind, before, _), marks = found[-1], list(one.marks())
-        if marks and one.kind == kind == "line" and before[-1][:2] == marks[0][:2]:
+        if marks and before and one.kind == kind == "line" and before[-1][:2] == marks[0][:2]:
             before.extend(marks[1:])
         else:
             found.append((one.kind, marks, one.pixel))

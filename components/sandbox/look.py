@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,12 +18,16 @@ MOST = 200
 STILL = """for (const one of document.getAnimations()) {
     one.pause();
     try { one.currentTime = TIME; } catch { /* it moves with the scrolling, and stays where it is */ }
+}
+for (const one of document.querySelectorAll('svg')) {
+    one.pauseAnimations();
+    one.setCurrentTime(TIME / 1000);
 }"""
 """What moves is as it is after so many milliseconds."""
 BLOCKS = """(() => {
     const found = new Map();
     globalThis.words = [];
-    globalThis.drawn = new Set();
+    globalThis.drawn = [];
     const pen = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
     const top = document.body || document.documentElement;
     const walker = document.createTreeWalker(top, NodeFilter.SHOW_TEXT);
@@ -40,38 +45,50 @@ BLOCKS = """(() => {
             r.left + scrollX, r.top + scrollY, r.right + scrollX, r.bottom + scrollY
         ]).filter(([x1, y1, x2, y2]) => x2 - x1 >= 1 && y2 - y1 >= 1);
         if (!lines.length) continue;
-        if (parent instanceof SVGElement) globalThis.drawn.add(parent);
-        else globalThis.words.push(range);
         const old = found.get(parent);
         if (old) {
             old.text += ' ' + text;
             old.lines = [...old.lines, ...lines].slice(0, MOST);
+            globalThis.words[old.place].push(range);
         } else {
             // Drawn, since a colour may be written in any space.
             pen.clearRect(0, 0, 1, 1);
             pen.fillStyle = parent instanceof SVGElement ? style.fill : style.webkitTextFillColor;
             pen.fillRect(0, 0, 1, 1);
             const colour = [...pen.getImageData(0, 0, 1, 1).data.slice(0, 3)];
-            found.set(parent, {text, colour, lines});
+            found.set(parent, {text, colour, lines, place: found.size});
+            globalThis.words.push([range]);
+            globalThis.drawn.push(parent instanceof SVGElement ? parent : null);
         }
     }
     return [...found.values()];
 })()""".replace("MOST", str(MOST))
-BARE = """(name => {
-    const paint = (one, how) => one.animate([how], {duration: 1, fill: 'forwards'}).finish();
-    for (const one of globalThis.drawn) paint(one, {fill: 'transparent', stroke: 'transparent'});
+TONGS = """(name => {
     for (const one of document.querySelectorAll('*')) {
         if (getComputedStyle(one).webkitBackgroundClip.includes('text'))
-            paint(one, {backgroundImage: 'none'});
+            one.animate([{backgroundImage: 'none'}], {duration: 1, fill: 'forwards'}).finish();
     }
     const sheet = new CSSStyleSheet(), clear = 'transparent !important';
     sheet.replaceSync(`::highlight(${name}) { color: ${clear}; -webkit-text-fill-color: ${clear};
         -webkit-text-stroke-color: ${clear}; text-decoration-color: ${clear} }`);
     document.adoptedStyleSheets.push(sheet);
-    CSS.highlights.set(name, new Highlight(...globalThis.words));
 })('NAME')"""
-"""The words of the blocks are transparent, and no others. That is in no element and no attribute, and no rule
-of the page knows the name."""
+TAKEN = """((name, places) => {
+    const clear = {fill: 'transparent', stroke: 'transparent'};
+    CSS.highlights.set(name, new Highlight(...places.flatMap(place => globalThis.words[place])));
+    globalThis.painted = (globalThis.painted ?? []).filter(one => one.cancel());
+    for (const place of places) {
+        const one = globalThis.drawn[place];
+        if (!one) continue;
+        const paint = one.animate([clear], {duration: 1, fill: 'forwards'});
+        paint.finish();
+        globalThis.painted.push(paint);
+    }
+})('NAME', PLACES)"""
+"""The words of some blocks are transparent, no others. That is in no element and no attribute, and no rule of the
+page knows the name."""
+LAYERS = 6
+"""Of blocks whose lines lie upon each other; those beyond them are not seen."""
 SEEN, WIDE, HIGH, FULL = 24, 0.4, 0.15, 0.75
 """Levels by which words change a pixel; shares of a line's columns and rows in which they have to; and that
 of its pixels which is more than letters."""
@@ -143,27 +160,71 @@ def look(page: Page, html: str, width: int, height: int) -> Look:
         page.evaluate(STILL.replace("TIME", str(moment(html))))
         found = page.evaluate(BLOCKS)
         picture = page.screenshot(whole=True)
-        page.evaluate(BARE.replace("NAME", f"words-{token_hex(8)}"))
-        bare = page.screenshot(whole=True)
-    if bare.shape != picture.shape:
-        bare = bare[: picture.shape[0]]
-        bare = np.pad(bare, ((0, picture.shape[0] - bare.shape[0]), (0, 0), (0, 0)), mode="edge")
-    change = np.abs(picture.astype(np.int16) - bare).max(2)
-    blocks = []
-    high, wide = change.shape
-    for one in found:
-        lines = [
-            (max(0.0, x1), max(0.0, y1), min(float(wide), x2), min(float(high), y2))
-            for x1, y1, x2, y2 in one["lines"]
-        ]
-        seen = [line for line in lines if legible(change, line)]
-        if seen and 2 * len(seen) >= len(lines):
-            shares = tuple((x1 / wide, y1 / high, x2 / wide, y2 / high) for x1, y1, x2, y2 in seen)
-            blocks.append(Block(one["text"][:2000], shares, tuple(one["colour"])))
+        high, wide, _ = picture.shape
+        lines = [cut(one["lines"], wide, high) for one in found]
+        layers = apart(lines)
+        name = f"words-{token_hex(8)}"
+        page.evaluate(TONGS.replace("NAME", name))
+
+        def without(places: Sequence[int]) -> np.ndarray:
+            page.evaluate(TAKEN.replace("NAME", name).replace("PLACES", json.dumps(list(places))))
+            shot = page.screenshot(whole=True)[:high]
+            return np.pad(shot, ((0, high - len(shot)), (0, 0), (0, 0)), mode="edge")
+
+        shots = [without(layer) for layer in layers]
+        bare = shots[0] if len(shots) == 1 else without(range(len(found)))
+    seen_at: dict[int, Block] = {}
+    for layer, shot in zip(layers, shots, strict=True):
+        change = np.abs(picture.astype(np.int16) - shot).max(2)
+        for place in layer:
+            seen = [line for line in lines[place] if legible(change, line)]
+            if seen and 2 * len(seen) >= len(lines[place]):
+                shares = tuple((x1 / wide, y1 / high, x2 / wide, y2 / high) for x1, y1, x2, y2 in seen)
+                one = found[place]
+                seen_at[place] = Block(one["text"][:2000], shares, tuple(one["colour"]))
+    blocks = [seen_at[place] for place in sorted(seen_at)]
     if len(blocks) > MOST:
         least = sorted((block.area for block in blocks), reverse=True)[MOST - 1]
         blocks = [block for block in blocks if block.area >= least][:MOST]
     return Look(tuple(blocks), bare)
+
+
+def cut(lines: Sequence[Box], wide: int, high: int) -> list[Box]:
+    """What of lines is on the page, in pixels."""
+    kept = [
+        (max(0.0, x1), max(0.0, y1), min(float(wide), x2), min(float(high), y2)) for x1, y1, x2, y2 in lines
+    ]
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in kept if x2 > x1 and y2 > y1]
+
+
+def apart(blocks: Sequence[Sequence[Box]]) -> list[list[int]]:
+    """Blocks in layers, so that no line of one lies upon one of another: the ink there is its own.
+
+    Args:
+        blocks: the lines of each.
+
+    >>> apart([[(0, 0, 9, 9)], [(20, 0, 29, 9)], [(5, 2, 25, 9)]])
+    [[0, 1], [2]]
+    """
+    layers: list[tuple[list[int], list[Box]]] = [([], [])]
+    for place, lines in enumerate(blocks):
+        if not lines:
+            continue
+        free = next((layer for layer in layers if not _meet(lines, layer[1])), None)
+        if free is None and len(layers) < LAYERS:
+            layers.append(free := ([], []))
+        if free is not None:
+            free[0].append(place)
+            free[1].extend(lines)
+    return [places for places, _ in layers]
+
+
+def _meet(lines: Sequence[Box], others: Sequence[Box]) -> bool:
+    """Whether one lies upon another; lines of one paragraph touch."""
+    one, two = np.array(lines)[:, None], np.array(others).reshape(1, -1, 4)
+    width = np.minimum(one[..., 2], two[..., 2]) - np.maximum(one[..., 0], two[..., 0])
+    height = np.minimum(one[..., 3], two[..., 3]) - np.maximum(one[..., 1], two[..., 1])
+    return bool(((width > 2) & (height > 4)).any())
 
 
 def moment(html: str) -> int:

@@ -46,7 +46,7 @@ def box(dice: random.Random) -> Iterator[Labelled]:
                 f"{one}.",
                 f"bbox_2d: {one}",
                 f"<|box_start|>({x1},{y1}),({x2},{y2})<|box_end|>",
-                f"The bounding box of the dog is {one}.",
+                f"The bounding box is {one}.",
                 json.dumps({"bbox_2d": one}),
                 str(moved(one, 5)),
                 str([x1 + 3, y1, x2 - 3, y2]),
