@@ -85,8 +85,10 @@ TAKEN = """((name, places) => {
         globalThis.painted.push(paint);
     }
 })('NAME', PLACES)"""
-"""The words of some blocks are transparent, no others. That is in no element and no attribute, and no rule of the
-page knows the name."""
+"""The words of some blocks are transparent, and no others.
+
+That is in no element and no attribute, and no rule of the page knows the name.
+"""
 LAYERS = 6
 """Of blocks whose lines lie upon each other; those beyond them are not seen."""
 SEEN, WIDE, HIGH, FULL = 24, 0.4, 0.15, 0.75

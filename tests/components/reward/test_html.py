@@ -166,6 +166,14 @@ def test_words_that_are_no_blocks_do_not_stand_in_for_those(verifier):
     """The words of a field or of a picture's place, over the gold ones without their colour."""
     clear = "<style>body * { color: transparent !important } textarea, img { color: #000 !important }</style>"
     place = "style='position:absolute;inset:0;width:100%;height:100%;background:none;font-size:30px'"
+    cover = f"<div style='position:absolute;inset:0;overflow:hidden;background:#fff'>{'OTHER ' * 9000}</div>"
+    moving = "<animate attributeName=opacity values='0;1' begin=.3s dur=.1s fill=freeze />"
+    rect = f"<svg {place}><rect width=999 height=999 fill=white>{moving}</rect></svg>"
+    mouse = "<style>body { opacity: .001 } @media (hover: none) { body { opacity: 1 !important } }</style>"
+    for page in (f"{GOLD}{cover}", f"{GOLD}{rect}", f"{mouse}{GOLD}"):
+        assert value(verifier, page) < 0.3
+    font = '<link rel=stylesheet href="https://fonts.googleapis.com/css2?family=Roboto">'
+    assert value(verifier, font + GOLD) == 1
     for over in (
         f"<textarea {place}>{'WRONG ' * 90}</textarea>",
         f"<img src=x {place} alt='{'WRONG ' * 90}'>",

@@ -1,6 +1,9 @@
+import json
+
 import pytest
 
 from vlmloom.components.contracts.sample import Sample, Scene
+from vlmloom.components.sandbox.figure import read_series
 from vlmloom.registry import build
 
 GOLD = """import matplotlib.pyplot as plt
@@ -295,6 +298,16 @@ def test_the_words_of_a_pie_are_those_beside_its_wedges(verifier):
 def test_bars_in_another_order_and_with_numbers_on_them_are_seen(verifier):
     forms = [f"{BARH}\nax.invert_yaxis()", f"{BARH}\nax.bar_label(ax.containers[0], label_type='center')"]
     assert min(worth(verifier, BARH, *forms)) > 0.8
+
+
+def test_a_forged_description_is_read_soon_and_never_raises_unawares(verifier):
+    marks = [[0, "scatter", [0] * 900, [1] * 900, [f"#{n:06x}" for n in range(900)], [0] * 900, [0, 0]]]
+    with pytest.raises(ValueError, match="too much"):
+        read_series(json.dumps([marks, [], False, [[0, "a", "#000000"]] * 1000]))
+    infinite = [[0, "line", [0, 1], [float("inf")] * 2, ["#000000"] * 2, [0, 0], [0, 0]]] * 2
+    assert read_series(json.dumps([infinite, [], False, []]))[0] == ()
+    forged = f"{GOLD}import json\njson.dumps = lambda *a: '[[[0]], [], false, []]'"
+    assert verifier.judge(SAMPLE, [forged])[0].value == 0
 
 
 def test_a_gold_chart_in_the_colour_of_its_sheet_is_one_all_the_same(verifier):
