@@ -79,7 +79,7 @@ class Attributes(Verifier):
             response = unled(unfenced(response))
         except Unreadable as error:
             return Reward(0.0, {"recall": 0.0}, str(error))
-        response = "\n".join(line.strip() for line in response.splitlines() if line.strip())
+        response = "\n".join(" ".join(line.split()) for line in response.splitlines() if line.strip())
         most = self.words * len(attributes) + 20
         if (count := max(len(response.split()), len(re.findall(r"\w+", response)))) > most:
             return Reward(0.0, {"recall": 0.0}, f"{count} words; at most {most} are judged")

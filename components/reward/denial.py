@@ -53,7 +53,9 @@ RETRACTS = re.compile(
     rf"|[?\uff1f]|(?<!\w)(?:{NO})\b[^.;!?\n]*:|[不没无非][^。；！\n]*[\uff1a:]"  # noqa: RUF001
     rf"|(?<!\w)(?:{NO}|no such|nothing like)\s*\n"
     r"|\b(?:missing|absent|lacking)\s*:|[.;!\n。]\s*(?:(?:or|oder|o|ou)(?!\w)|或)"
-    r"|(?:^|[.,;:!\n-])\s*(?:no|not|nope|never|no more|not visible|nein|nicht|nunca)\s*(?:[.;!\n]|$)"
+    r"|(?:^|[.,;:!\n-])\s*(?:no|not|nope|never|no more|nein|nicht|nunca|missing|absent"
+    r"|(?:what is )?not (?:shown|visible|there|present|here|in (?:the|this) (?:image|picture|photo|scene)))"
+    rf"\s*(?:[.;!\n]|$)|\b(?:{NO}|except)\W*$"
     r"|(?:^|[，。；！\n])\s*(?:不|不是|没有)\s*(?:[。；！\n]|$)"  # noqa: RUF001
     r"|不对|不是真|是错|错的|错误|假的|并非|不是这|相反|才怪|忽略|怀疑|编的",
     re.I,
@@ -87,7 +89,7 @@ def retracted(text: str) -> bool:
 
 UNFINISHED = re.compile(
     rf"\b(?:{NO}|missing|absent|nowhere|lacks?|lacking|except|instead|isn't|fehlt|falta)\b"
-    r"(?!.*\b(?:else|other|andere|más|more)\b)[^.!;]*(?:\.{2,}|[^.!;\w]*)$"
+    r"(?!.*\b(?:else|other|andere|más|more)\b)[^.!;]*+(?:\.{2,}+\W*+)?$"
 )
 
 
@@ -97,7 +99,8 @@ def denying(line: str, named: set[str]) -> bool:
     >>> [denying(line, {"hat"}) for line in ("not in the picture", "no dog with a hat", "There is no text.")]
     [True, False, False]
     """
-    return bool(UNFINISHED.search(line.lower())) and not named.intersection(bare(line).split())
+    things = named.difference(SIDES.split("|"), ("to", "with", "and", "is", "are"))
+    return bool(UNFINISHED.search(line.lower())) and not things.intersection(bare(line).split())
 
 
 def hedged(sentence: str) -> bool:

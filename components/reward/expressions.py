@@ -41,6 +41,9 @@ DERIVED = re.compile(
     r"|\\[dt]?frac\{d[a-z]?\}\{d[a-z]\}(?:\s*[a-z]\s*\(\s*[a-z]\s*\))?)\s*=(?!=)\s*"
 )
 """What a derivative is called."""
+DERIVES = re.compile(r"derivat|differentiat|\\frac\{d", re.I)
+APART = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
+"""Spaces that part no digits."""
 EQUATION = re.compile(r"([^\W\d_]|\\[a-zA-Z]+)(_(?:\w|\{\w+\}))?\s*=(?!=)\s*([^=]+)")
 """A symbol and what it equals."""
 FUNCTIONS = "sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|log|ln|exp|pi|infty|theta"
@@ -97,13 +100,14 @@ class Math(Verifier):
             return Reward(0.0, reason=str(error))
         if "=" not in gold:
             found = asked(found, spelled(sample.prompt))
-            found = DERIVED.sub("", found, count=1) if DERIVED.match(found) else found
+            derives = not sample.prompt or DERIVES.search(spelled(sample.prompt))
+            found = DERIVED.sub("", found, count=1) if derives and DERIVED.match(found) else found
         if "\\{" not in gold and (point := POINT.fullmatch(found)):
             found = point[1]
         said = f"answered {shown(found)}, right is {shown(gold)}"
         if not found:
             return Reward(0.0, reason="an empty answer")
-        if "".join(found.split()) == "".join(gold.split()):
+        if APART.sub("", found) == APART.sub("", gold):
             return Reward(1.0, reason=said)
         if form := sample.truth.get("form") or form_of(gold):
             one_of, right_of = (collected(text, form, _value) for text in (found, gold))
@@ -133,6 +137,7 @@ class Math(Verifier):
 WORDS = re.compile(r"\\(text[a-z]*|[mhf]box|emph|math[a-z]+|operatorname)\s*\*?\s*\{([^{}]*)\}")
 SIGNS = re.compile(
     r"\\\\|[!?'$]|\.\.\.|(?<=[\d)}\]])\s*_|\\boxed(?!\s*\{)|\\(?:text[a-z]*|mathrm|mbox)\s*\{[^{}]*\}\s*[\^_]"
+    r"|\\(?:text[a-z]*|[mhf]box|emph)\s*\{\W*\}|(?<![a-zA-Z])(?:or|and)(?![a-zA-Z])"
 )
 """What math-verify reads past, or behind which it takes another answer for the one that is meant."""
 NAMES = re.compile(r"\\([a-zA-Z]+)|([^\x00-\x7f])")

@@ -123,7 +123,9 @@ def unled(text: str) -> str:
     return LEAD.sub("", unheaded(text), count=1).strip()
 
 
-OPERATOR = re.compile(r"[-+*/^<>]|\\(?:int|frac|dfrac|sqrt|times|cdot|div|lim|sum)\b")
+OPERATOR = re.compile(
+    r"[\w)}]\s*(?:[-+*/^\u00d7\u00f7]|\\(?:times|cdot|div)\b)\s*[\w({\\-]|\\(?:int|[dt]?frac|sqrt|lim|sum)"
+)
 SAME = ((re.compile(r"\\,|\\left|\\right|[\s$]"), ""), (re.compile(r"\\times|\\cdot|[\u00d7\u00b7]"), "*"))
 
 
@@ -138,7 +140,9 @@ def asked(text: str, question: str) -> str:
     own, sign, rest = text.partition("=")
     if not sign or rest[:1] == "=" or not OPERATOR.search(own):
         return text
-    whole = [*re.findall(r"\$([^$]+)\$", question), *re.findall(r"[-+*/\u00d7\u00f7()\d.\s]+", question)]
+    formulas = re.compile(r"\$([^$]+)\$")
+    runs = re.findall(r"(?<![\w^{}\\])[-+*/\u00d7\u00f7()\d.\s]+(?![\w^{}\\])", formulas.sub(" $ ", question))
+    whole = [*formulas.findall(question), *runs]
     for other, meant in SAME:
         own, whole = other.sub(meant, own), [other.sub(meant, one) for one in whole]
     return rest.strip() if own in {one.rstrip(".") for one in whole} else text

@@ -11,11 +11,11 @@ from vlmloom.components.contracts.reward import OnError
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.json_text import read_json
 from vlmloom.components.reward.leads import spelled
-from vlmloom.components.reward.parsed import Parsed, Unreadable, shown, unboxed, unwrapped
+from vlmloom.components.reward.parsed import Parsed, Unreadable, named_in, shown, unboxed, unwrapped
 from vlmloom.components.reward.wording import normal
 from vlmloom.registry import register
 
-ORDER = re.compile(r"\s*(?:the order )?(from [\w ]{1,40}?)(?: is)?:?\s+(?=\W*\w+\W*,)", re.I)
+ORDER = re.compile(r"(?:the order )?(from(?: \w{1,20}){1,6}?)(?: is:?|:)\s++", re.I)
 """The question's own words for an order, before one."""
 MOST = 1000
 """Items of one answer, blank ones among them."""
@@ -38,8 +38,8 @@ class Listed(Parsed):
     def read(self, text: str, sample: Sample) -> list[str]:
         """The items, those of the gold answer as they stand there."""
         language = sample.truth.get("language", "en")
-        if (order := ORDER.match(text)) and order[1].lower() in spelled(sample.prompt).lower():
-            text = text[order.end() :]
+        if (order := ORDER.match(text.lstrip())) and named_in(spelled(sample.prompt), order[1]):
+            text = text.lstrip()[order.end() :]
         if text != sample.answer:
             text = parted(unboxed(text), read_items(sample.answer, language))
         return read_items(text, language, self.ordered)

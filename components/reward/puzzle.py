@@ -98,7 +98,11 @@ class Puzzle(Verifier):
         if "=" not in gold and text != gold:
             # Where a value is asked for, its letter or the question's own expression may lead it.
             found = re.fullmatch(r"(?:the value of )?\$?([a-z])\$?\s*(?:=|is)\s*(.+)", text, re.I)
-            led = found[2] if found and re.search(rf"\b{found[1]}\b", question) else asked(text, question)
+            led = text
+            if found and re.search(rf"\b{found[1]}\b(?!\s*[:=])", question):
+                led = text if re.search(rf"\b{found[1]}\b\s*[:=]", question) else found[2]
+            elif not re.search(r"\s", gold):
+                led = asked(text, question)
             text = text if led == text else likened(unwrapped(led), gold)
         if sample.truth["dataset"] in SEARCHING:
             # Its question has "a altruist", its scorer wants the other article.

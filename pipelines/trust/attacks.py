@@ -68,6 +68,8 @@ def general(gold: str, choices: tuple[str, ...] = ()) -> dict[str, str]:
         "commas": "," * 90_000,
         "arrows": "a" + ">" * 90_000 + "b",
         "denials in Chinese": "\u4e0d" * 9_000,
+        "denials and blanks": "no " * 20 + " " * 9_000 + ".",
+        "blanks behind from": "the order from a" + " " * 60_000 + "x",
         "fence of many signs": "`" * 50_000 + "\n" + "`" * 49_000,
         "number beyond letters": "['a', 0x" + "f" * 5_000 + "]",
         "thoughts without an end": f"<think>{gold}",

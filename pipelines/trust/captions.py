@@ -123,6 +123,7 @@ TAKEN_BACK = {
         ),
         "The hat is red, which it is not. The sofa is blue.",
         *("There is no\n{}", "without\n{}", "Here is what is missing:\n{}", "<think>{}"),
+        *("Not in the picture\n{}", "{}\nNot shown", "{} Missing.", "Absent. {}", "{} There is no..."),
     ),
     "es": ("{} Eso no es cierto.", "{} Eso es falso.", "No es cierto que {}", "Quizás {}", "{} Mentira."),
     "de": ("{} Das stimmt nicht.", "{} Das ist falsch.", "{} Das ist nicht wahr.", "Nicht: {}"),

@@ -237,7 +237,14 @@ def mathematics(dice: random.Random) -> Iterator[Labelled]:
                     rf"(x+1)^2\{word}"
                     for word in ("text{ + 3}", "textrm{wrong}", "mathit{not}", "mbox{?}", "ldots")
                 ),
-                *("(x+1)^2'", "(x+1)^2_{2}", r"x^2 \\ (x+1)^2", r"(x+1)^2 \mod 7", "(x+1)^2 ≃ 7"),
+                *(
+                    "(x+1)^2'",
+                    "(x+1)^2_{2}",
+                    r"x^2 \\ (x+1)^2",
+                    "(x+1)^2 e 9",
+                    r"(x+1)^2 \mod 7",
+                    "(x+1)^2 ≃ 7",
+                ),
                 *(r"7 \fbox (x+1)^2", r"7 \boxed (x+1)^2", r"(x+1)^2\mathrm{7}", "(x+1)^2$ 7"),
             ],
         ),
