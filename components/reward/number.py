@@ -193,9 +193,10 @@ class Number(Parsed):
     def read(self, text: str, sample: Sample) -> Quantity:
         """The number."""
         question = f"{spelled(sample.prompt)} {sample.truth.get('of') or ''}"
-        text = asked(text, question)
+        plain = unwrapped(folded(text[:300])) if "=" in text else ""
+        text = led if (led := asked(plain, question)) != plain else text
         if (of := OF.search(text[:300])) and (
-            counted(sample, of[2].strip())
+            counted(question, of[2].strip())
             if of[1].lower() in ("number", "count")
             else named_in(question, of[2]) and not re.search(r"\d", of[2])
         ):
@@ -212,7 +213,7 @@ class Number(Parsed):
         if (
             found.unit
             and found.unit not in (CURRENCIES if not unit else ())
-            and not counted(sample, found.unit)
+            and not counted(spelled(sample.prompt), found.unit)
             and not set(map(singular, found.unit.split())) <= named
         ):
             said_unit, right_unit = usual(found.unit), usual(unit)
@@ -233,17 +234,15 @@ class Number(Parsed):
         return Reward(float(right), {"distance": off}, said)
 
 
-def counted(sample: Sample, words: str) -> bool:
-    """Whether words are the things that the question asks how many there are of.
+def counted(question: str, words: str) -> bool:
+    """Whether words are the things that a question asks how many there are of.
 
-    >>> from vlmloom.components.contracts.sample import Scene
-    >>> sample = Sample("t", "test", 0, ["How many red dogs are left of the cat?"], "4", Scene(""))
-    >>> [counted(sample, words) for words in ("dogs", "red dog", "cat", "dozen")]
+    >>> question = "How many red dogs are left of the cat?"
+    >>> [counted(question, words) for words in ("dogs", "red dog", "cat", "dozen")]
     [True, True, False, False]
     """
-    asked = " ".join(part for part in sample.prompt if isinstance(part, str)).lower()
-    things = re.search(rf"\bhow many:? ((?:(?!(?:{ENDS})\b)[^\W\d_]+\s?){{1,4}})", asked)
-    named, said = [singular(word) for word in (things[1] if things else "").split()], words.split()
+    things = re.search(rf"\bhow many:? ((?:(?!(?:{ENDS})\b)[^\W\d_]+\s?){{1,4}})", question.lower())
+    named, said = [singular(word) for word in (things[1] if things else "").split()], words.lower().split()
     return [singular(word) for word in said] == named[-len(said) :]
 
 

@@ -14,7 +14,7 @@ from vlmloom.components.contracts.reward import OnError, Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.bounded import Overran, bounded
 from vlmloom.components.reward.leads import asked
-from vlmloom.components.reward.number import HEDGES, SAID, SCALES
+from vlmloom.components.reward.number import HEDGES, SAID, SCALES, counted
 from vlmloom.components.reward.parsed import Unreadable, shown, unwrapped
 from vlmloom.components.reward.wording import crossed
 from vlmloom.registry import register
@@ -109,7 +109,7 @@ class Puzzle(Verifier):
             text = re.sub(r"\ba (?=[aeiou])", "an ", text)
             text = text if re.search(r"\d", gold) else re.sub(r"^\s*[-*\u2022]\s+", "", text, flags=re.M)
         if sample.truth["dataset"] in SEARCHING or gold.isdigit():
-            text = counted(text, question)
+            text = bare(text, question)
         if unfit := _unfit(sample.truth["dataset"], text, sample.answer):
             return Reward(0.0, {"score": 0.0}, f"{unfit}: {shown(text)}")
         try:
@@ -151,10 +151,10 @@ def likened(text: str, gold: str) -> str:
     return gold if gold.isalpha() and text.lower() == gold.lower() else text
 
 
-def counted(text: str, question: str) -> str:
+def bare(text: str, question: str) -> str:
     """The number of a text that is one and what the question counts.
 
-    >>> [counted(text, "How many apples?") for text in ("5 apples", "There are 5 apples", "5 pears")]
+    >>> [bare(text, "How many apples?") for text in ("5 apples", "There are 5 apples", "5 pears")]
     ['5', '5', '5 pears']
     """
     if (said := SAID.match(text)) and not said[1]:
@@ -162,7 +162,7 @@ def counted(text: str, question: str) -> str:
     match = re.fullmatch(r"([-+]?[0-9][0-9.,]*)\s+([^\W\d_]{2,})", text)
     if match is None or match[2].lower() in {*HEDGES, *SCALES, "dozen", "half", "times", "no"}:
         return text
-    return match[1] if re.search(rf"\b{match[2]}\b", question, re.I) else text
+    return match[1] if counted(question, match[2]) else text
 
 
 def _unfit(dataset: str, text: str, gold: str) -> str:

@@ -140,6 +140,7 @@ def puzzle(dice: random.Random) -> Iterator[Labelled]:
                 wrong=(
                     *("0123", "I do not know", "x", "()", f"{str(gold)[:-1]}~0", f"{gold}?", f"maybe {gold}"),
                     *(("True, 1", "-True", "True True", "True/2") if str(gold) == "True" else ()),
+                    *((f"{gold} impossible", f"-1 = {gold}", f"not = {gold}") if str(gold).isdigit() else ()),
                     *((f"\u2212{gold}", f"{gold}+", f'{gold}"') if str(gold).isdigit() else ()),
                     *((str(gold).replace("1", "-1", 1),) if _boards(str(gold)) and "1" in str(gold) else ()),
                     *(("0", f"-{gold}") if NUMBER.fullmatch(str(gold)) and float(gold) else ()),
