@@ -15,7 +15,7 @@ COMMAND = re.compile("|".join(re.escape(one) + r"(?![a-z])" * one[1:].isalpha() 
 EQUALS = re.compile(r"([a-z])\s*=\s*([^=]+)")
 AND = re.compile(r"\s*(?:,|;|\band\b|\\text\{\s*and\s*\})\s*")
 OR = re.compile(
-    r"\s*(?:,|;|[或和]|\by\b|\bo\b|\bund\b|\boder\b|\band\b|\bor\b|\\text\{\s*(?:and|or)\s*\}|\\lor\b|\\vee\b)\s*"
+    r"\s*(?:,|;|[或和]|\bund\b|\boder\b|\band\b|\bor\b|\\text\{\s*(?:and|or)\s*\}|\\lor\b|\\vee\b)\s*"
 )
 PAIR = re.compile(r"[(\[][^()\[\]]+,[^()\[\]]+[)\]]")
 SPAN = re.compile(r"([(\[])([^,()\[\]]+),([^,()\[\]]+)([)\]])")

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import accumulate
+from math import fsum
 from secrets import token_hex
 
 import numpy as np
@@ -63,7 +65,7 @@ BLOCKS = """(() => {
     }
     return [...found.values()];
 })()""".replace("MOST", str(MOST))
-TONGS = """(name => {
+RULE = """(name => {
     for (const one of document.querySelectorAll('*')) {
         if (getComputedStyle(one).webkitBackgroundClip.includes('text'))
             one.animate([{backgroundImage: 'none'}], {duration: 1, fill: 'forwards'}).finish();
@@ -73,7 +75,8 @@ TONGS = """(name => {
         -webkit-text-stroke-color: ${clear}; text-decoration-color: ${clear} }`);
     document.adoptedStyleSheets.push(sheet);
 })('NAME')"""
-TAKEN = """((name, places) => {
+"""How words look that are to be transparent, and no gradient for their ground."""
+CLEARED = """((name, places) => {
     const clear = {fill: 'transparent', stroke: 'transparent'};
     CSS.highlights.set(name, new Highlight(...places.flatMap(place => globalThis.words[place])));
     globalThis.painted = (globalThis.painted ?? []).filter(one => one.cancel());
@@ -89,6 +92,8 @@ TAKEN = """((name, places) => {
 
 That is in no element and no attribute, and no rule of the page knows the name.
 """
+LINES = 2000
+"""Of all blocks; what is beyond them is not seen."""
 LAYERS = 6
 """Of blocks whose lines lie upon each other; those beyond them are not seen."""
 SEEN, WIDE, HIGH, FULL = 24, 0.4, 0.15, 0.75
@@ -163,13 +168,13 @@ def look(page: Page, html: str, width: int, height: int) -> Look:
         found = page.evaluate(BLOCKS)
         picture = page.screenshot(whole=True)
         high, wide, _ = picture.shape
-        lines = [cut(one["lines"], wide, high) for one in found]
+        lines = largest([cut(one["lines"], wide, high) for one in found])
         layers = apart(lines)
         name = f"words-{token_hex(8)}"
-        page.evaluate(TONGS.replace("NAME", name))
+        page.evaluate(RULE.replace("NAME", name))
 
         def without(places: Sequence[int]) -> np.ndarray:
-            page.evaluate(TAKEN.replace("NAME", name).replace("PLACES", json.dumps(list(places))))
+            page.evaluate(CLEARED.replace("NAME", name).replace("PLACES", json.dumps(list(places))))
             shot = page.screenshot(whole=True)[:high]
             return np.pad(shot, ((0, high - len(shot)), (0, 0), (0, 0)), mode="edge")
 
@@ -199,6 +204,17 @@ def cut(lines: Sequence[Box], wide: int, high: int) -> list[Box]:
     return [(x1, y1, x2, y2) for x1, y1, x2, y2 in kept if x2 > x1 and y2 > y1]
 
 
+def largest(blocks: Sequence[list[Box]]) -> list[list[Box]]:
+    """The lines of the largest blocks, as many as are looked at, in their places; none of the others."""
+
+    def area(place: int) -> float:
+        return fsum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in blocks[place])
+
+    order = sorted(range(len(blocks)), key=area, reverse=True)
+    total = dict(zip(order, accumulate(len(blocks[place]) for place in order), strict=True))
+    return [lines if total[place] <= LINES else [] for place, lines in enumerate(blocks)]
+
+
 def apart(blocks: Sequence[Sequence[Box]]) -> list[list[int]]:
     """Blocks in layers, so that no line of one lies upon one of another: the ink there is its own.
 
@@ -208,22 +224,26 @@ def apart(blocks: Sequence[Sequence[Box]]) -> list[list[int]]:
     >>> apart([[(0, 0, 9, 9)], [(20, 0, 29, 9)], [(5, 2, 25, 9)]])
     [[0, 1], [2]]
     """
-    layers: list[tuple[list[int], list[Box]]] = [([], [])]
+    layers: list[list[int]] = [[]]
+    taken = [np.zeros((0, 4))]
     for place, lines in enumerate(blocks):
         if not lines:
             continue
-        free = next((layer for layer in layers if not _meet(lines, layer[1])), None)
-        if free is None and len(layers) < LAYERS:
-            layers.append(free := ([], []))
-        if free is not None:
-            free[0].append(place)
-            free[1].extend(lines)
-    return [places for places, _ in layers]
+        own = np.array(lines, float)
+        free = next((at for at, others in enumerate(taken) if not _meet(own, others)), len(layers))
+        if free == LAYERS:
+            continue
+        if free == len(layers):
+            layers.append([])
+            taken.append(np.zeros((0, 4)))
+        layers[free].append(place)
+        taken[free] = np.concatenate([taken[free], own])
+    return layers
 
 
-def _meet(lines: Sequence[Box], others: Sequence[Box]) -> bool:
+def _meet(lines: np.ndarray, others: np.ndarray) -> bool:
     """Whether one lies upon another; lines of one paragraph touch."""
-    one, two = np.array(lines)[:, None], np.array(others).reshape(1, -1, 4)
+    one, two = lines[:, None], others[None]
     width = np.minimum(one[..., 2], two[..., 2]) - np.maximum(one[..., 0], two[..., 0])
     height = np.minimum(one[..., 3], two[..., 3]) - np.maximum(one[..., 1], two[..., 1])
     return bool(((width > 2) & (height > 4)).any())
