@@ -177,6 +177,7 @@ def test_runs_of_another_comparison_are_not_taken_for_this_one(compared, copied,
     assert (copied / "report.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_more_items_are_answered_without_training_again(compared, copied, capsys):
     weights = {path: path.stat().st_mtime_ns for path in copied.rglob("model.safetensors")}
     assert again(compared, "--items", "7", out=copied) == 0

@@ -33,8 +33,8 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("how", "background"),
     [
-        (signal.SIGKILL, False),
         (signal.SIGTERM, True),
+        pytest.param(signal.SIGKILL, False, marks=pytest.mark.slow),
         pytest.param(signal.SIGKILL, True, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow),
     ],

@@ -102,11 +102,12 @@ def _rank(rank, world, folder, results):
     distributed.destroy_process_group()
 
 
-def test_two_and_four_processes_have_the_loss_and_the_gradients_of_one(tmp_path):
+@pytest.mark.parametrize("worlds", [(2,), pytest.param((2, 4), marks=pytest.mark.slow)])
+def test_several_processes_have_the_loss_and_the_gradients_of_one(worlds, tmp_path):
     """The mean over ranks, as DDP takes it, for ragged shares of the same thirteen pairs."""
     with multiprocessing.Manager() as manager:
         results = manager.dict()
-        for world in (2, 4):
+        for world in worlds:
             multiprocessing.spawn(_rank, (world, str(tmp_path), results), nprocs=world)
         found = dict(results)
     for kind in KINDS:
@@ -115,13 +116,13 @@ def test_two_and_four_processes_have_the_loss_and_the_gradients_of_one(tmp_path)
         loss = plain(kind, module, x @ tower, z @ tower.T, labels)
         loss.backward()
         expected = [tower.grad, module.log_scale.grad] + ([module.bias.grad] if kind == "sigmoid" else [])
-        for world in (2, 4):
+        for world in worlds:
             for rank in range(world):
                 value, *grads = found[world, rank, kind]
                 assert value == pytest.approx(loss.item(), rel=1e-6)
                 for grad, wanted in zip(grads, expected, strict=True):
                     np.testing.assert_allclose(grad, wanted.numpy(), rtol=1e-5, atol=1e-6)
-        memory = {found[world, rank, kind, "kept"] for world in (2, 4) for rank in range(world)}
+        memory = {found[world, rank, kind, "kept"] for world in worlds for rank in range(world)}
         assert memory == {kept(kind, 64)}, "what a rank keeps for the way back does not grow with the ranks"
 
 

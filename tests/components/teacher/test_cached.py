@@ -95,6 +95,7 @@ def work(folder, start, results):
     results.put(sorted(set(sums)))
 
 
+@pytest.mark.slow
 def test_processes_share_a_folder(tmp_path):
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
