@@ -29,7 +29,7 @@ def test_every_verifier_has_labelled_answers_or_says_why_not():
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_is_large_enough_and_the_verifier_sound(name, whole):
-    # Attacks that are the same for all stand round every fourth answer of many, and round all in the slow run.
+    # Attacks that are the same for all stand round every fourth of many answers, in the slow run round all.
     every = 1 if whole or len(SETS[name]) < 12 else 4
     cases = [replace(one, attacked=one.attacked and not at % every) for at, one in enumerate(SETS[name])]
     row = table.measure(name, cases)
