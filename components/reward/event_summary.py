@@ -89,7 +89,8 @@ def _parsed(response: str) -> tuple[str, str] | str:
         return "no object of title and description alone"
     if not all(isinstance(value, str) for value in found.values()):
         return "title or description is no text"
-    return found["title"].strip(), found["description"].strip()
+    title, description = (" ".join(found[name].split()) for name in ("title", "description"))
+    return title, description
 
 
 def _words(text: str) -> list[str]:
@@ -171,15 +172,15 @@ def _description(
     sentences = [part for part in re.split(r"[.!?]+(?:\s+|$)", description) if part.strip()]
     if not 1 <= len(sentences) <= 2:
         return f"has {len(sentences)} sentences, but 1 or 2 are right"
+    words = _words(description)
+    if len(words) > LONGEST:
+        return f"has {len(words)} words, but at most {LONGEST} are right"
     if (
         retracted(description)
         or hedged(description)
         or re.search(r"\b(?:not|never|no more)\W*$", description)
     ):
         return "takes back what it says, or leaves it open"
-    words = _words(description)
-    if len(words) > LONGEST:
-        return f"has {len(words)} words, but at most {LONGEST} are right"
     remarks = sorted(REMARKS.intersection(words))
     if remarks:
         return f"says {remarks[0]!r}"

@@ -123,6 +123,7 @@ def event(dice: random.Random) -> Iterator[Labelled]:
                 json.dumps([title, description]),
             ),
             attacks={
+                "lines in the title": summary("a" + "\n" * 40_000 + "b", description),
                 "taken back inside": summary(title, f"{description} This is not true."),
                 "taken back at once": summary(
                     title, f"A {thing} walks to the door, no, wait, it is a {other}."
