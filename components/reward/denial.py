@@ -50,7 +50,7 @@ RETRACTS = re.compile(
     r"|\b(?:the opposite|the contrary|lo contrario|das gegenteil) (?:is|es|ist|holds)\b"
     r"|\b(?:no,? wait|scratch that)\b|\bi take (?:it|that|this) back\b"
     # A question, a denial that leads to what follows it, and one that stands for itself.
-    rf"|[?\uff1f]|(?<!\w)(?:{NO})\b[^.;!?\n]*:|[不没无非][^。；！\n]*[\uff1a:]"  # noqa: RUF001
+    rf"|[?\uff1f]|(?<!\w)(?:{NO})\b[^.;!?\n]{{0,200}}:|[不没无非][^。；！\n]{{0,100}}[\uff1a:]"  # noqa: RUF001
     rf"|(?<!\w)(?:{NO}|no such|nothing like)\s*\n"
     r"|\b(?:missing|absent|lacking)\s*:|[.;!\n。]\s*(?:(?:or|oder|o|ou)(?!\w)|或)"
     r"|(?:^|[.,;:!\n-])\s*(?:no|not|nope|never|no more|nein|nicht|nunca|missing|absent"

@@ -19,7 +19,8 @@ REMARKS = frozenset(
 )
 """Of the camera, of reasons, and in the past: not to be said in a description."""
 
-LONGEST = 40
+LONGEST, LETTERS = 40, 800
+"""Words and characters of a description, and characters of a title."""
 
 NO_VERBS = frozenset("bus this his its across towards always perhaps as us nothing something".split())
 PLAIN_VERBS = frozenset("are go come walk run stand wait drive move stay carry arrive sit".split())
@@ -159,7 +160,7 @@ def _stem(verb: str) -> str:
 def _title(title: str, needed: str | Sequence[Sequence[str]], excluded: Sequence[str]) -> str:
     if isinstance(needed, str):
         return "" if title == needed else f"is {title[:40]!r}, but {needed!r} is right"
-    if not 2 <= len(title.split()) <= 5:
+    if not 2 <= len(title.split()) <= 5 or len(title) > LETTERS:
         return f"has {len(title.split())} words, but 2 to 5 are right"
     if retracted(title) or hedged(title) or NOT.search(title):
         return "denies, asks or leaves open"
@@ -169,6 +170,8 @@ def _title(title: str, needed: str | Sequence[Sequence[str]], excluded: Sequence
 def _description(
     description: str, needed: Sequence[Sequence[str]], excluded: Sequence[str], nothing: bool
 ) -> str:
+    if len(description) > LETTERS:
+        return f"has {len(description)} characters, but at most {LETTERS} are right"
     sentences = [part for part in re.split(r"[.!?]+(?:\s+|$)", description) if part.strip()]
     if not 1 <= len(sentences) <= 2:
         return f"has {len(sentences)} sentences, but 1 or 2 are right"
