@@ -13,7 +13,8 @@ from vlmloom.components.contracts.reward import Verifier
 from vlmloom.components.contracts.sample import Reward, Sample
 from vlmloom.components.reward.code import fenced
 from vlmloom.components.reward.pictures import gained, structure
-from vlmloom.components.sandbox.figure import HEIGHT, VERTICES, Figure, NotPlotted, Series, plotted
+from vlmloom.components.sandbox.drawing import HEIGHT, VERTICES
+from vlmloom.components.sandbox.figure import Figure, NotPlotted, Series, plotted
 from vlmloom.registry import register
 
 WEIGHTS = {"data": 0.6, "text": 0.15, "colour": 0.1, "picture": 0.15}

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from vlmloom.components.contracts.sources import Source, SourceMissing, Table
-from vlmloom.components.sandbox.figure import HEIGHT, WIDTH, plotted
+from vlmloom.components.sandbox.drawing import HEIGHT, WIDTH
+from vlmloom.components.sandbox.figure import plotted
 from vlmloom.components.task.base import Item
 from vlmloom.components.task.content import ContentTask
 from vlmloom.components.task.draw import Draw
