@@ -99,8 +99,9 @@ class Math(Verifier):
         except Unreadable as error:
             return Reward(0.0, reason=str(error))
         if "=" not in gold:
-            found = asked(found, spelled(sample.prompt))
-            derives = not sample.prompt or DERIVES.search(spelled(sample.prompt))
+            question = spelled(sample.prompt)
+            found = asked(found, question)
+            derives = not sample.prompt or DERIVES.search(question)
             found = DERIVED.sub("", found, count=1) if derives and DERIVED.match(found) else found
         if "\\{" not in gold and (point := POINT.fullmatch(found)):
             found = point[1]
@@ -151,8 +152,6 @@ KNOWN = frozenset(
     "lor vee land wedge mid colon lbrace rbrace lvert rvert vert".split()
 ) | frozenset("√∞∪∩∈≤≥×·⋅÷−±∅ℝπθ")  # noqa: RUF001
 """Commands and signs that it reads; others may say anything."""
-
-
 NAMED = re.compile(
     rf"\\(?:begin|end)\s*\{{\w+\*?\}}|\\[a-zA-Z]+|(?<![a-zA-Z])(?:and|or|inf|in)(?![a-zA-Z])|sqrt|{FUNCTIONS}"
 )
@@ -184,7 +183,7 @@ def otherwise(found: str, gold: str) -> str:
         return "several answers"
     if ("%" in found) != ("%" in gold):
         return "per cent, or none"
-    one, other = (set("".join(re.findall(r"[A-Za-z]", NAMED.sub(" ", text)))) for text in (found, gold))
+    one, other = (set(re.findall(r"[A-Za-z]", NAMED.sub(" ", text))) for text in (found, gold))
     more = (
         {sign.lower() for sign in one}
         - {sign.lower() for sign in other}

@@ -38,8 +38,9 @@ class Listed(Parsed):
     def read(self, text: str, sample: Sample) -> list[str]:
         """The items, those of the gold answer as they stand there."""
         language = sample.truth.get("language", "en")
-        if (order := ORDER.match(text.lstrip())) and named_in(spelled(sample.prompt), order[1]):
-            text = text.lstrip()[order.end() :]
+        answer = text.lstrip()
+        if (order := ORDER.match(answer)) and named_in(spelled(sample.prompt), order[1]):
+            text = answer[order.end() :]
         if text != sample.answer:
             text = parted(unboxed(text), read_items(sample.answer, language))
         return read_items(text, language, self.ordered)

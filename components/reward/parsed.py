@@ -285,7 +285,7 @@ def named_in(question: str, name: str | None) -> bool:
     [True, True, False, True]
     """
     own, asked = (
-        f" {' '.join(re.findall(WORD, text.lower()))} " for text in (SCENE.sub("", name or ""), question)
+        f" {' '.join(WORD.findall(text.lower()))} " for text in (SCENE.sub("", name or ""), question)
     )
     return re.sub(r"^ (?:the|an?) ", " ", own) in asked or not own.strip()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmloom.assemblies.native.families import FAMILIES, Family
+from vlmloom.pipelines.folders import missing
 from vlmloom.pipelines.weights.folder import open_shards, own_file
 from vlmloom.pipelines.weights.shards import Shards, read_json
 from vlmloom.registry.errors import UserError, nearest
@@ -45,8 +46,7 @@ def open_released(folder: Path) -> Released:
         UserError: it is no checkpoint, of an unknown architecture, incomplete or damaged.
     """
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "is not there"
-        raise UserError(f"{folder}: {what}; the folder of a checkpoint would be right")
+        raise UserError(f"{folder}: {missing(folder)}; the folder of a checkpoint would be right")
     if not own_file(folder / CONFIG):
         raise UserError(f"{folder}: is no checkpoint; it has no {CONFIG}")
     config = read_json(folder / CONFIG)
